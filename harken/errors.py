@@ -1,0 +1,101 @@
+"""The errors that Harken raises, and the helper that suggests what was meant.
+
+Every message says what was received, what was expected, and the cure, in this order and in plain words: the command prints
+it as it stands, on one line, and ends with a non-zero code.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class HarkenError(Exception):
+    """Whatever Harken refuses to do, with the reason and the cure in its message."""
+
+
+class AudioError(HarkenError):
+    """A file cannot be read as audio."""
+
+
+class DataError(HarkenError):
+    """The given DATA (folder, table, arrays) cannot be learnt from or judged."""
+
+
+class NetError(HarkenError):
+    """A network cannot be built: its message shows the layer table up to the fault."""
+
+
+class ModelError(HarkenError):
+    """A ``.harken`` file is damaged, foreign, newer than this Harken, or does not suit the request."""
+
+
+class RunError(HarkenError):
+    """A run's folder cannot be written, or cannot be continued."""
+
+
+class MissingExtraError(HarkenError):
+    """An optional package is not installed; the message holds the command that installs it."""
+
+
+class RecipeError(HarkenError):
+    """A recipe holds mistakes: all of them, not only the first.
+
+    Parameters
+    ----------
+    where : str
+        The recipe's name or path.
+    mistakes : iterable of str
+        One sentence each.
+    """
+
+    def __init__(self, where: str, mistakes: Iterable[str]) -> None:
+        self.where = where
+        self.mistakes = tuple(mistakes)
+        count = len(self.mistakes)
+        head = f"recipe {where}: {count} mistake{'s' if count > 1 else ''}"
+        super().__init__("\n  - ".join([head, *self.mistakes]) if count > 1 else f"recipe {where}: {self.mistakes[0]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be used, and why. The others go on without it.
+
+    Attributes
+    ----------
+    path : str
+        The file, as it was given.
+    reason : str
+        One sentence.
+    """
+
+    path: str
+    reason: str
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return the question that helps whoever mistyped a name.
+
+    Parameters
+    ----------
+    word : str
+        What was received.
+    known : iterable of str
+        The names that would have been understood.
+
+    Returns
+    -------
+    str
+        ``"did you mean 'x'?"`` where one is near, else ``"known: a, b, c"``.
+
+    Examples
+    --------
+    >>> suggest("strid", ["stride", "filters"])
+    "did you mean 'stride'?"
+    >>> suggest("colour", ["stride", "filters"])
+    'known: filters, stride'
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
