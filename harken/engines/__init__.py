@@ -1,0 +1,49 @@
+"""Engines: what does the arithmetic of a declared net. Importing this loads none of them.
+
+Every engine is a package with the same files (``layers/``, ``losses``, ``optimizers``, ``net``) and offers one class,
+``EngineNet``, that keeps the protocol of :mod:`harken.engines.base`. An engine is always an argument, never a global.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from harken.engines.base import EngineNet
+from harken.errors import HarkenError, suggest
+
+__all__ = ["ENGINES", "EngineNet", "engine"]
+
+ENGINES: dict[str, str] = {"numpy": "harken.engines.numpy"}
+"""The module of every engine, by the name that ``--engine`` takes."""
+
+
+def engine(name: str) -> ModuleType:
+    """Load an engine.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`ENGINES`.
+
+    Returns
+    -------
+    module
+        With the class ``EngineNet``, which is called with a net and keeps the protocol.
+
+    Raises
+    ------
+    HarkenError
+        No engine has this name.
+
+    Examples
+    --------
+    >>> from harken.nets import Net
+    >>> from harken.nets.layers import Dense
+    >>> model = engine("numpy").EngineNet(Net([Dense(units=2, activation="softmax")], (3,)))
+    >>> model.forward([[0, 0, 0]])
+    array([[0.5, 0.5]], dtype=float32)
+    """
+    if name not in ENGINES:
+        raise HarkenError(f"unknown engine {name!r} ({suggest(name, ENGINES)})")
+    return importlib.import_module(ENGINES[name])
