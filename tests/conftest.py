@@ -1,0 +1,89 @@
+"""What all tests share: the real music beside the repository, a cache of their own, and audio files made on the spot.
+
+The tests never touch the user's cache: HARKEN_CACHE points to a temporary folder from the start of the session to its end.
+A hook does it and not a fixture, so that it also holds for the examples in docstrings and README.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+_SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+_SUBTYPES = {".ogg": "VORBIS", ".opus": "OPUS", ".mp3": "MPEG_LAYER_III"}
+_CODECS = {".m4a": "aac", ".aac": "aac", ".wma": "wmav2"}
+_CACHE = pytest.StashKey[str]()
+
+Tone = Callable[..., Path]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_CACHE] = os.environ["HARKEN_CACHE"] = tempfile.mkdtemp(prefix="harken-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[_CACHE], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real music beside the repository."""
+    if not _SHARED_DATA.is_dir():
+        pytest.skip(f"the real music is not there ({_SHARED_DATA})")
+    return _SHARED_DATA
+
+
+def sine(seconds: float, rate: int, channels: int = 1, frequency: float = 440.0, amplitude: float = 0.5) -> np.ndarray:
+    """A sine in each channel, float32, shape (samples, channels); channel c sounds at (c + 1) · frequency."""
+    time = np.arange(round(seconds * rate)) / rate
+    pitches = frequency * np.arange(1, channels + 1)
+    return (amplitude * np.sin(2 * np.pi * time[:, None] * pitches)).astype(np.float32)
+
+
+def write_samples(path: Path, samples: np.ndarray, rate: int, **options: str) -> None:
+    """Write (samples, channels) as the suffix says: soundfile where it can, else PyAV (AAC, WMA)."""
+    suffix = path.suffix.lower()
+    if suffix in _CODECS:
+        return _write_av(path, samples, rate, _CODECS[suffix])
+    import soundfile
+
+    options.setdefault("subtype", _SUBTYPES.get(suffix, "FLOAT" if suffix == ".wav" else "PCM_16"))
+    if suffix in (".ogg", ".opus"):
+        options["format"] = "OGG"
+    soundfile.write(path, samples, rate, **options)
+    return None
+
+
+def _write_av(path: Path, samples: np.ndarray, rate: int, codec: str) -> None:
+    import av
+
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[1]]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout=layout)
+        stream.bit_rate = 192_000
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout=layout)
+        frame.sample_rate = rate
+        for piece in (frame, None):
+            container.mux(stream.encode(piece))
+
+
+@pytest.fixture
+def tone(tmp_path: Path) -> Tone:
+    """A function that writes a sine as ``name`` into a temporary folder and returns its path.
+
+    ``tone("a.mp3", seconds=1.0, rate=22050, channels=1, frequency=440.0, amplitude=0.5)``.
+    """
+
+    def write(name: str = "tone.wav", seconds: float = 1.0, rate: int = 22050, **kind: float) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_samples(path, sine(seconds, rate, **kind), rate)
+        return path
+
+    return write
