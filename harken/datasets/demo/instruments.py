@@ -59,13 +59,11 @@ class Timbre:
             Hz.
         """
         time = _time(seconds, rate)
-        sound = self._partials(_hertz(pitch), time, rate)
-        if self.chorus:
-            sound = (sound + self._partials(_hertz(pitch + self.chorus / 100), time, rate)) / 2
+        players = (pitch, pitch + self.chorus / 100) if self.chorus else (pitch,)
+        sound = sum(self._partials(_hertz(player), time, rate) for player in players) / len(players)
         if self.breath:
             noise = np.random.default_rng(round(100 * pitch)).standard_normal(len(time), dtype=np.float32)
-            swell = self.breath * (np.exp(-30 * time) + 0.1)
-            sound = sound + noise * swell
+            sound = sound + noise * self.breath * (np.exp(-30 * time) + 0.1)
         return np.asarray(sound * np.minimum(time / self.attack, 1), dtype=np.float32)
 
     def _partials(self, hertz: float, time: Samples, rate: int) -> Samples:
