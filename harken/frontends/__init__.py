@@ -1,0 +1,24 @@
+"""Frontends: from a clip's samples to the array that a network reads.
+
+==============  ======================  =====================================================================
+``waveform``    (samples, 1)            the samples themselves
+``frames``      (steps, frame_length)   the samples in frames without overlap
+``mel``         (mels, frames, 1)       the mel spectrogram, as power or in decibels
+``arrays``      as the data have it     none: the model was trained on ready-made arrays
+==============  ======================  =====================================================================
+
+A frontend is the ``[frontend]`` table of a recipe, and a function:
+
+>>> import numpy as np
+>>> from harken.frontends import Mel
+>>> mel = Mel(rate=22050, clip=10.0, n_mels=64, n_fft=512, hop_length=256)
+>>> mel(np.zeros(220500)).shape
+(64, 862, 1)
+"""
+
+from harken.frontends.arrays import Arrays
+from harken.frontends.base import FRONTENDS, AudioFrontend, Frontend, frontend_from_table
+from harken.frontends.mel import Mel
+from harken.frontends.waveform import Frames, Waveform
+
+__all__ = ["FRONTENDS", "Arrays", "AudioFrontend", "Frames", "Frontend", "Mel", "Waveform", "frontend_from_table"]

@@ -1,0 +1,324 @@
+"""The mel spectrogram: how strong each band of pitch is, over time, as power or in decibels.
+
+Frames of ``n_fft`` samples, ``hop_length`` apart, are windowed and Fourier-transformed; the magnitudes raised to ``power`` are
+summed by ``n_mels`` triangular filters, evenly spaced on the mel scale; decibels follow where they are asked for. Output:
+(mels, frames, 1), low bands first. All in float32, in blocks of frames that stay in the processor's cache.
+
+Conventions and figures are librosa's (0.11; B. McFee et al., 2015), which follow M. Slaney's Auditory Toolbox (1998) and, for
+``"htk"``, the HTK Book (S. Young et al., 2006). The tests compare them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.frontends.base import AudioFrontend, Samples, register
+from harken.frontends.fourier import real_transform
+from harken.settings import Count, NotNegative, Positive, Range
+
+MelScale = Literal["slaney", "htk"]
+
+SLANEY_LINEAR = 200 / 3
+"""Hz a mel, up to the knee."""
+SLANEY_KNEE = 1000.0
+"""Hz; above, the scale is logarithmic."""
+SLANEY_STEP = np.log(6.4) / 27
+"""Natural logarithm of the frequency ratio that is a mel, above the knee."""
+
+HTK_FACTOR = 2595.0
+HTK_CORNER = 700.0
+"""Hz."""
+
+WINDOWS: dict[str, tuple[float, ...]] = {
+    "hann": (0.5, 0.5),
+    "hamming": (0.54, 0.46),
+    "blackman": (0.42, 0.5, 0.08),
+    "boxcar": (1.0,),
+}
+"""Each window as its cosine sum, ``a0 - a1 cos(2πt) + a2 cos(4πt)``, by SciPy's names."""
+
+BLOCK_SAMPLES = 1 << 17
+"""Windowed samples in a block: with their spectrum, about a megabyte, which second-level caches hold."""
+FEWEST_FRAMES, MOST_FRAMES = 16, 256
+"""Frames in a block, whatever their length: fewer cost calls, more cost cache."""
+BAND_FILTERS = 16
+"""Neighbouring filters that are applied in one matrix product, over the few frequencies that they touch."""
+
+DECIBELS = np.float32(10 / np.log(10))
+"""Decibels in a natural logarithm of power."""
+
+
+def hz_to_mel(hz: npt.ArrayLike, scale: MelScale = "slaney") -> npt.NDArray[np.float64]:
+    """Convert frequencies in Hz to mels.
+
+    Examples
+    --------
+    >>> hz_to_mel(1000.0)
+    array(15.)
+    """
+    hz = np.asarray(hz, dtype=np.float64)
+    if scale == "htk":
+        return np.asarray(HTK_FACTOR * np.log10(1 + hz / HTK_CORNER))
+    above = np.log(np.maximum(hz, SLANEY_KNEE) / SLANEY_KNEE) / SLANEY_STEP
+    return np.asarray(np.minimum(hz, SLANEY_KNEE) / SLANEY_LINEAR + above)
+
+
+def mel_to_hz(mel: npt.ArrayLike, scale: MelScale = "slaney") -> npt.NDArray[np.float64]:
+    """Convert mels to frequencies in Hz.
+
+    Examples
+    --------
+    >>> mel_to_hz(15.0)
+    array(1000.)
+    """
+    mel = np.asarray(mel, dtype=np.float64)
+    if scale == "htk":
+        return np.asarray(HTK_CORNER * (10 ** (mel / HTK_FACTOR) - 1))
+    knee = SLANEY_KNEE / SLANEY_LINEAR
+    return np.asarray(SLANEY_LINEAR * np.minimum(mel, knee) * np.exp(SLANEY_STEP * np.maximum(mel - knee, 0)))
+
+
+def window_weights(name: str, length: int) -> npt.NDArray[np.float32]:
+    """Return a window for spectral analysis (periodic: it would go on to its first value), shape (length,)."""
+    time = np.arange(length) / length
+    terms = [(-1) ** order * factor * np.cos(2 * np.pi * order * time) for order, factor in enumerate(WINDOWS[name])]
+    return np.asarray(np.sum(terms, axis=0), dtype=np.float32)
+
+
+@register("mel")
+@dataclass(frozen=True, kw_only=True)
+class Mel(AudioFrontend):
+    """The mel spectrogram: (n_mels, frames, 1).
+
+    Attributes
+    ----------
+    n_mels : int
+        Bands.
+    n_fft : int
+        Samples in a frame.
+    hop_length : int
+        Samples from one frame's start to the next.
+    window : str
+        ``"hann"``, ``"hamming"``, ``"blackman"`` or ``"boxcar"``.
+    center : bool
+        Frames are centred on multiples of ``hop_length``: the clip is padded by ``n_fft // 2`` at both ends.
+    pad_mode : str
+        With ``"constant"`` zeros, or by ``"reflect"`` ing the clip.
+    power : float
+        Of the spectrum's magnitude: 2 for power, 1 for magnitude.
+    fmin, fmax : float
+        Hz; where the lowest filter begins and the highest ends. Default: 0 and half the rate.
+    mel_scale : str
+        ``"slaney"`` or ``"htk"``.
+    mel_norm : str
+        ``"slaney"`` divides each filter by half its width, so that its area is 1; with ``"none"`` its peak is 1.
+    exponent : float
+        Of the mel spectrogram, before decibels. The dance networks square the mel *power* spectrogram (2).
+    scale : str
+        ``"power"``, or ``"db"``: 10 log10 of the above over the reference.
+    reference : float or "max"
+        What 0 dB is: a fixed power (level is kept), or each clip's maximum (level is taken out).
+    range_db : float or "none"
+        Decibels below the clip's maximum, under which nothing goes.
+    floor : float
+        The smallest power that decibels are taken of, for the reference too.
+
+    Examples
+    --------
+    >>> Mel(rate=22050, clip=10.0, n_mels=64, n_fft=512, hop_length=256, exponent=2.0, scale="db").shape
+    (64, 862, 1)
+    """
+
+    n_mels: Count = 128
+    n_fft: Annotated[int, Range(low=2)] = 2048
+    hop_length: Count = 512
+    window: Literal["hann", "hamming", "blackman", "boxcar"] = "hann"
+    center: bool = True
+    pad_mode: Literal["constant", "reflect"] = "constant"
+    power: Positive = 2.0
+    fmin: NotNegative = 0.0
+    fmax: Positive | None = None
+    mel_scale: MelScale = "slaney"
+    mel_norm: Literal["slaney", "none"] = "slaney"
+    exponent: Positive = 1.0
+    scale: Literal["power", "db"] = "power"
+    reference: Positive | Literal["max"] = 1.0
+    range_db: Positive | Literal["none"] = 80.0
+    floor: Positive = 1e-10
+
+    @property
+    def highest(self) -> float:
+        """Where the highest filter ends, in Hz."""
+        return self.rate / 2 if self.fmax is None else self.fmax
+
+    def mistakes(self) -> list[str]:
+        """Return what is wrong between the settings."""
+        found = super().mistakes()
+        if self.n_fft > self.clip_samples > 0:
+            found.append(
+                f"n_fft = {self.n_fft}: longer than a clip, which has {self.clip_samples} samples "
+                f"({self.clip:g} s at {self.rate} Hz); take a smaller n_fft or a longer clip"
+            )
+        if self.highest > self.rate / 2:
+            found.append(f"fmax = {self.highest:g}: at rate = {self.rate} Hz there is nothing above {self.rate / 2:g} Hz")
+        if self.fmin >= self.highest:
+            found.append(f"fmin = {self.fmin:g}: must be below fmax = {self.highest:g} Hz")
+        else:
+            found += self._empty_filters()
+        return found
+
+    def _empty_filters(self) -> list[str]:
+        frequencies = self.n_fft // 2 + 1
+        empty = self.n_mels
+        if self.n_mels <= frequencies:
+            edges, bins = self.edges(), self.bins()
+            inside = np.searchsorted(bins, edges[2:], side="left") - np.searchsorted(bins, edges[:-2], side="right")
+            empty = int((inside < 1).sum())
+        if not empty:
+            return []
+        return [
+            f"n_mels = {self.n_mels}: {empty} of {self.n_mels} filters between {self.fmin:g} and {self.highest:g} Hz hold "
+            f"none of the {frequencies} frequencies of n_fft = {self.n_fft}; take fewer n_mels or a larger n_fft"
+        ]
+
+    def edges(self) -> npt.NDArray[np.float64]:
+        """Return where the filters begin, peak and end, in Hz, shape (n_mels + 2,): filter i has i, i + 1 and i + 2."""
+        low, high = hz_to_mel([self.fmin, self.highest], self.mel_scale)
+        return mel_to_hz(np.linspace(low, high, self.n_mels + 2), self.mel_scale)
+
+    def bins(self) -> npt.NDArray[np.float64]:
+        """Return the frequencies of the Fourier transform, in Hz, shape (n_fft // 2 + 1,)."""
+        return np.arange(self.n_fft // 2 + 1, dtype=np.float64) * (self.rate / self.n_fft)
+
+    def filters(self) -> npt.NDArray[np.float32]:
+        """Return the filters as a matrix, shape (n_mels, n_fft // 2 + 1)."""
+        matrix = np.zeros((self.n_mels, self.n_fft // 2 + 1), dtype=np.float32)
+        for band in _plan(self).bands:
+            matrix[band.filters, band.frequencies] = band.weights
+        return matrix
+
+    def _shape(self) -> tuple[int, ...]:
+        padding = 2 * (self.n_fft // 2) if self.center else 0
+        return (self.n_mels, 1 + (self.clip_samples + padding - self.n_fft) // self.hop_length, 1)
+
+    def _hear(self, clips: Samples) -> Samples:
+        out = np.empty((len(clips), *self.shape[:2]), dtype=np.float32)
+        plan = _plan(self)
+        scratch = _Scratch(self.n_fft)
+        for clip, mel in zip(clips, out, strict=True):
+            self._spectrogram(clip, mel, plan, scratch)
+        if self.exponent == 2:
+            np.multiply(out, out, out=out)
+        elif self.exponent != 1:
+            np.power(out, np.float32(self.exponent), out=out)
+        if self.scale == "db":
+            self._decibels(out)
+        return out[..., None]
+
+    def _spectrogram(self, clip: Samples, mel: Samples, plan: _Plan, scratch: _Scratch) -> None:
+        """Write the mel spectrogram (mels, frames) of a clip (clip_samples,)."""
+        if self.center:
+            clip = np.pad(clip, self.n_fft // 2, mode=self.pad_mode)
+        frames = np.lib.stride_tricks.sliding_window_view(clip, self.n_fft)[:: self.hop_length]
+        for start in range(0, len(frames), scratch.block):
+            block = frames[start : start + scratch.block]
+            strength = scratch.strength(block, plan.window, self.power)
+            for band in plan.bands:
+                # (filters, frequencies) @ (frequencies, frames)
+                np.matmul(
+                    band.weights,
+                    strength[:, band.frequencies].T,
+                    out=mel[band.filters, start : start + len(block)],
+                )
+
+    def _decibels(self, mel: Samples) -> None:
+        """Turn power (clips, mels, frames) into decibels, in place."""
+        np.maximum(mel, np.float32(self.floor), out=mel)
+        np.log(mel, out=mel)
+        np.multiply(mel, DECIBELS, out=mel)
+        highest = mel.max(axis=(1, 2), keepdims=True)
+        if self.reference == "max":
+            np.subtract(mel, highest, out=mel)
+            highest = np.zeros_like(highest)
+        elif self.reference != 1 or self.floor > 1:
+            zero = np.float32(10 * np.log10(max(self.reference, self.floor)))
+            np.subtract(mel, zero, out=mel)
+            highest -= zero
+        if self.range_db != "none":
+            np.maximum(mel, highest - np.float32(self.range_db), out=mel)
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """Neighbouring filters over the frequencies that they touch: weights (filters, frequencies)."""
+
+    filters: slice
+    frequencies: slice
+    weights: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the settings amount to, computed once: the window (n_fft,) and the filters."""
+
+    window: npt.NDArray[np.float32]
+    bands: tuple[_Band, ...]
+
+
+@lru_cache(maxsize=16)
+def _plan(mel: Mel) -> _Plan:
+    edges = mel.edges()
+    bins = mel.bins()
+    bands = []
+    for first in range(0, mel.n_mels, BAND_FILTERS):
+        last = min(first + BAND_FILTERS, mel.n_mels)
+        low = int(np.searchsorted(bins, edges[first], side="right"))
+        high = int(np.searchsorted(bins, edges[last + 1], side="left"))
+        weights = _triangles(edges[first : last + 2], bins[low:high], mel.mel_norm == "slaney")
+        bands.append(_Band(slice(first, last), slice(low, high), weights))
+    return _Plan(window_weights(mel.window, mel.n_fft), tuple(bands))
+
+
+def _triangles(edges: npt.NDArray[np.float64], bins: npt.NDArray[np.float64], unit_area: bool) -> npt.NDArray[np.float32]:
+    """Return triangular filters (len(edges) - 2, len(bins)), rising from edge i to i + 1 and falling to i + 2."""
+    low, peak, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    weights = np.maximum(np.minimum((bins - low) / (peak - low), (high - bins) / (high - peak)), 0)
+    return (weights * (2 / (high - low)) if unit_area else weights).astype(np.float32)
+
+
+class _Scratch:
+    """Room for a block of frames, used again for every block.
+
+    Parameters
+    ----------
+    n_fft : int
+        Samples in a frame.
+    """
+
+    def __init__(self, n_fft: int) -> None:
+        self.block = min(max(BLOCK_SAMPLES // n_fft, FEWEST_FRAMES), MOST_FRAMES)
+        frequencies = n_fft // 2 + 1
+        self._windowed = np.empty((self.block, n_fft), dtype=np.float32)
+        self._spectrum = np.empty((self.block, frequencies), dtype=np.complex64)
+        self._strength = np.empty((self.block, frequencies), dtype=np.float32)
+        self._transform = real_transform()
+
+    def strength(self, frames: Samples, window: Samples, power: float) -> Samples:
+        """Return the magnitudes of the spectra to a power, (frames, frequencies): a view that lasts until the next call."""
+        count = len(frames)
+        windowed, spectrum, strength = self._windowed[:count], self._spectrum[:count], self._strength[:count]
+        np.multiply(frames, window, out=windowed)
+        self._transform(windowed, spectrum)
+        parts = spectrum.view(np.float32)  # real and imaginary parts in turn
+        np.multiply(parts, parts, out=parts)
+        np.add(parts[:, 0::2], parts[:, 1::2], out=strength)
+        if power == 1:
+            np.sqrt(strength, out=strength)
+        elif power != 2:
+            np.power(strength, np.float32(power / 2), out=strength)
+        return strength
