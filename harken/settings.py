@@ -14,7 +14,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isnan
+from math import isfinite
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from harken.errors import RecipeError, suggest
@@ -38,10 +38,9 @@ class Range:
     below: float | None = None
 
     def holds(self, value: float) -> bool:
-        """Tell whether a number (never NaN) lies in the range."""
+        """Tell whether a number lies in the range."""
         return (
-            not isnan(value)
-            and (self.low is None or value >= self.low)
+            (self.low is None or value >= self.low)
             and (self.high is None or value <= self.high)
             and (self.above is None or value > self.above)
             and (self.below is None or value < self.below)
@@ -164,7 +163,9 @@ def _fit(value: Any, hint: Any) -> tuple[Any, str]:
     if origin is Annotated:
         base, limits = get_args(hint)
         fitted, reason = _fit(value, base)
-        if not reason and not limits.holds(fitted):
+        if not reason and not _is_finite(fitted):
+            reason = "must be a finite number, and of a sensible size"
+        elif not reason and not limits.holds(fitted):
             reason = f"must be {limits}"
         return fitted, reason
     if origin in (Union, types.UnionType):
@@ -176,6 +177,14 @@ def _fit(value: Any, hint: Any) -> tuple[Any, str]:
     if origin is tuple:
         return _fit_tuple(value, get_args(hint))
     return _fit_plain(value, hint)
+
+
+def _is_finite(value: float) -> bool:
+    """Tell whether a number is neither NaN nor infinite; a whole number beyond all floating-point ones counts as infinite."""
+    try:
+        return isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _fit_union(value: Any, hints: tuple[Any, ...]) -> tuple[Any, str]:
@@ -205,7 +214,7 @@ _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 def _fit_plain(value: Any, hint: Any) -> tuple[Any, str]:
     if hint is float and type(value) is int:
-        return float(value), ""
+        return (float(value), "") if _is_finite(value) else (value, "must be a finite number")
     if hint in _NAMES:
         return value, "" if type(value) is hint else f"must be {_NAMES[hint]}"
     return value, "" if isinstance(value, hint) else f"must be {getattr(hint, '__name__', hint)} settings"

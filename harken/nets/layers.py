@@ -102,6 +102,8 @@ def layer_from_table(table: Mapping[str, Any], where: str) -> Layer:
     RecipeError
         With all mistakes of the table.
     """
+    if not isinstance(table, Mapping):
+        raise RecipeError(where, ["must be a table, such as { layer = 'relu' }"])
     kind = table.get("layer")
     if not isinstance(kind, str):
         raise RecipeError(where, ["the key 'layer' with the layer's name is missing"])
@@ -109,9 +111,20 @@ def layer_from_table(table: Mapping[str, Any], where: str) -> Layer:
         raise RecipeError(where, [f"unknown layer {kind!r} ({suggest(kind, LAYERS)})"])
     options: dict[str, Any] = {key: value for key, value in table.items() if key != "layer"}
     where = f"{where} ({kind})"
-    if issubclass(LAYERS[kind], Residual):
+    if not issubclass(LAYERS[kind], Residual):
+        return LAYERS[kind].from_table(options, where)
+    nested: tuple[str, ...] = ()
+    try:
         options["layers"] = layers_from_tables(options.get("layers", []), where)
-    return LAYERS[kind].from_table(options, where)
+    except RecipeError as error:
+        nested, options["layers"] = error.mistakes, (ReLU(),)  # so that the block's own options are checked too
+    try:
+        block = LAYERS[kind].from_table(options, where)
+    except RecipeError as error:
+        raise RecipeError(where, [*error.mistakes, *nested]) from None
+    if nested:
+        raise RecipeError(where, nested)
+    return block
 
 
 def layers_from_tables(tables: Any, where: str = "") -> tuple[Layer, ...]:
