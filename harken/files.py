@@ -1,0 +1,143 @@
+"""Writing files so that a killed process, or a full disk, leaves the old file or the new one, and never half of one.
+
+Every file that Harken writes goes through :func:`atomic_write`: a temporary file beside the target, flushed to the disk, then
+put in its place by ``os.replace``. Text is UTF-8. Names that are no UTF-8 (Linux allows any bytes) survive: in CSV as their
+bytes, in JSON as escaped surrogates, as Python reads both.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from harken.errors import HarkenError
+
+TEMPORARY = ".tmp"
+"""How the name of a temporary file ends; it begins with a dot."""
+
+REPLACE_TRIES = 5
+REPLACE_WAIT = 0.1
+"""Seconds between tries: on Windows a virus scanner may hold the target for a moment."""
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    path : path-like
+        Its folder must exist. Where it is a link, the file that it points to is replaced.
+
+    Yields
+    ------
+    binary file
+        Whatever is raised while it is open leaves the old file as it was, and no temporary one.
+
+    Raises
+    ------
+    HarkenError
+        The disk is full, the folder is missing or may not be written; the operating system's error is its cause.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name[:32]}.{secrets.token_hex(4)}{TEMPORARY}")
+    try:
+        try:
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            _replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise HarkenError(
+            f"{path} cannot be written: {error.strerror or error}; whatever was there before is unchanged. "
+            "Free some space, or choose a folder that you may write to"
+        ) from error
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    for left in reversed(range(REPLACE_TRIES)):
+        try:
+            temporary.replace(target)
+            return
+        except PermissionError:
+            if not left:
+                raise
+            time.sleep(REPLACE_WAIT)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a whole file atomically (:func:`atomic_write`)."""
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text in UTF-8 atomically, its line ends as they are."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_json(path: str | os.PathLike[str], document: Any) -> None:
+    """Write a JSON document atomically (:func:`json_bytes`)."""
+    write_bytes(path, json_bytes(document, indent=2) + b"\n")
+
+
+def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table as CSV atomically.
+
+    Parameters
+    ----------
+    path : path-like
+    header : sequence of str
+    rows : iterable of sequences
+        As long as the header; None and NaN become empty cells, numbers are written so that they are read back unchanged.
+    """
+    buffer = StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"a row of {len(row)} cells under a header of {len(header)}")
+        writer.writerow(["" if value is None else value for value in map(plain, row)])
+    write_text(path, buffer.getvalue())
+
+
+def json_bytes(document: Any, indent: int | None = None) -> bytes:
+    """Return a document as JSON in UTF-8, the same bytes for the same document.
+
+    Mappings keep their order; NumPy numbers and arrays become plain ones; NaN and infinity, which JSON lacks, become null;
+    paths become text, and sets sorted lists.
+    """
+    text = json.dumps(plain(document), ensure_ascii=False, allow_nan=False, indent=indent)
+    # A lone surrogate (a file name's byte that is no UTF-8) comes out as \udcXX, which is JSON's own escape for it.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def plain(value: Any) -> Any:
+    """Return a value in the types that JSON has."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(plain(item) for item in value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
