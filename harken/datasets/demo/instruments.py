@@ -36,6 +36,8 @@ class Timbre:
         Cents by which a second player is sharp; 0 for none.
     breath : float
         Amplitude of the noise at the beginning and, a tenth of it, throughout.
+    level : float
+        What brings it into balance with the others.
     """
 
     ratios: tuple[float, ...]
@@ -46,6 +48,7 @@ class Timbre:
     vibrato: tuple[float, float] = (0.0, 5.5)
     chorus: float = 0.0
     breath: float = 0.0
+    level: float = 1.0
 
     def tone(self, pitch: float, seconds: float, rate: int) -> Samples:
         """Return a tone of so many seconds, not yet released.
@@ -64,7 +67,7 @@ class Timbre:
         if self.breath:
             noise = np.random.default_rng(round(100 * pitch)).standard_normal(len(time), dtype=np.float32)
             sound = sound + noise * self.breath * (np.exp(-30 * time) + 0.1)
-        return np.asarray(sound * np.minimum(time / self.attack, 1), dtype=np.float32)
+        return np.asarray(sound * self.level * np.minimum(time / self.attack, 1), dtype=np.float32)
 
     def _partials(self, hertz: float, time: Samples, rate: int) -> Samples:
         depth, speed = self.vibrato
@@ -118,7 +121,7 @@ def _piano(random: np.random.Generator) -> Timbre:
 
 def _organ(random: np.random.Generator) -> Timbre:
     drawbars = np.array([1, 0.8, 0.6, 0.5, 0, 0.35, 0, 0.3]) * random.uniform(0.3, 1.0, 8)
-    return replace(_held([1.0, *drawbars[1:].tolist()]), attack=0.012, vibrato=(random.uniform(0, 12), 6.3))
+    return replace(_held([1.0, *drawbars[1:].tolist()]), attack=0.012, vibrato=(random.uniform(0, 12), 6.3), level=0.75)
 
 
 def _reed(random: np.random.Generator) -> Timbre:
@@ -135,7 +138,8 @@ def _fiddle(random: np.random.Generator) -> Timbre:
 
 def _flute(random: np.random.Generator) -> Timbre:
     levels = [1.0, random.uniform(0.2, 0.5), random.uniform(0.05, 0.2), 0.05]
-    return replace(_held(levels), attack=0.04, vibrato=(random.uniform(5, 15), 5.2), breath=random.uniform(0.05, 0.15))
+    breath = random.uniform(0.05, 0.15)
+    return replace(_held(levels), attack=0.04, vibrato=(random.uniform(5, 15), 5.2), breath=breath, level=0.75)
 
 
 def _bell(random: np.random.Generator) -> Timbre:
@@ -162,7 +166,7 @@ def _bass(random: np.random.Generator) -> Timbre:
 
 def _tuba(random: np.random.Generator) -> Timbre:
     levels = [float(random.uniform(0.5, 0.65) ** (k - 1)) for k in range(1, 8)]
-    return replace(_held(levels), attack=0.025, breath=0.02, release=0.05)
+    return replace(_held(levels), attack=0.025, breath=0.02, release=0.05, level=0.55)
 
 
 PITCHED: dict[str, Callable[[np.random.Generator], Timbre]] = {

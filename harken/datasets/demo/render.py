@@ -22,7 +22,7 @@ PLAYERS: dict[str, tuple[str, ...]] = {
 }
 """Who may play each part."""
 
-_GAINS = {"low": 0.5, "high": 0.33, "ticks": 0.3, "bass": 0.42, "chords": 0.16, "melody": 0.34}
+_GAINS = {"low": 0.5, "high": 0.38, "ticks": 0.38, "bass": 0.42, "chords": 0.16, "melody": 0.34}
 _EXPECTED = 0.5  # how often a part is given to an instrument that dancers expect
 _HUMAN_TIME, _HUMAN_LOUDNESS = 0.006, 0.08  # standard deviations: seconds, share
 _FADE_OUT = 0.5  # s
