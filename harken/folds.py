@@ -1,0 +1,365 @@
+"""Splits: which tracks are learnt from, which steer the training, which judge it; never one group on two sides.
+
+Tracks of one group (artist, tune, instrument) stay together, and so do tracks with the same content. A track without a group is
+its own. Every class stands in every part; where that is impossible the error says which class, and what would be possible.
+
+The folds are scikit-learn's: ``StratifiedGroupKFold``, and ``StratifiedKFold`` where every track stands alone. Their shares are
+only near the asked ones, so several shuffles are made and the fold nearest to what was asked is taken. Shares are of all tracks
+(0.2 test and 0.2 validation leave 0.6 for training). One seed, one split.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.errors import DataError
+
+Positions = npt.NDArray[np.int64]
+
+SHARE = 0.2
+"""Of all tracks, for the test part and for the validation part, where nothing else is said."""
+
+SHUFFLES = 10
+"""Shuffles to choose from; fewer for many groups (:data:`GROUPS_SHUFFLED`), for which each is near the asked shares anyway."""
+
+GROUPS_SHUFFLED = 5000
+"""Groups times shuffles that are at most worked through, if one shuffle does not exceed it."""
+
+MOST_FOLDS = 10
+"""Folds at most, unless a single one of more is needed for a share below a tenth."""
+
+CANDIDATES = 20
+"""Test parts that are tried before a split is called impossible because no validation part fits beside them."""
+
+_TEST, _VALID = 1, 2
+"""Purposes: what the random numbers of a seed are for."""
+
+FLATTERY = (
+    "there are no groups: each track counts as its own group. If one artist (tune, instrument) stands on both sides, "
+    "the figures flatter"
+)
+"""The warning for a set whose groups are not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which tracks belong to which part.
+
+    Attributes
+    ----------
+    train, valid, test : ndarray of int64
+        Positions of tracks, sorted; disjoint, and together all of them. Empty where a part was not asked for or not possible.
+    warnings : tuple of str
+        What its reader should know, in whole sentences.
+    """
+
+    train: Positions
+    valid: Positions
+    test: Positions
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, Positions]:
+        """The three parts by name."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}
+
+    def names(self) -> list[str]:
+        """Return for each track the name of its part."""
+        names = [""] * sum(len(part) for part in self.parts.values())
+        for name, part in self.parts.items():
+            for position in part:
+                names[position] = name
+        return names
+
+
+def group_numbers(groups: Sequence[str | None], hashes: Sequence[str | None] | None = None) -> Positions:
+    """Number what must stay together: tracks that share a group or a content, directly or through others.
+
+    Parameters
+    ----------
+    groups : sequence of str or None, length tracks
+        None is a track's own group.
+    hashes : sequence of str or None, optional
+        Of each track's content; equal ones are copies.
+
+    Returns
+    -------
+    ndarray of int64, shape (tracks,)
+        From 0 on, in the order of first appearance.
+
+    Examples
+    --------
+    >>> group_numbers(["a", "b", None, "a", None], ["1", "2", "3", "4", "2"])
+    array([0, 1, 2, 0, 1])
+    """
+    parents = list(range(len(groups)))
+
+    def root(position: int) -> int:
+        while parents[position] != position:
+            parents[position] = parents[parents[position]]
+            position = parents[position]
+        return position
+
+    keys: Sequence[Sequence[Hashable]] = [groups] if hashes is None else [groups, hashes]
+    for column in keys:
+        if len(column) != len(groups):
+            raise ValueError(f"{len(column)} hashes for {len(groups)} tracks; expected one for each")
+        first: dict[Hashable, int] = {}
+        for position, key in enumerate(column):
+            if key is not None:
+                a, b = root(first.setdefault(key, position)), root(position)
+                parents[max(a, b)] = min(a, b)
+    roots = np.array([root(position) for position in range(len(groups))], dtype=np.int64)
+    return np.unique(roots, return_inverse=True)[1].astype(np.int64)
+
+
+def split(
+    labels: npt.ArrayLike,
+    groups: Sequence[str | None],
+    classes: Sequence[str],
+    *,
+    seed: int,
+    test: float = SHARE,
+    valid: float = SHARE,
+    hashes: Sequence[str | None] | None = None,
+) -> Split:
+    """Split tracks into training, validation and test.
+
+    Parameters
+    ----------
+    labels : array of int, shape (tracks,)
+        Positions in ``classes``.
+    groups : sequence of str or None, length tracks
+        None is a track's own group.
+    classes : sequence of str
+    seed : int
+    test, valid : float
+        Shares of all tracks, from 0 (no such part) on; together below 1.
+    hashes : sequence of str or None, optional
+        Of each track's content: copies stay together.
+
+    Returns
+    -------
+    Split
+        Without a test part, and with a warning, where a class has two groups only.
+
+    Raises
+    ------
+    DataError
+        A class has no track or one group only, or no split puts every class into every part.
+    """
+    table = _Table.of(labels, groups, classes, hashes)
+    _check_shares(test, valid)
+    warnings_ = _group_warnings(groups)
+    table.check(needed=1 + bool(test or valid))
+    fewest = table.groups_per_class().min()
+    if test and valid and fewest == 2:
+        few = [name for name, count in zip(classes, table.groups_per_class(), strict=True) if count == 2]
+        warnings_.append(
+            f"the class {_listed(few)} has two groups only: one to learn from and one to validate with, none to test on. "
+            "There is no test part; the validation part is no judge, because it chose the model"
+        )
+        test = 0.0
+    everything = np.arange(len(table), dtype=np.int64)
+    nothing = everything[:0]
+    if not test:
+        kept, chosen = table.part(everything, valid, [seed, _VALID]) if valid else (everything, nothing)
+        return Split(kept, chosen, nothing, tuple(warnings_))
+    kept, validation, held = _three(table, everything, test, valid, seed)
+    return Split(kept, validation, held, tuple(warnings_))
+
+
+def split_validation(
+    labels: npt.ArrayLike,
+    groups: Sequence[str | None],
+    classes: Sequence[str],
+    *,
+    seed: int,
+    valid: float = SHARE,
+    hashes: Sequence[str | None] | None = None,
+) -> Split:
+    """Split tracks into training and validation, where the test part is given from outside.
+
+    Parameters, errors and result are those of :func:`split`; ``test`` is empty.
+    """
+    return split(labels, groups, classes, seed=seed, test=0.0, valid=valid, hashes=hashes)
+
+
+def _three(
+    table: _Table, everything: Positions, test: float, valid: float, seed: int
+) -> tuple[Positions, Positions, Positions]:
+    """Take the best test part that leaves a validation part possible."""
+    candidates = table.candidates(everything, test, [seed, _TEST], left=2 if valid else 1)
+    for rest, held in islice(candidates, CANDIDATES):
+        if not valid:
+            return rest, everything[:0], held
+        found = next(table.candidates(rest, valid / (1 - test), [seed, _VALID]), None)
+        if found is not None:
+            return found[0], found[1], held
+    raise table.impossible(3 if valid else 2)
+
+
+# ---- what is split
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Tracks with their labels and what must stay together.
+
+    Attributes
+    ----------
+    labels, groups : ndarray of int64, shape (tracks,)
+    classes : sequence of str
+    """
+
+    labels: Positions
+    groups: Positions
+    classes: Sequence[str]
+
+    @classmethod
+    def of(
+        cls, labels: npt.ArrayLike, groups: Sequence[str | None], classes: Sequence[str], hashes: Sequence[str | None] | None
+    ) -> _Table:
+        numbers = np.asarray(labels, dtype=np.int64)
+        if numbers.shape != (len(groups),):
+            raise ValueError(f"labels of the shape {numbers.shape} for {len(groups)} groups; expected one for each track")
+        if len(numbers) == 0:
+            raise DataError("there are no tracks to split")
+        if numbers.min() < 0 or numbers.max() >= len(classes):
+            raise DataError(f"{(numbers < 0).sum()} tracks have no label; a split needs the class of each")
+        return cls(numbers, group_numbers(groups, hashes), classes)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def groups_per_class(self, positions: Positions | None = None) -> Positions:
+        """Return how many groups have a track of each class, shape (classes,)."""
+        chosen = np.arange(len(self)) if positions is None else positions
+        pairs = np.unique(np.stack([self.labels[chosen], self.groups[chosen]]), axis=1)
+        return np.bincount(pairs[0], minlength=len(self.classes)).astype(np.int64)
+
+    def check(self, needed: int) -> None:
+        """Refuse a class that cannot stand on two sides, or has no track at all."""
+        counts = self.groups_per_class()
+        empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
+        if empty:
+            raise DataError(f"the class {_listed(empty)} has no track; add some, or leave it out (--classes)")
+        single = [name for name, count in zip(self.classes, counts, strict=True) if count < needed]
+        if single:
+            raise DataError(
+                f"the class {_listed(single)} has one group only (one artist, tune, instrument), which cannot be learnt and "
+                "judged at once; add tracks of another group, leave the class out (--classes), or group by something else "
+                "(--group)"
+            )
+
+    def part(self, positions: Positions, share: float, key: list[int]) -> tuple[Positions, Positions]:
+        """Return the rest and the part that is nearest to the asked share."""
+        found = next(self.candidates(positions, share, key), None)
+        if found is None:
+            raise self.impossible(2)
+        return found
+
+    def impossible(self, parts: int) -> DataError:
+        """Return the error for groups that cannot be dealt out, naming the class with the fewest."""
+        counts = self.groups_per_class()
+        hardest = int(counts.argmin())
+        return DataError(
+            f"no split into {parts} parts keeps groups whole and puts every class into every part: the class "
+            f"{self.classes[hardest]!r} has {counts[hardest]} groups, and groups that span classes bind them to others; "
+            "add groups to it, leave it out (--classes), or group by something else (--group)"
+        )
+
+    def candidates(
+        self, positions: Positions, share: float, key: list[int], left: int = 1
+    ) -> Iterator[tuple[Positions, Positions]]:
+        """Yield splits of some tracks in two, with every class on both sides, the nearest to the asked share first.
+
+        Parameters
+        ----------
+        positions : ndarray of int64
+        share : float
+            Of each class, for the part.
+        key : list of int
+            Of the random numbers.
+        left : int
+            How many groups of each class the rest must keep at least.
+
+        Yields
+        ------
+        rest, part : ndarray of int64
+            Sorted positions.
+        """
+        totals = self._counts(positions)
+        for folds in range(_folds_for(share), 1, -1):
+            found: list[tuple[float, float, Positions, Positions]] = []
+            for part in self._folds(positions, folds, _joined(share, folds), key):
+                rest = np.setdiff1d(positions, part, assume_unique=True)
+                if self._counts(part).min() == 0 or self.groups_per_class(rest).min() < left:
+                    continue
+                off = np.abs(self._counts(part) / totals - share)
+                found.append((float(off.max()), float(off.sum()), rest, part))
+            found.sort(key=lambda entry: entry[:2])
+            yield from ((rest, part) for _, _, rest, part in found)
+
+    def _counts(self, positions: Positions) -> npt.NDArray[np.int64]:
+        return np.bincount(self.labels[positions], minlength=len(self.classes)).astype(np.int64)
+
+    def _folds(self, positions: Positions, folds: int, joined: int, key: list[int]) -> Iterator[Positions]:
+        """Yield the folds of several shuffles, each of ``joined`` scikit-learn folds together."""
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # noqa: PLC0415
+
+        labels, groups = self.labels[positions], self.groups[positions]
+        count = len(np.unique(groups))
+        if count < folds or np.bincount(labels).max() < folds:
+            return
+        alone = count == len(positions)
+        splitter = StratifiedKFold if alone else StratifiedGroupKFold
+        random = np.random.default_rng([*key, folds])
+        for _ in range(min(SHUFFLES, max(1, GROUPS_SHUFFLED // count))):
+            kfold = splitter(folds, shuffle=True, random_state=int(random.integers(2**31)))
+            with warnings.catch_warnings():
+                # A class with fewer tracks than folds: some folds then lack it, and are passed over above.
+                warnings.simplefilter("ignore", UserWarning)
+                parts = [positions[part] for _, part in kfold.split(labels, labels, None if alone else groups)]
+            for first in range(folds):
+                chosen = [parts[(first + offset) % folds] for offset in range(joined)]
+                yield np.sort(np.concatenate(chosen))
+
+
+def _joined(share: float, folds: int) -> int:
+    """Return how many of the folds come nearest to a share; one at least, and one is left."""
+    return min(max(1, round(share * folds)), folds - 1)
+
+
+def _folds_for(share: float) -> int:
+    """Return the number of folds, some of which together come nearest to a share: the smallest such number."""
+    counts = range(2, max(MOST_FOLDS, round(1 / share)) + 1)
+    return min(counts, key=lambda folds: (round(abs(_joined(share, folds) / folds - share), 9), folds))
+
+
+def _check_shares(test: float, valid: float) -> None:
+    if not (test >= 0 and valid >= 0 and test + valid < 1):
+        raise DataError(
+            f"the shares test {test:g} and validation {valid:g} leave no training part; "
+            "expected shares from 0 on that are together below 1"
+        )
+
+
+def _group_warnings(groups: Sequence[str | None]) -> list[str]:
+    alone = Counter(group is None for group in groups)[True]
+    if alone == len(groups):
+        return [FLATTERY]
+    if alone:
+        return [f"{alone} of {len(groups)} tracks have no group; each counts as its own"]
+    return []
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))
