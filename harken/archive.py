@@ -1,0 +1,381 @@
+"""The ``.harken`` file: all that prediction needs, and nothing that can run.
+
+A zip archive of two members, both stored as they are: ``model.json`` (recipe, classes, input shape, how it was trained, hashes
+of what it was trained on) and ``weights.safetensors`` (float32, in the canonical layout of :mod:`harken.nets`). The same model
+gives the same bytes. Reading bounds every size before it is read, checks everything, and refuses with the reason: a file from
+elsewhere can be damaged or lie, but it can neither run code nor fill the memory.
+
+Sources: the zip format, PKWARE APPNOTE 6.3; safetensors, github.com/huggingface/safetensors. One archive of JSON and plain
+arrays is what Keras 3's saving does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import struct
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from harken import __version__
+from harken.errors import HarkenError, ModelError, NetError, RecipeError
+from harken.files import atomic_write, json_bytes
+from harken.nets import Net
+from harken.recipes import Recipe, recipe_from_table
+
+FORMAT = 1
+"""The version of the files that are written; this one and older ones are read."""
+
+SUFFIX = ".harken"
+MODEL, WEIGHTS = "model.json", "weights.safetensors"
+MODEL_BYTES = 64 << 20
+"""The largest ``model.json`` that is read."""
+
+_NAME = "harken model"
+_HASH_DIGITS = 32
+_MEMBERS, _DIRECTORY_BYTES = 64, 64 << 10
+_DATE = (1980, 1, 1, 0, 0, 0)
+"""The earliest date that zip knows: all members have it, so that the same model gives the same bytes."""
+
+Weights = dict[str, npt.NDArray[np.float32]]
+
+
+class UnreadableError(HarkenError):
+    """Why a file is refused, for whoever knows what it should have been to put the name before it."""
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What a model has seen: told again when it is to be judged on it.
+
+    Attributes
+    ----------
+    tracks : frozenset of str
+        Content hashes of the training and validation tracks.
+    groups : frozenset of str
+        Their groups (:func:`group_hash`).
+    """
+
+    tracks: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """All that prediction needs.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    classes : tuple of str
+        In the order of the net's outputs.
+    weights : dict of str to ndarray of float32
+        In the canonical layout.
+    input_shape : tuple of int
+        What the net reads, without the batch.
+    record : dict
+        How it was trained (seed, engine, epochs, figures …): anything that JSON can hold.
+    trained_on : TrainedOn
+    """
+
+    recipe: Recipe
+    classes: tuple[str, ...]
+    weights: Weights
+    input_shape: tuple[int, ...]
+    record: dict[str, Any] = field(default_factory=dict)
+    trained_on: TrainedOn = field(default_factory=TrainedOn)
+
+    @cached_property
+    def net(self) -> Net:
+        """The net that the weights belong to."""
+        return self.recipe.bind(len(self.classes), self.input_shape)
+
+
+def group_hash(name: str) -> str:
+    """Return what a model remembers of a group: 32 hexadecimal digits, and not its name."""
+    return hashlib.blake2b(b"group\0" + name.encode("utf-8", "surrogateescape"), digest_size=_HASH_DIGITS // 2).hexdigest()
+
+
+def save_model(path: str | os.PathLike[str], model: Model) -> None:
+    """Write a model: afterwards the file is there as a whole, or the old one is as it was.
+
+    Raises
+    ------
+    ModelError
+        Weights are missing, unknown, of another shape, or not finite.
+    HarkenError
+        The file cannot be written.
+    """
+    weights = {name: np.ascontiguousarray(values, dtype="<f4") for name, values in model.weights.items()}
+    faults = _weight_faults(model.net, {name: values.shape for name, values in weights.items()})
+    faults = faults or [f"{name} holds NaN or infinity" for name, values in weights.items() if not np.isfinite(values).all()]
+    if faults:
+        raise ModelError(f"{path}: a model that cannot predict is not saved: {_first(faults)}")
+    document = {
+        "format": _NAME,
+        "version": FORMAT,
+        "harken": __version__,
+        "recipe": model.recipe.to_table(),
+        "classes": model.classes,
+        "input_shape": model.input_shape,
+        "record": model.record,
+        "trained_on": {"tracks": _pack(model.trained_on.tracks), "groups": _pack(model.trained_on.groups)},
+    }
+    write_pair(path, {MODEL: json_bytes(document, indent=1), WEIGHTS: safetensors.numpy.save(weights)})
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Read a model.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged, truncated, foreign, newer than this Harken, or its parts do not fit, as the message says.
+    """
+    found: list[Model] = []
+
+    def examine(document: dict[str, Any]) -> int:
+        _refuse_newer(document)
+        model = _without_weights(document)
+        found.append(model)
+        # Each entry of the safetensors header: its name, at worst escaped, and dtype, shape and offsets.
+        header = 1024 + sum(6 * len(name) + 256 for name in model.net.weights)
+        return header + sum(4 * prod(spec.shape) for spec in model.net.weights.values())
+
+    try:
+        _, content = read_pair(path, (MODEL, WEIGHTS), MODEL_BYTES, examine)
+        (model,) = found
+        model.weights.update(_read_weights(content, model.net))
+    except UnreadableError as error:
+        raise ModelError(f"{os.fspath(path)} is no usable model: {error}") from error
+    return model
+
+
+def _refuse_newer(document: Mapping[str, Any]) -> None:
+    version = document.get("version")
+    if document.get("format") != _NAME or type(version) is not int or version < 1:
+        raise UnreadableError(f"its {MODEL} is not one that Harken wrote")
+    if version > FORMAT:
+        raise UnreadableError(
+            f"it was written by Harken {document.get('harken', '?')} in format {version}, and this Harken {__version__} reads "
+            f"formats up to {FORMAT}; update Harken"
+        )
+
+
+def _without_weights(document: Mapping[str, Any]) -> Model:
+    """Return the model that the JSON document declares, with no weights yet."""
+    missing = [key for key in ("recipe", "classes", "input_shape", "record", "trained_on") if key not in document]
+    if missing:
+        raise UnreadableError(f"{MODEL} lacks {', '.join(missing)}")
+    classes, shape, record = document["classes"], document["input_shape"], document["record"]
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(set(classes)) != len(classes):
+        raise UnreadableError(f"the classes in {MODEL} are no list of different names")
+    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
+        raise UnreadableError(f"the input shape in {MODEL} is no list of whole numbers")
+    if not isinstance(document["recipe"], dict) or not isinstance(record, dict):
+        raise UnreadableError(f"recipe and record in {MODEL} must be tables")
+    trained_on = document["trained_on"]
+    if not isinstance(trained_on, dict):
+        raise UnreadableError(f"trained_on in {MODEL} must be a table")
+    try:
+        recipe = recipe_from_table(document["recipe"], "model")
+        model = Model(
+            recipe=recipe,
+            classes=tuple(classes),
+            weights={},
+            input_shape=tuple(shape),
+            record=record,
+            trained_on=TrainedOn(_unpack(trained_on.get("tracks")), _unpack(trained_on.get("groups"))),
+        )
+        _ = model.net
+    except (RecipeError, NetError) as error:
+        written = document.get("harken")
+        other = f" (it was written by Harken {written}, and this is {__version__})" if written != __version__ else ""
+        raise UnreadableError(f"what it declares cannot be built{other}: {error}") from error
+    return model
+
+
+def _weight_faults(net: Net, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Say which weights are missing, unknown or of another shape."""
+    faults = [f"the weight {name} is missing" for name in net.weights if name not in shapes]
+    faults += [f"the net has no weight {name!r}" for name in shapes if name not in net.weights]
+    return faults + [
+        f"{name} has the shape {shapes[name]}, and the net needs {spec.shape}"
+        for name, spec in net.weights.items()
+        if name in shapes and shapes[name] != spec.shape
+    ]
+
+
+def _read_weights(content: bytes, net: Net) -> Weights:
+    try:
+        tensors: dict[str, Any] = dict(safetensors.deserialize(content))  # type: ignore[no-untyped-call]
+    except safetensors.SafetensorError as error:
+        raise UnreadableError(f"{WEIGHTS} is damaged: {error}") from error
+    faults = _weight_faults(net, {name: tuple(tensor["shape"]) for name, tensor in tensors.items()})
+    faults += [
+        f"{name} is of type {tensor['dtype']}, and weights are float32"
+        for name, tensor in tensors.items()
+        if tensor["dtype"] != "F32"
+    ]
+    if faults:
+        raise UnreadableError(_first(faults))
+    weights = {
+        name: np.frombuffer(tensors[name]["data"], dtype="<f4").astype(np.float32).reshape(spec.shape)
+        for name, spec in net.weights.items()
+    }
+    faults = [f"{name} holds NaN or infinity" for name, values in weights.items() if not np.isfinite(values).all()]
+    if faults:
+        raise UnreadableError(_first(faults))
+    return weights
+
+
+def _first(faults: list[str], shown: int = 5) -> str:
+    more = f"; and {len(faults) - shown} more" if len(faults) > shown else ""
+    return "; ".join(faults[:shown]) + more
+
+
+def _pack(hashes: Iterable[str]) -> str:
+    """Return a set of hashes as base64 of their sorted bytes: 22 characters for each instead of 35."""
+    try:
+        raw = sorted(bytes.fromhex(digits) for digits in hashes)
+    except ValueError as error:
+        raise ModelError(f"what a model was trained on is kept as hexadecimal hashes: {error}") from error
+    if any(len(one) != _HASH_DIGITS // 2 for one in raw):
+        raise ModelError(f"what a model was trained on is kept as hashes of {_HASH_DIGITS} hexadecimal digits")
+    return base64.b64encode(b"".join(raw)).decode("ascii")
+
+
+def _unpack(packed: object) -> frozenset[str]:
+    try:
+        raw = base64.b64decode(packed, validate=True) if isinstance(packed, str) else b"?"
+    except ValueError:
+        raw = b"?"
+    size = _HASH_DIGITS // 2
+    if len(raw) % size:
+        raise UnreadableError(f"the hashes of what it was trained on in {MODEL} are damaged")
+    return frozenset(raw[start : start + size].hex() for start in range(0, len(raw), size))
+
+
+def write_pair(path: str | os.PathLike[str], members: Mapping[str, bytes]) -> None:
+    """Write a zip archive of stored members atomically; the same members give the same bytes."""
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            member = zipfile.ZipInfo(name, _DATE)
+            member.create_system, member.external_attr = 3, 0o644 << 16
+            archive.writestr(member, content)
+
+
+def read_pair(
+    path: str | os.PathLike[str],
+    names: tuple[str, str],
+    limit: int,
+    examine: Callable[[dict[str, Any]], int],
+) -> tuple[dict[str, Any], bytes]:
+    """Read an archive of a JSON document and a member of bytes, trusting nothing.
+
+    Parameters
+    ----------
+    path : path-like
+    names : tuple of two str
+        The two members that it must hold, and no others.
+    limit : int
+        Bytes that the document may have.
+    examine : callable
+        Receives the document before anything else is looked at, refuses what it must, and returns how many bytes the second
+        member may have.
+
+    Returns
+    -------
+    document : dict
+    content : bytes
+
+    Raises
+    ------
+    UnreadableError
+        With the reason.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            _check_ends(file)
+            with zipfile.ZipFile(file) as archive:
+                _check_names(archive.namelist(), names[0])
+                document = _parse(_member(archive, names[0], limit))
+                bound = examine(document)
+                others = sorted(set(archive.namelist()) ^ set(names))
+                if others:
+                    raise UnreadableError(
+                        f"it must hold {names[0]} and {names[1]} alone; this differs: {', '.join(map(repr, others[:5]))}"
+                    )
+                return document, _member(archive, names[1], bound)
+    except FileNotFoundError:
+        raise UnreadableError("no such file") from None
+    except OSError as error:
+        raise UnreadableError(f"it cannot be read ({error.strerror or error})") from error
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error) as error:
+        raise UnreadableError(f"it is cut short or damaged ({error})") from error
+
+
+def _check_ends(file: IO[bytes]) -> None:
+    """Look at a zip's first and last bytes: they say whether it is one, whether it is whole, and how large its directory is."""
+    start = file.read(4)
+    size = file.seek(0, os.SEEK_END)
+    if not size:
+        raise UnreadableError("it is empty")
+    if start != b"PK\3\4":
+        raise UnreadableError("it is no zip archive, as Harken's files are")
+    end = struct.Struct("<4s4H2LH")
+    file.seek(max(size - end.size, 0))
+    last = file.read(end.size)
+    if len(last) < end.size or last[:4] != b"PK\5\6":
+        raise UnreadableError("it is cut short, or something was appended to it")
+    _, _, _, _, members, directory, _, _ = end.unpack(last)
+    if members > _MEMBERS or directory > _DIRECTORY_BYTES:
+        raise UnreadableError(f"it is a zip archive of {members} members, which Harken did not write")
+
+
+def _check_names(found: list[str], head: str) -> None:
+    if len(set(found)) != len(found):
+        raise UnreadableError("two of its members have the same name")
+    strange = [name for name in found if name != Path(name).name or ".." in name or "\\" in name or ":" in name]
+    if strange:
+        raise UnreadableError(f"it holds a member with the name {strange[0]!r}, which leads elsewhere")
+    if head not in found:
+        raise UnreadableError(f"it is a zip archive without {head}, which Harken did not write")
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """Read a member of bounded size, whose bytes must be stored as they are."""
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+        raise UnreadableError(f"{name} is compressed, and Harken stores it as it is")
+    if info.flag_bits & 1:
+        raise UnreadableError(f"{name} is encrypted")
+    if info.file_size > limit:
+        raise UnreadableError(f"{name} says that it has {info.file_size:,} bytes, and at most {limit:,} can be right")
+    with archive.open(info) as file:
+        content = file.read(limit + 1)
+    if len(content) != info.file_size:
+        raise UnreadableError(f"{name} is cut short")
+    return content
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(f"its JSON cannot be read ({error})") from error
+    if not isinstance(document, dict):
+        raise UnreadableError("its JSON is no table")
+    return document
