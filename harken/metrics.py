@@ -58,6 +58,8 @@ def track_probabilities(probabilities: npt.ArrayLike, track: npt.ArrayLike, trac
     """
     clips = np.asarray(probabilities, dtype=np.float64)
     index = np.asarray(track, dtype=np.int64)
+    if index.shape != clips.shape[:1] or (len(index) and not 0 <= index.min() <= index.max() < tracks):
+        raise ValueError(f"tracks of {index.shape} clips do not fit {clips.shape} probabilities and {tracks} tracks")
     sums = np.stack([np.bincount(index, weights=column, minlength=tracks) for column in clips.T], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means: Probabilities = sums / sums.sum(axis=1, keepdims=True)
