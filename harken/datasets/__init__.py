@@ -1,0 +1,167 @@
+"""Datasets: from DATA, as a command takes it, to labelled tracks with their groups.
+
+DATA is a folder of class folders (:mod:`harken.datasets.folder`), a CSV table (:mod:`harken.datasets.table`), an ``.npz`` of
+arrays (:mod:`harken.datasets.arrays`), or ``name:ROOT`` for a dataset in :data:`KNOWN`. Groups come from a column or from tags;
+a track whose group is not known stands for itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from harken.datasets.arrays import Arrays, read_arrays
+from harken.datasets.dataset import NO_GROUPS, Dataset, check_learnable, select_classes
+from harken.datasets.folder import read_folder
+from harken.datasets.grouping import TAGGED_SHARE, TAGS, alike, with_file_groups, with_tag_groups
+from harken.datasets.table import read_table
+from harken.errors import DataError, suggest
+from harken.progress import Progress, silent
+from harken.tracks import Tracks
+
+__all__ = ["KNOWN", "NO_GROUPS", "Arrays", "Dataset", "Loader", "check_learnable", "known_dataset", "read"]
+
+_log = logging.getLogger("harken")
+
+_EXPECTED = "expected a folder of class folders, a CSV table (path,label), or an .npz"
+
+
+class Loader(Protocol):
+    """Reads a known dataset from where it lies, with its own parts and groups."""
+
+    def __call__(self, root: Path, *, label: str, group: str | None) -> Dataset:
+        """Return the dataset; raise DataError where ``root`` is not it."""
+
+
+KNOWN: dict[str, Loader] = {}
+"""The datasets that are known by name: ``name:ROOT``."""
+
+
+def known_dataset(data: str) -> tuple[Loader, Path] | None:
+    r"""Return the loader and the root of ``name:ROOT``; None where no such name is known (``C:\music`` is a path)."""
+    name, colon, root = data.partition(":")
+    return (KNOWN[name], Path(root)) if colon and name in KNOWN else None
+
+
+def read(
+    data: str | os.PathLike[str],
+    *,
+    label: str = "label",
+    group: str | None = None,
+    classes: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> Dataset:
+    """Read labelled data.
+
+    Parameters
+    ----------
+    data : path-like
+        A folder of class folders, a CSV table, an ``.npz``, or ``name:ROOT``.
+    label : str
+        The table's column that names the class.
+    group : str, optional
+        What must not stand on both sides of a split: columns of the table (``"artist"``, ``"label,pitch"``), for a folder the
+        tags ``"artist"`` or ``"album"``, or ``"none"``. Default: the table's first known column, else the artist tags where at
+        least half of the tracks have one, else none.
+    classes : sequence of str, optional
+        Only these.
+    progress : Progress
+        Stage ``"tags"``.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DataError
+        Nothing is there, or it is no dataset; the message says what was expected.
+    """
+    known = known_dataset(os.fspath(data))
+    path = Path(data)
+    if known is not None:
+        return _chosen(known[0](known[1], label=label, group=group), classes)
+    if path.is_dir():
+        return _folder(path, label, group, classes, progress)
+    if not path.is_file():
+        raise DataError(_no_such(os.fspath(data)))
+    if path.suffix.lower() in (".npz", ".npy"):
+        return _arrays(path, label, group, classes)
+    if path.suffix.lower() == ".harken":
+        raise DataError(f"{path} is a model and no data; {_EXPECTED}")
+    tracks, grouping = read_table(path, label, group)
+    dataset = _chosen(Dataset(path.name, tracks), classes)
+    return _grouped(dataset, grouping, progress)
+
+
+def _no_such(data: str) -> str:
+    name, colon, _ = data.partition(":")
+    if colon and len(name) > 1 and KNOWN:
+        return f"there is no {data}, and no known dataset {name!r} ({suggest(name, KNOWN)}); {_EXPECTED}"
+    return f"there is no {data}; {_EXPECTED}"
+
+
+def _chosen(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:
+    for spellings in alike(dataset.classes):
+        _log.warning(
+            "%s: the classes %s differ in case or spaces only, and count as different",
+            dataset.name,
+            " and ".join(map(repr, spellings)),
+        )
+    return dataset if classes is None else select_classes(dataset, classes)
+
+
+def _folder(path: Path, label: str, group: str | None, classes: Sequence[str] | None, progress: Progress) -> Dataset:
+    if label != "label":
+        raise DataError(
+            f"{path} is a folder: its class folders are the labels, and a column {label!r} (--label) is for a table"
+        )
+    fields = [name.strip().lower() for name in (group or NO_GROUPS).split(",")]
+    unknown = [name for name in fields if name not in (*TAGS, NO_GROUPS)]
+    if unknown:
+        raise DataError(
+            f"{path} is a folder: --group may be {', '.join(TAGS)} (tags in the files) or {NO_GROUPS}, not {unknown[0]!r}; "
+            "other groups need a CSV table with a column for them"
+        )
+    dataset = _chosen(Dataset(path.resolve().name, read_folder(path)), classes)
+    if group is None or NO_GROUPS in fields:
+        return _grouped(dataset, NO_GROUPS if group is not None else None, progress)
+    return _by_tags(dataset, fields, progress)
+
+
+def _by_tags(dataset: Dataset, fields: Sequence[str], progress: Progress) -> Dataset:
+    """Group by the tags that were asked for."""
+    assert isinstance(dataset.train, Tracks)
+    tracks, count = with_tag_groups(dataset.train, fields, progress)
+    if not count:
+        raise DataError(
+            f"{dataset.name}: not one of {len(tracks)} files has a tag {' or '.join(fields)} to group by; "
+            f"expected such tags, or --group {NO_GROUPS}"
+        )
+    return replace(dataset, train=tracks, grouping=f"{','.join(fields)} tags")
+
+
+def _grouped(dataset: Dataset, grouping: str | None, progress: Progress) -> Dataset:
+    """Find groups where the table told none, and keep the spans of one file together."""
+    assert isinstance(dataset.train, Tracks)
+    tracks = dataset.train
+    if grouping is None:
+        tagged, count = with_tag_groups(tracks, progress=progress)
+        if count and count >= TAGGED_SHARE * len(tracks):
+            tracks, grouping = tagged, "artist tags"
+    tracks, joined = with_file_groups(tracks)
+    if grouping in (None, NO_GROUPS):
+        grouping = "files" if joined else NO_GROUPS
+    return replace(dataset, train=tracks, grouping=grouping)
+
+
+def _arrays(path: Path, label: str, group: str | None, classes: Sequence[str] | None) -> Dataset:
+    if label != "label" or group not in (None, NO_GROUPS):
+        raise DataError(f"{path} holds arrays, which have no columns: --label and --group are for a table")
+    parts = read_arrays(path)
+    dataset = Dataset(path.name, parts["train"], parts.get("valid"), parts.get("test"))
+    return _chosen(dataset, classes)

@@ -1,0 +1,350 @@
+"""Arrays in an ``.npz`` file, as the tutorials save them: what a network reads, with labels, without audio.
+
+Two formats are read:
+
+- ``train`` and ``test``, shape (rows, …): the first half of the rows is one class, the second half the other. The classes are
+  called "0" and "1", or as an array ``labels`` or ``classes`` with two names says. ``test`` may be missing.
+- ``X_train, y_train`` (and ``X_valid, y_valid``, ``X_test, y_test``), or ``X, y`` alone: rows, and for each row a number, a
+  text, or a one-hot vector. ``labels`` or ``classes``, if there, names the classes in the order of the numbers.
+
+Nothing in such a file is run: ``allow_pickle=False``, and an array of Python objects is refused with the reason. Rows become
+float32; the further axes stay as they are.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.errors import DataError
+
+_PARTS = {"train": ("train",), "valid": ("valid", "val"), "test": ("test",)}
+_NAMES = ("labels", "classes")
+_FORMATS = "expected the arrays train and test, or X_train, y_train, X_test, y_test, or X, y"
+_BLOCK = 1 << 24
+"""Numbers that are checked at once, so that the check needs little memory beside the array."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Labelled rows that a network reads as they are.
+
+    Attributes
+    ----------
+    x : ndarray of float32, shape (rows, …)
+    labels : ndarray of int64, shape (rows,)
+        Positions in ``classes``.
+    classes : tuple of str
+    name : str
+        Where the rows come from, for messages.
+
+    Raises
+    ------
+    DataError
+        No rows, rows without a shape, another number of labels than rows, a label beyond the classes, a number that is not
+        finite.
+    """
+
+    x: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    name: str = "arrays"
+
+    def __post_init__(self) -> None:
+        if self.x.ndim < 2:
+            raise DataError(
+                f"{self.name} has the shape {self.x.shape}; expected (rows, …): one row for each example. "
+                "For one number an example, save x.reshape(-1, 1)"
+            )
+        if self.x.size == 0:
+            raise DataError(f"{self.name} is empty (shape {self.x.shape}); expected at least one row with at least one number")
+        if self.labels.shape != (len(self.x),):
+            raise DataError(
+                f"{self.name} has {len(self.x)} rows, but labels of the shape {self.labels.shape}; expected one label a row"
+            )
+        if self.labels.min() < 0 or self.labels.max() >= len(self.classes):
+            raise DataError(
+                f"{self.name} has labels from {self.labels.min()} to {self.labels.max()}, "
+                f"but {len(self.classes)} classes; expected positions from 0 to {len(self.classes) - 1}"
+            )
+        _check_finite(self.x, self.name)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name}: {count}" for name, count in self.counts().items())
+        return f"<Arrays: {len(self)} rows of shape {self.shape}; {counts}>"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row."""
+        return tuple(self.x.shape[1:])
+
+    @cached_property
+    def hashes(self) -> tuple[str, ...]:
+        """For each row the BLAKE2b-128 of its bytes (float32, little-endian, C order), in hexadecimal digits."""
+        rows = np.ascontiguousarray(self.x, dtype="<f4")
+        return tuple(blake2b(row.tobytes(), digest_size=16).hexdigest() for row in rows)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of each class."""
+        found = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, found, strict=True)}
+
+    def select(self, positions: Iterable[int]) -> Arrays:
+        """Return the rows at these positions, with the same classes."""
+        chosen = np.asarray(list(positions), dtype=np.int64)
+        return Arrays(self.x[chosen], self.labels[chosen], self.classes, self.name)
+
+    def select_classes(self, classes: Sequence[str]) -> Arrays:
+        """Return the rows of these classes, which are then numbered in this order."""
+        numbers = np.full(len(self.classes), -1, dtype=np.int64)
+        for number, name in enumerate(classes):
+            numbers[self.classes.index(name)] = number
+        labels = numbers[self.labels]
+        kept = labels >= 0
+        return Arrays(self.x[kept], labels[kept], tuple(classes), self.name)
+
+
+def _check_finite(x: npt.NDArray[np.float32], name: str) -> None:
+    step = max(1, _BLOCK * len(x) // x.size)
+    for start in range(0, len(x), step):
+        bad = ~np.isfinite(x[start : start + step])
+        if bad.any():
+            row = start + int(np.argwhere(bad)[0][0])
+            raise DataError(
+                f"{name}: row {row} holds a NaN, or a number too large for float32; expected finite numbers. "
+                "Leave such rows out before saving"
+            )
+
+
+def read_arrays(path: Path) -> dict[str, Arrays]:
+    """Read the parts of an ``.npz`` file.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict of str to Arrays
+        "train", and "valid" and "test" where the file has them; all with the same classes and shape.
+
+    Raises
+    ------
+    DataError
+        The file is no ``.npz``, is damaged, holds Python objects, or its arrays do not fit together.
+    """
+    content = _load(path)
+    x_names = {part: _find(content, [f"x_{name}" for name in names]) for part, names in _PARTS.items()}
+    if x_names["train"] is None and _find(content, ["x"]) is not None:
+        x_names["train"] = _find(content, ["x"])
+    if x_names["train"] is not None:
+        parts = _labelled(path, content, {part: name for part, name in x_names.items() if name is not None})
+    elif _find(content, ["train"]) is not None:
+        parts = _halves(path, content)
+    else:
+        found = ", ".join(content) or "nothing"
+        raise DataError(f"{path} holds {found}; {_FORMATS}. Save them with numpy.savez(file, X=..., y=...)")
+    shapes = {part: arrays.shape for part, arrays in parts.items()}
+    for part, shape in shapes.items():
+        if shape != shapes["train"]:
+            raise DataError(
+                f"{path}: the rows of {part} have the shape {shape}, those of train {shapes['train']}; expected the same"
+            )
+    return parts
+
+
+_DAMAGE = (ValueError, OSError, EOFError, KeyError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error)
+
+
+class _Content(Mapping[str, npt.NDArray[Any]]):
+    """The arrays of an open file; each is read when it is asked for, and what goes wrong gets a reason."""
+
+    def __init__(self, path: Path, file: np.lib.npyio.NpzFile) -> None:
+        self.path, self._file = path, file
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        try:
+            array: npt.NDArray[Any] = self._file[name]
+        except _DAMAGE as error:
+            raise DataError(f"{self.path}: {_reason(error, f'the array {name}')}") from error
+        return array
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._file.files)
+
+    def __len__(self) -> int:
+        return len(self._file.files)
+
+
+def _load(path: Path) -> _Content:
+    try:
+        file = np.load(path, allow_pickle=False)
+    except _DAMAGE as error:
+        raise DataError(f"{path}: {_reason(error, 'the file')}") from error
+    if not isinstance(file, np.lib.npyio.NpzFile):
+        raise DataError(f"{path} holds a single array without labels (.npy); {_FORMATS}. Save them with numpy.savez")
+    return _Content(path, file)
+
+
+def _reason(error: BaseException, what: str) -> str:
+    text = str(error)
+    if "allow_pickle" in text or "pickled" in text:
+        return (
+            f"{what} holds Python objects (pickle), which could run code when they are read; expected numbers or text. "
+            "Save it as such: numpy.array(values, dtype=float), or dtype=str for names"
+        )
+    return f"{what} is damaged or no .npz ({text or type(error).__name__}); expected what numpy.savez writes"
+
+
+def _find(content: _Content, names: Iterable[str]) -> str | None:
+    """Return the array's name as the file spells it: ``X_train`` or ``x_train``."""
+    spelt = {name.lower(): name for name in content}
+    return next((spelt[name] for name in names if name in spelt), None)
+
+
+def _names(path: Path, content: _Content) -> tuple[str, ...] | None:
+    found = _find(content, _NAMES)
+    if found is None:
+        return None
+    array = content[found]
+    if array.ndim != 1 or array.dtype.kind not in "USiu":
+        raise DataError(
+            f"{path}: {found} has the shape {array.shape} of {array.dtype}; expected the classes' names, shape (classes,)"
+        )
+    names = tuple(_text(name) for name in array)
+    if len(set(names)) < len(names) or "" in names:
+        raise DataError(
+            f"{path}: {found} holds a name twice, or an empty one ({', '.join(names)}); expected one name for each class"
+        )
+    return names
+
+
+def _text(value: Any) -> str:
+    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
+
+
+def _numbers(path: Path, content: _Content, name: str) -> npt.NDArray[np.float32]:
+    array = content[name]
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{path}: {name} holds {array.dtype}; expected real numbers")
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _halves(path: Path, content: _Content) -> dict[str, Arrays]:
+    """Read the format whose first half of rows is one class and whose second half is the other."""
+    classes = _names(path, content) or ("0", "1")
+    if len(classes) != 2:
+        raise DataError(
+            f"{path} names {len(classes)} classes, but its arrays train and test hold two halves, of two classes; "
+            "expected two names, or X_train with y_train"
+        )
+    parts = {}
+    for part, names in _PARTS.items():
+        found = _find(content, names)
+        if found is None:
+            continue
+        x = _numbers(path, content, found)
+        rows = len(x) if x.ndim else 0
+        if rows % 2:
+            raise DataError(
+                f"{path}: {found} has {rows} rows; expected an even number, the first half of one class and the second of "
+                "the other. Save classes of unequal size as X_train with y_train"
+            )
+        parts[part] = Arrays(x, np.repeat(np.arange(2), rows // 2), classes, f"{path}: {found}")
+    return parts
+
+
+def _labelled(path: Path, content: _Content, x_names: Mapping[str, str]) -> dict[str, Arrays]:
+    """Read the format that gives the labels beside the rows."""
+    labels = {}
+    for part, x_name in x_names.items():
+        y_name = _find(content, [x_name.lower().replace("x", "y", 1)])
+        if y_name is None:
+            raise DataError(
+                f"{path} has {x_name} without its labels ({x_name.replace('X', 'y').replace('x', 'y')}); {_FORMATS}"
+            )
+        labels[part] = _plain_labels(path, y_name, content[y_name])
+    names = _names(path, content)
+    classes = names or _classes_of(path, labels.values())
+    parts = {}
+    for part, x_name in x_names.items():
+        x = _numbers(path, content, x_name)
+        y = labels[part]
+        if x.ndim and len(x) != len(y):
+            raise DataError(f"{path}: {x_name} has {len(x)} rows, but its labels are {len(y)}; expected one label a row")
+        numbers = _positions(path, part, y, classes, named=names is not None)
+        parts[part] = Arrays(x, numbers, classes, f"{path}: {x_name}")
+    return parts
+
+
+_Labels = npt.NDArray[np.int64] | npt.NDArray[np.str_]
+
+
+def _plain_labels(path: Path, name: str, y: npt.NDArray[Any]) -> _Labels:
+    """Return labels of any format as whole numbers or text, shape (rows,); one-hot rows as the position of their 1."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.dtype.kind in "US":
+        if y.ndim != 1:
+            raise _odd_labels(path, name, y)
+        return np.array([_text(value) for value in y], dtype=np.str_)
+    if y.dtype.kind not in "fiub" or y.ndim not in (1, 2):
+        raise _odd_labels(path, name, y)
+    if y.ndim == 2:
+        if not (np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()):
+            raise DataError(
+                f"{path}: {name} has the shape {y.shape}, but a row is not one-hot; expected one 1 among 0s in each row"
+            )
+        return np.asarray(y.argmax(axis=1), dtype=np.int64)
+    if not np.isfinite(y.astype(np.float64)).all() or (y != np.floor(y)).any():
+        raise DataError(f"{path}: {name} holds numbers with fractions, or NaN; expected whole numbers, one for each class")
+    return np.asarray(y, dtype=np.int64)
+
+
+def _odd_labels(path: Path, name: str, y: npt.NDArray[Any]) -> DataError:
+    return DataError(
+        f"{path}: {name} has the shape {y.shape} of {y.dtype}; expected numbers or text of shape (rows,), or one-hot rows"
+    )
+
+
+def _classes_of(path: Path, labels: Iterable[_Labels]) -> tuple[str, ...]:
+    """Return the values that occur in any part, sorted as numbers or as text."""
+    columns = list(labels)
+    kinds = {y.dtype.kind for y in columns}
+    if len(kinds) > 1:
+        raise DataError(f"{path}: the labels are numbers in one part and text in another; expected the same in all")
+    classes = tuple(str(value) for value in np.unique(np.concatenate(columns)))
+    if "" in classes:
+        raise DataError(f"{path}: a label is an empty text; expected the name of a class in each row")
+    return classes
+
+
+def _positions(path: Path, part: str, y: _Labels, classes: tuple[str, ...], *, named: bool) -> npt.NDArray[np.int64]:
+    """Return each label's position in the classes."""
+    if named and y.dtype.kind != "U":
+        numbers = y.astype(np.int64)
+        if len(numbers) and not (numbers.min() >= 0 and numbers.max() < len(classes)):
+            raise DataError(
+                f"{path}: the labels of {part} run from {numbers.min()} to {numbers.max()}, "
+                f"but {len(classes)} classes are named; expected 0 to {len(classes) - 1}"
+            )
+        return numbers
+    values, inverse = np.unique(y, return_inverse=True)
+    index = {name: position for position, name in enumerate(classes)}
+    unknown = [str(value) for value in values if str(value) not in index]
+    if unknown:
+        raise DataError(f"{path}: the label {unknown[0]!r} of {part} is not among the named classes ({', '.join(classes)})")
+    return np.array([index[str(value)] for value in values], dtype=np.int64)[inverse]

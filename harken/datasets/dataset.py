@@ -1,0 +1,138 @@
+"""Dataset: what ``harken.datasets.read`` returns, and the checks that training makes of it.
+
+A dataset is one part (``train``: everything, where the data know no parts) or up to three that the data bring themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from harken.datasets.arrays import Arrays
+from harken.errors import DataError, suggest
+from harken.tracks import Tracks
+
+NO_GROUPS = "none"
+"""The grouping of a set whose tracks stand each for itself."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled tracks, or labelled arrays, in the parts that the data bring.
+
+    Attributes
+    ----------
+    name : str
+        The folder's or the file's name.
+    train : Tracks or Arrays
+        The training part; everything, where the data bring no parts.
+    valid, test : Tracks or Arrays, optional
+        Only where the data bring them.
+    grouping : str
+        Where the groups come from: ``"column artist"``, ``"columns label,pitch"``, ``"artist tags"``, ``"files"`` (spans of one
+        file stay together), ``"none"``.
+    """
+
+    name: str
+    train: Tracks | Arrays
+    valid: Tracks | Arrays | None = None
+    test: Tracks | Arrays | None = None
+    grouping: str = NO_GROUPS
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the labels."""
+        return self.train.classes
+
+    @property
+    def parts(self) -> dict[str, Tracks | Arrays]:
+        """The parts that are there, by name."""
+        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def describe(self) -> str:
+        """Return a line or two for humans: how much of each class, and which groups.
+
+        Examples
+        --------
+        >>> from harken.tracks import Track
+        >>> tracks = Tracks([Track("a.mp3", "jig", "tune 1"), Track("b.mp3", "reel", "tune 2")])
+        >>> print(Dataset("dances", tracks, grouping="column tune").describe())
+        dances: 2 tracks; jig 1, reel 1
+        2 groups (column tune)
+        """
+        unit = "rows" if isinstance(self.train, Arrays) else "tracks"
+        parts = [f"{len(part)} {unit}{f' ({name})' if len(self.parts) > 1 else ''}" for name, part in self.parts.items()]
+        totals = dict.fromkeys(self.classes, 0)
+        for part in self.parts.values():
+            for name, count in part.counts().items():
+                totals[name] += count
+        counts = ", ".join(f"{name} {count}" for name, count in totals.items())
+        return f"{self.name}: {', '.join(parts)}; {counts}\n{self._groups()}"
+
+    def _groups(self) -> str:
+        if isinstance(self.train, Arrays):
+            return "no groups: each row counts as its own"
+        groups = [track.group for part in self.parts.values() if isinstance(part, Tracks) for track in part]
+        alone = groups.count(None)
+        if alone == len(groups):
+            return "no groups: each track counts as its own"
+        count = len(set(groups) - {None})
+        rest = f", and {alone} {'track' if alone == 1 else 'tracks'} without one" if alone else ""
+        return f"{count} {'group' if count == 1 else 'groups'} ({self.grouping}){rest}"
+
+
+def select_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+    """Keep only some classes, in every part.
+
+    Raises
+    ------
+    DataError
+        None was named, or one that is not in the data.
+    """
+    wanted = {name.strip() for name in classes} - {""}
+    if not wanted:
+        raise DataError(f"no class was named to choose from {', '.join(dataset.classes)}")
+    for name in sorted(wanted):
+        if name not in dataset.classes:
+            raise DataError(f"{dataset.name} has no class {name!r}: {suggest(name, dataset.classes)}")
+    kept = tuple(name for name in dataset.classes if name in wanted)
+    valid, test = (None if part is None else _keep(part, kept) for part in (dataset.valid, dataset.test))
+    return replace(dataset, train=_keep(dataset.train, kept), valid=valid, test=test)
+
+
+def _keep(part: Tracks | Arrays, classes: tuple[str, ...]) -> Tracks | Arrays:
+    if isinstance(part, Arrays):
+        return part.select_classes(classes)
+    return Tracks((track for track in part if track.label in classes), classes)
+
+
+def check_learnable(part: Tracks | Arrays) -> None:
+    """Refuse what no difference can be learnt from.
+
+    Evaluation does not call this: a test set may well hold one class only.
+
+    Parameters
+    ----------
+    part : Tracks or Arrays
+        What training is to see.
+
+    Raises
+    ------
+    DataError
+        There is nothing, only one class, or a class without a track.
+    """
+    counts = part.counts()
+    unit = "rows" if isinstance(part, Arrays) else "tracks"
+    if not any(counts.values()):
+        raise DataError(f"there are no labelled {unit}; learning needs some of at least two classes")
+    if len(counts) == 1:
+        raise DataError(
+            f"there is only one class, {next(iter(counts))!r}; learning needs at least two: "
+            "add what is not of this class under a name of its own"
+        )
+    empty = [name for name, count in counts.items() if not count]
+    if empty:
+        raise DataError(
+            f"no {unit} of the class {', '.join(map(repr, empty))} to learn from; add some, or leave the class out (--classes)"
+        )

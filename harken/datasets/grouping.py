@@ -1,0 +1,134 @@
+"""Groups: what must not stand on both sides of a split, and where it is known from.
+
+The columns ``artist``, ``group``, ``tune``, ``instrument`` and ``speaker`` of a table, in this order; else the artist tags in
+the files. Names are compared without regard to case and spaces ("The  Beatles" is "the beatles"), so a group carries its name
+in small letters. "Various Artists", a "… Compilation" and an empty name are no artist.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from harken.audio import read_tags
+from harken.errors import AudioError
+from harken.progress import Progress, silent
+from harken.tracks import Track, Tracks
+
+GROUP_COLUMNS = ("artist", "group", "tune", "instrument", "speaker")
+"""The columns that are taken for groups when none is named; the first that a table has."""
+
+TAGS = ("artist", "album")
+"""The tags that can be groups."""
+
+TAGGED_SHARE = 0.5
+"""Tags make groups when at least this share of the tracks has one."""
+
+_NO_ARTIST = re.compile(r"(various|unknown)( artists?)?|various artists\b.*|v\.? ?/?a\.?|(.*\W)?compilation")
+_TAG_THREADS = 8
+
+
+def normal_name(name: str | None) -> str | None:
+    """Return a name as groups are compared: Unicode NFKC, case folded, spaces single; None where nothing is left.
+
+    Examples
+    --------
+    >>> normal_name("  The  Beatles ")
+    'the beatles'
+    """
+    return " ".join(unicodedata.normalize("NFKC", name or "").casefold().split()) or None
+
+
+def artist_name(name: str | None) -> str | None:
+    """Return an artist's name as groups are compared, None for what is no artist.
+
+    Examples
+    --------
+    >>> artist_name("Ivan Ilic"), artist_name("Various Artists"), artist_name("Magnatune Compilation")
+    ('ivan ilic', None, None)
+    """
+    normal = normal_name(name)
+    return None if normal is None or _NO_ARTIST.fullmatch(normal) else normal
+
+
+def joint_name(columns: Sequence[str], values: Sequence[str | None]) -> str | None:
+    """Return the group that several columns make together; None where all are empty.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Their names: what stands under ``artist`` is read as an artist.
+    values : sequence of str or None
+        One a column.
+    """
+    names = [
+        artist_name(value) if normal_name(column) == "artist" else normal_name(value)
+        for column, value in zip(columns, values, strict=True)
+    ]
+    return " | ".join(name or "" for name in names) if any(names) else None
+
+
+def with_tag_groups(tracks: Tracks, fields: Sequence[str] = ("artist",), progress: Progress = silent) -> tuple[Tracks, int]:
+    """Group tracks by tags in their files.
+
+    Parameters
+    ----------
+    tracks : Tracks
+    fields : sequence of str
+        Of :data:`TAGS`; several are joined.
+    progress : Progress
+        Stage ``"tags"``.
+
+    Returns
+    -------
+    Tracks
+    int
+        How many of them have a group. A file that cannot be read has none here, and fails by its name later.
+    """
+    paths = list(dict.fromkeys(track.path for track in tracks))
+    groups: dict[str, str | None] = {}
+    progress("tags", 0, len(paths))
+    with ThreadPoolExecutor(_TAG_THREADS) as pool:
+        for path, group in zip(paths, pool.map(lambda path: _tag_group(path, fields), paths), strict=True):
+            groups[path] = group
+            progress("tags", len(groups), len(paths))
+    found = [groups[track.path] for track in tracks]
+    return tracks.with_groups(found), sum(group is not None for group in found)
+
+
+def _tag_group(path: str, fields: Sequence[str]) -> str | None:
+    try:
+        tags = read_tags(path)
+    except AudioError:
+        return None
+    return joint_name(fields, [getattr(tags, field) for field in fields])
+
+
+def with_file_groups(tracks: Tracks) -> tuple[Tracks, bool]:
+    """Group tracks that are spans of one file and have no group: they are one recording.
+
+    Returns
+    -------
+    Tracks
+    bool
+        Whether there were any.
+    """
+    uses = Counter(track.path for track in tracks)
+    groups = [_file_group(track) if uses[track.path] > 1 and track.group is None else track.group for track in tracks]
+    return tracks.with_groups(groups), any(a != b for a, b in zip(groups, tracks.groups, strict=True))
+
+
+def _file_group(track: Track) -> str:
+    return f"file {os.path.normpath(track.path)}"
+
+
+def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the names that differ in nothing but case and spaces: classes written in two ways, by mistake perhaps."""
+    spellings: dict[str | None, list[str]] = {}
+    for name in names:
+        spellings.setdefault(normal_name(name), []).append(name)
+    return [tuple(found) for found in spellings.values() if len(found) > 1]

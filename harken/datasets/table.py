@@ -1,0 +1,279 @@
+"""A CSV table of tracks: the columns ``path`` and ``label``, perhaps ``start`` and ``end`` (seconds), perhaps groups.
+
+The delimiter (comma, semicolon, tab) is the one that parts the first line into most columns. Text is UTF-8, with or without a
+byte order mark, else Latin-1. Paths are relative to the table's folder, or absolute. Column names are found in any case.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+
+from harken.audio import AUDIO_SUFFIXES
+from harken.datasets.dataset import NO_GROUPS
+from harken.datasets.grouping import GROUP_COLUMNS, joint_name
+from harken.errors import DataError, suggest
+from harken.tracks import Track, Tracks
+
+_log = logging.getLogger("harken")
+
+DELIMITERS = ",;\t"
+_SHOWN = 5
+"""How many lines or paths a message names."""
+
+Rows = list[tuple[int, list[str]]]
+"""Line numbers and cells."""
+
+
+def read_table(path: Path, label: str = "label", group: str | None = None) -> tuple[Tracks, str | None]:
+    """Read the tracks of a table.
+
+    Parameters
+    ----------
+    path : Path
+    label : str
+        The column that names the class.
+    group : str, optional
+        Columns, parted by commas, that make the group together; ``"none"`` for no groups; default: the first known column
+        (:data:`harken.datasets.grouping.GROUP_COLUMNS`) other than the label's that is not empty.
+
+    Returns
+    -------
+    Tracks
+    str or None
+        The grouping: ``"column artist"``, ``"none"``; None where the table has no known column.
+
+    Raises
+    ------
+    DataError
+        No table, no such column, no rows; rows without a path or label, with a span that is none, or that contradict each other
+        (all of them named at once); or not one of the files is there.
+    """
+    header, rows = _rows(path)
+    columns = _Columns(path, header)
+    layout = _Layout(
+        path=columns.find("path"),
+        label=columns.find(label, "--label"),
+        start=columns.optional("start"),
+        end=columns.optional("end"),
+    )
+    groups = _group_columns(columns, rows, layout.label, group)
+    names = [joint_name([header[at] for at in groups], [cells[at] for at in groups]) for _, cells in rows]
+    tracks = _tracks(path, label, rows, layout, names)
+    _check_some_exist(path, tracks)
+    return tracks, _grouping(header, groups, group)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the columns stand."""
+
+    path: int
+    label: int
+    start: int | None
+    end: int | None
+
+
+def _tracks(path: Path, label: str, rows: Rows, layout: _Layout, groups: Sequence[str | None]) -> Tracks:
+    """Return a track for each row; what is wrong is told for all rows at once."""
+    mistakes = _Mistakes(path)
+    tracks: dict[tuple[str, float, float | None], tuple[int, Track]] = {}
+    duplicates: list[str] = []
+    for (line, cells), group in zip(rows, groups, strict=True):
+        name, start, end = cells[layout.path], _seconds(cells, layout.start), _seconds(cells, layout.end)
+        if not name:
+            mistakes.add("has no path", "have no path", line)
+        elif not cells[layout.label]:
+            mistakes.add(f"has no {label}", f"have no {label}", line)
+        elif not _is_span(start, end):
+            mistakes.add("has no span (start and end in seconds)", "have no span (start and end in seconds)", line)
+        else:
+            track = Track(_locate(path.parent, name), cells[layout.label], group, start or 0.0, end)
+            known = tracks.setdefault((os.path.normpath(track.path), track.start, track.end), (line, track))
+            if known[0] != line:
+                duplicates.append(name)
+                mistakes.compare(known, (line, track), name)
+    mistakes.refuse()
+    if duplicates:
+        _log.warning(
+            "%s: %d duplicate %s left out (%s)",
+            path,
+            len(duplicates),
+            "row" if len(duplicates) == 1 else "rows",
+            _some(duplicates),
+        )
+    return Tracks(track for _, track in tracks.values())
+
+
+# ---- the file
+
+
+def _rows(path: Path) -> tuple[list[str], Rows]:
+    """Return the column names and the rows that are not blank, every one as long as the header."""
+    text = _text(path)
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        filled = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))]
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}; expected a CSV table") from error
+    if not filled:
+        raise DataError(f"{path} is empty; expected a CSV table with the columns path and label")
+    header, rows = filled[0][1], filled[1:]
+    while header and not header[-1]:
+        header.pop()
+    if not rows:
+        raise DataError(f"{path} has a first line ({_some(header)}) but no rows; expected a row for each track")
+    mistakes = _Mistakes(path)
+    for line, cells in rows:
+        if any(cells[len(header) :]):
+            count = f"more than the {len(header)} cells of the first line (a {delimiter!r} in a name needs quotes)"
+            mistakes.add(f"has {count}", f"have {count}", line)
+        cells.extend([""] * (len(header) - len(cells)))
+    mistakes.refuse()
+    return header, rows
+
+
+def _text(path: Path) -> str:
+    if path.suffix.lower() in AUDIO_SUFFIXES:
+        raise DataError(f"{path} is one audio file; expected a folder of class folders, a CSV table, or an .npz")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); expected a CSV table") from error
+    if b"\0" in content:
+        raise DataError(f"{path} is no text; expected a CSV table in UTF-8 (from a spreadsheet: save as 'CSV UTF-8')")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _locate(folder: Path, path: str) -> str:
+    """Return where a row's file is; backslashes of a table made on Windows are understood everywhere."""
+    place = folder / path
+    if "\\" in path and os.sep != "\\" and not place.exists():
+        place = folder / path.replace("\\", "/")
+    return str(place)
+
+
+def _check_some_exist(path: Path, tracks: Tracks) -> None:
+    if not any(Path(track.path).exists() for track in tracks):
+        raise DataError(
+            f"{path}: not one of its {len(tracks)} files is there (the first: {tracks[0].path}); paths are relative to the "
+            "table's folder, or absolute"
+        )
+
+
+# ---- columns
+
+
+class _Columns:
+    """Finds columns by their names: as written, else in any case."""
+
+    def __init__(self, path: Path, header: list[str]) -> None:
+        self.path, self.header = path, header
+
+    def optional(self, name: str) -> int | None:
+        found = [at for at, column in enumerate(self.header) if column == name] or [
+            at for at, column in enumerate(self.header) if column.casefold() == name.casefold()
+        ]
+        if len(found) > 1:
+            raise DataError(f"{self.path} has {len(found)} columns called {name!r}; expected one: rename the others")
+        return found[0] if found else None
+
+    def find(self, name: str, option: str = "") -> int:
+        found = self.optional(name)
+        if found is None:
+            choose = f"; choose one with {option}" if option else ""
+            columns = _some(self.header)
+            raise DataError(
+                f"{self.path} has no column {name!r}: {suggest(name, self.header)} (its first line: {columns}){choose}"
+            )
+        return found
+
+
+def _group_columns(columns: _Columns, rows: Rows, label_at: int, group: str | None) -> list[int]:
+    if group == NO_GROUPS:
+        return []
+    if group is not None:
+        names = [name.strip() for name in group.split(",") if name.strip()]
+        if not names:
+            raise DataError(
+                f"no group column was named; expected --group COLUMN, --group COLUMN,COLUMN, or --group {NO_GROUPS}"
+            )
+        return [columns.find(name, "--group") for name in names]
+    for name in GROUP_COLUMNS:
+        at = columns.optional(name)
+        if at is not None and at != label_at and any(joint_name([name], [cells[at]]) for _, cells in rows):
+            return [at]
+    return []
+
+
+def _grouping(header: Sequence[str], groups: list[int], group: str | None) -> str | None:
+    if group == NO_GROUPS:
+        return NO_GROUPS
+    if not groups:
+        return None
+    return f"column{'s' if len(groups) > 1 else ''} {','.join(header[at] for at in groups)}"
+
+
+# ---- rows
+
+
+def _seconds(cells: list[str], at: int | None) -> float | None:
+    """Return a time in seconds, None for an empty cell, NaN for one that holds no number. A decimal comma is understood."""
+    if at is None or not cells[at]:
+        return None
+    try:
+        return float(cells[at].replace(",", "."))
+    except ValueError:
+        return math.nan
+
+
+def _is_span(start: float | None, end: float | None) -> bool:
+    begin = start or 0.0
+    return begin >= 0 and math.isfinite(begin) and (end is None or (math.isfinite(end) and end > begin))
+
+
+@dataclass
+class _Mistakes:
+    """What is wrong with a table's rows: collected, and told all at once."""
+
+    path: Path
+    lines: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    contradictions: list[str] = field(default_factory=list)
+
+    def add(self, one: str, many: str, line: int) -> None:
+        self.lines.setdefault((one, many), []).append(line)
+
+    def compare(self, known: tuple[int, Track], other: tuple[int, Track], name: str) -> None:
+        """Note that two rows of one track say different things."""
+        for what in ("label", "group"):
+            values = getattr(known[1], what), getattr(other[1], what)
+            if values[0] != values[1]:
+                where = f"{values[0]!r} in line {known[0]}, {values[1]!r} in line {other[0]}"
+                self.contradictions.append(f"{name} has two {what}s ({where})")
+
+    def refuse(self) -> None:
+        told = [
+            f"{len(lines)} {f'row {one}' if len(lines) == 1 else f'rows {many}'} (line {_some(lines)})"
+            for (one, many), lines in self.lines.items()
+        ]
+        told += self.contradictions[:_SHOWN]
+        more = len(self.contradictions) - _SHOWN
+        if told:
+            rest = f"; and {more} more such tracks" if more > 0 else ""
+            raise DataError(f"{self.path}: {'; '.join(told)}{rest}. Complete or remove these rows")
+
+
+def _some(values: Sequence[object]) -> str:
+    shown = ", ".join(str(value) for value in values[:_SHOWN])
+    return shown + (", …" if len(values) > _SHOWN else "")
