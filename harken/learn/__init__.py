@@ -1,0 +1,42 @@
+"""Learning: the training loop with its callbacks and schedules, and how a recipe becomes a model.
+
+>>> from harken.learn import class_probabilities
+>>> class_probabilities([[0.9, 0.1]])
+array([[0.9, 0.1]])
+"""
+
+from harken.learn.batches import (
+    Batch,
+    Examples,
+    Part,
+    class_probabilities,
+    class_probabilities_of,
+    decisions,
+    part,
+    targets,
+)
+from harken.learn.callbacks import BestEpoch, Callback, Checkpoint, EarlyStopping, Epoch, Job, Report, TrainingState
+from harken.learn.loop import TrainingResult, fit
+from harken.learn.schedules import schedule_callback
+
+__all__ = [
+    "Batch",
+    "BestEpoch",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "Epoch",
+    "Examples",
+    "Job",
+    "Part",
+    "Report",
+    "TrainingResult",
+    "TrainingState",
+    "class_probabilities",
+    "class_probabilities_of",
+    "decisions",
+    "fit",
+    "part",
+    "schedule_callback",
+    "targets",
+]

@@ -1,0 +1,221 @@
+"""What a net is shown: examples with their targets, in the order of an epoch, batch by batch; and its answers as probabilities.
+
+Targets (examples, outputs) are what the net's outputs should be, float32: one-hot rows, or (examples, 1) where one sigmoid unit
+answers two classes; its output is the probability of the second. They may be soft (rows of probabilities). Labels are positions
+in the classes. The order of an epoch depends on the seed and the epoch alone, and so is the same on every engine, and for a
+resumed training. Rows are read batch by batch: examples may lie on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.engines import EngineNet
+from harken.errors import DataError
+from harken.nets import Net
+from harken.progress import Progress, silent
+
+Floats = npt.NDArray[np.float32]
+Positions = npt.NDArray[np.int64]
+Probabilities = npt.NDArray[np.float64]
+
+_ORDER = 0x0BDE
+"""The purpose of the random numbers here: keeps them apart from others that the same seed makes."""
+
+SUM_TOLERANCE = 1e-3
+"""How far from 1 a softmax's row may sum; several sigmoid units sum to anything, and are divided by it."""
+
+
+class Examples(Protocol):
+    """What can be learnt from: features (:class:`harken.store.Features`), or anything else that gives rows."""
+
+    def __len__(self) -> int: ...
+
+    def rows(self, positions: Any, /) -> Floats:
+        """Return the examples at these positions, shape (positions, …)."""
+
+
+class Labelled(Examples, Protocol):
+    """Examples that know what they are."""
+
+    @property
+    def labels(self) -> Positions:
+        """Position of each example's class, shape (examples,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Examples with what is expected of a net.
+
+    Attributes
+    ----------
+    examples : Examples
+    targets : ndarray of float32, shape (examples, outputs)
+    weights : ndarray of float32, shape (examples,), optional
+        How much each example counts.
+    """
+
+    examples: Examples
+    targets: Floats
+    weights: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one step is given: ``x`` (batch, *shape), ``targets`` (batch, outputs), ``weights`` (batch,) or None."""
+
+    x: Floats
+    targets: Floats
+    weights: Floats | None
+
+
+def part(examples: Labelled, net: Net, classes: int, class_weights: Literal["none", "balanced"] = "none") -> Part:
+    """Give labelled examples the targets of a net, and weights.
+
+    Parameters
+    ----------
+    examples : Labelled
+    net : Net
+    classes : int
+    class_weights : str
+        ``"balanced"``: every class weighs the same in all, whatever its number of examples.
+
+    Raises
+    ------
+    DataError
+        There are no examples, or one has no label.
+    """
+    labels = examples.labels
+    if not len(labels):
+        raise DataError("there are no examples to learn from; every file may have failed")
+    weights = balanced_weights(labels, classes) if class_weights == "balanced" else None
+    return Part(examples, targets(labels, net, classes), weights)
+
+
+def targets(labels: npt.ArrayLike, net: Net, classes: int) -> Floats:
+    """Return what a net's outputs should be.
+
+    Parameters
+    ----------
+    labels : array of int, shape (examples,)
+        Positions of classes.
+    net : Net
+        With one output (a sigmoid, for two classes) or one a class.
+    classes : int
+
+    Returns
+    -------
+    ndarray of float32, shape (examples, outputs)
+
+    Raises
+    ------
+    DataError
+        A label is no class' position.
+    """
+    places = np.asarray(labels, dtype=np.int64)
+    if places.size and (places.min() < 0 or places.max() >= classes):
+        raise DataError(
+            f"an example has the label {places.min() if places.min() < 0 else places.max()}: there are {classes} classes"
+        )
+    if net.output_shape == (1,):
+        return places[:, None].astype(np.float32)
+    return np.eye(classes, dtype=np.float32)[places]
+
+
+def balanced_weights(labels: npt.ArrayLike, classes: int) -> Floats:
+    """Return weights of mean 1 that make all classes that occur weigh the same, shape (examples,)."""
+    places = np.asarray(labels, dtype=np.int64)
+    counts = np.bincount(places, minlength=classes)
+    each = len(places) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return each[places].astype(np.float32)
+
+
+def order(examples: int, seed: int, epoch: int) -> Positions:
+    """Return the order in which an epoch (from 1 on) shows the examples: the seed and the epoch determine it."""
+    return np.random.default_rng([seed, epoch, _ORDER]).permutation(examples)
+
+
+def batches(shown: Part, size: int, positions: Positions) -> Iterator[Batch]:
+    """Yield the examples at these positions, ``size`` at a time; the last batch may be smaller."""
+    for first in range(0, len(positions), size):
+        chosen = positions[first : first + size]
+        weights = None if shown.weights is None else shown.weights[chosen]
+        yield Batch(shown.examples.rows(chosen), shown.targets[chosen], weights)
+
+
+def class_probabilities(outputs: npt.ArrayLike) -> Probabilities:
+    """Return a net's outputs as probabilities of all classes.
+
+    Parameters
+    ----------
+    outputs : array, shape (examples, outputs)
+        Of a softmax, of one sigmoid unit (two classes), or of a sigmoid unit a class.
+
+    Returns
+    -------
+    ndarray of float64, shape (examples, classes)
+        Rows that sum to 1.
+
+    Examples
+    --------
+    >>> class_probabilities([[0.25], [1.0]])
+    array([[0.75, 0.25],
+           [0.  , 1.  ]])
+    """
+    values = np.asarray(outputs, dtype=np.float64)
+    if values.shape[1] == 1:
+        return np.concatenate([1 - values, values], axis=1)
+    total = values.sum(axis=1, keepdims=True)
+    if np.all(np.abs(total - 1) <= SUM_TOLERANCE):
+        return values
+    even = np.full_like(values, 1 / values.shape[1])
+    np.divide(values, total, out=even, where=total > 0)
+    return even
+
+
+def decisions(outputs: npt.ArrayLike) -> Positions:
+    """Return the class that each row of outputs, or of targets, is for: shape (examples,)."""
+    values = np.asarray(outputs)
+    if values.shape[1] == 1:
+        return (values[:, 0] > 0.5).astype(np.int64)
+    return np.asarray(values.argmax(axis=1), dtype=np.int64)
+
+
+def outputs_of(net: EngineNet, examples: Examples, batch: int, progress: Progress = silent) -> Floats:
+    """Return a net's outputs for all examples, ``batch`` at a time, shape (examples, outputs)."""
+    total = len(examples)
+    outputs = np.empty((total, *net.net.output_shape), dtype=np.float32)
+    progress("predicting", 0, total)
+    for first in range(0, total, batch):
+        last = min(first + batch, total)
+        outputs[first:last] = net.forward(examples.rows(np.arange(first, last)))
+        progress("predicting", last, total)
+    return outputs
+
+
+def class_probabilities_of(net: EngineNet, examples: Examples, batch: int = 32, progress: Progress = silent) -> Probabilities:
+    """Return the class probabilities of all examples.
+
+    Parameters
+    ----------
+    net : EngineNet
+    examples : Examples
+        Features, for instance.
+    batch : int
+        Examples at once: more are a little faster, and take more memory.
+    progress : Progress
+        Of the stage ``"predicting"``.
+
+    Returns
+    -------
+    ndarray of float64, shape (examples, classes)
+    """
+    return class_probabilities(outputs_of(net, examples, batch, progress))

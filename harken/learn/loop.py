@@ -1,0 +1,201 @@
+"""The training loop: for every engine the same, written once.
+
+An epoch shows every training clip once, in an order that the seed and the epoch determine, and then judges the validation
+clips. Everything else is a callback (:mod:`harken.learn.callbacks`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from time import perf_counter
+
+import numpy as np
+
+from harken.engines import EngineNet
+from harken.engines.base import Weights
+from harken.errors import HarkenError
+from harken.learn.batches import Batch, Part, batches, decisions, order, outputs_of
+from harken.learn.callbacks import BestEpoch, Callback, EarlyStopping, Epoch, Report, TrainingState
+from harken.learn.schedules import schedule_callback
+from harken.progress import Progress, silent
+from harken.recipes import Training
+
+logger = logging.getLogger("harken")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What a training leaves.
+
+    Attributes
+    ----------
+    history : tuple of Epoch
+    best_epoch : int
+        From 1 on: the best by the recipe's monitor.
+    best_weights, last_weights : dict of str to ndarray
+        After the best and after the last epoch.
+    monitored : str
+        ``"validation"``, or ``"training"`` where there was no validation part: then the best epoch means little.
+    stopped_early : bool
+        Whether fewer epochs were done than the recipe allows.
+    """
+
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    best_weights: Weights
+    last_weights: Weights
+    monitored: str
+    stopped_early: bool
+
+
+def fit(
+    net: EngineNet,
+    train: Part,
+    valid: Part | None,
+    training: Training,
+    *,
+    seed: int = 0,
+    callbacks: Sequence[Callback] = (),
+    state: TrainingState | None = None,
+    progress: Progress = silent,
+) -> TrainingResult:
+    """Train a net.
+
+    Parameters
+    ----------
+    net : EngineNet
+        Built with the recipe's loss, optimizer and bounds; it is changed, and holds the last epoch's weights afterwards.
+    train, valid : Part
+        What it learns from, and what says which epoch is the best.
+    training : Training
+        Epochs, batch, schedule, early stopping, monitor.
+    seed : int
+        Of the order of the clips.
+    callbacks : sequence of Callback
+        Told of everything after the built-in ones, in their order.
+    state : TrainingState, optional
+        Go on from here: at the same number of threads the result is the same as without the break.
+    progress : Progress
+        Of the stage ``"training"``, in steps.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    HarkenError
+        The loss is no finite number any more; the message names epoch, step and learning rate.
+    """
+    job = _Job(net, training, seed=seed, validated=valid is not None, callbacks=callbacks, progress=progress)
+    job.restore(state)
+    job.tell("begin")
+    while len(job.history) < training.epochs and not job.stopped:
+        began, epoch = perf_counter(), len(job.history) + 1
+        job.tell("epoch_begin", epoch)
+        rate = float(net.learning_rate)
+        loss, accuracy = _learn(job, train, epoch)
+        valid_loss, valid_accuracy = _judge(job, valid, epoch) if valid is not None else (None, None)
+        row = Epoch(epoch, loss, accuracy, valid_loss, valid_accuracy, rate, perf_counter() - began)
+        job.history.append(row)
+        job.tell("epoch_end", row)
+    job.tell("end")
+    return job.result()
+
+
+class _Job:
+    """A training under way, as callbacks see it."""
+
+    def __init__(
+        self,
+        net: EngineNet,
+        training: Training,
+        *,
+        seed: int,
+        validated: bool,
+        callbacks: Sequence[Callback],
+        progress: Progress,
+    ) -> None:
+        self.net, self.training, self.seed = net, training, seed
+        self.history: list[Epoch] = []
+        self.stopped = False
+        self.monitored = "validation" if validated else "training"
+        self.best = BestEpoch(training.monitor)
+        patience = training.early_stopping
+        stopping = [EarlyStopping(patience, training.monitor)] if patience is not None else []
+        self.callbacks = [self.best, schedule_callback(training), *stopping, Report(progress), *callbacks]
+        if not validated:
+            logger.warning(
+                "no validation part: the training clips themselves say which epoch is the best, and prefer the one that knows "
+                "them by heart"
+            )
+
+    def tell(self, event: str, *values: object) -> None:
+        for callback in self.callbacks:
+            getattr(callback, event)(self, *values)
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def state(self) -> TrainingState:
+        states = {callback.name: callback.state() for callback in self.callbacks}
+        return TrainingState(tuple(self.history), self.net.weights(), self.net.state(), states)
+
+    def restore(self, state: TrainingState | None) -> None:
+        if state is None:
+            return
+        self.net.load_weights(state.weights)
+        self.net.load_state(state.engine)
+        self.history = list(state.history)
+        for callback in self.callbacks:
+            if callback.name in state.callbacks:
+                callback.load_state(state.callbacks[callback.name])
+
+    def result(self) -> TrainingResult:
+        best = self.best.row
+        if best is None:
+            raise HarkenError("nothing was trained: the recipe allows no epochs")
+        return TrainingResult(
+            history=tuple(self.history),
+            best_epoch=best.epoch,
+            best_weights=self.best.weights,
+            last_weights=self.net.weights(),
+            monitored=self.monitored,
+            stopped_early=len(self.history) < self.training.epochs,
+        )
+
+
+def _learn(job: _Job, train: Part, epoch: int) -> tuple[float, float]:
+    """Go once through the training clips; return the mean loss and the share of right answers on the way."""
+    size, total = job.training.batch, len(train)
+    steps = -(-total // size)
+    losses, right = 0.0, 0
+    for step, batch in enumerate(batches(train, size, order(total, job.seed, epoch)), 1):
+        loss, outputs = job.net.train_step(batch.x, batch.targets, batch.weights)
+        if not isfinite(loss):
+            raise _lost(job, f"in epoch {epoch}, step {step} of {steps}", batch)
+        losses += loss * len(batch.x)
+        right += int(np.count_nonzero(decisions(outputs) == decisions(batch.targets)))
+        job.tell("step_end", epoch, step, steps)
+    return losses / total, right / total
+
+
+def _judge(job: _Job, valid: Part, epoch: int) -> tuple[float, float]:
+    """Return the loss and the share of right answers of the validation clips."""
+    outputs = outputs_of(job.net, valid.examples, job.training.batch)
+    loss = float(job.net.data_loss(outputs, valid.targets))
+    if not isfinite(loss):
+        raise _lost(job, f"of the validation clips after epoch {epoch}", None)
+    return loss, float(np.mean(decisions(outputs) == decisions(valid.targets)))
+
+
+def _lost(job: _Job, where: str, batch: Batch | None) -> HarkenError:
+    if batch is not None and not np.isfinite(batch.x).all():
+        return HarkenError(f"the features {where} hold NaN or infinity; a finite number was expected: check the data")
+    return HarkenError(
+        f"the loss {where} is no finite number any more (learning rate {job.net.learning_rate:g}): the weights have run away. "
+        "Lower the learning rate, or bound the gradients with clip_norm = 1.0 in the recipe's [training]"
+    )

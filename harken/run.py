@@ -1,0 +1,441 @@
+"""The run's folder: what one training leaves behind, and what a killed one goes on from.
+
+=================  ==========================================================================================
+``run.json``       data, options, versions, threads; whether the run is finished; written first
+``recipe.toml``    the recipe as used
+``splits.csv``     each track's part
+``history.csv``    an epoch a line
+``resume.state``   weights, best weights, optimizer, history: all that an unfinished training needs, in one file
+``model.harken``   the best epoch
+``last.harken``    the last epoch
+``metrics.json``   the test part, judged
+``predictions.csv``  every test clip and track with probabilities
+=================  ==========================================================================================
+
+Every file appears whole or not at all, and one process at a time writes a run: whenever it is killed, the run can be continued.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+from filelock import FileLock, Timeout
+from threadpoolctl import threadpool_info
+
+from harken import __version__
+from harken.archive import UnreadableError, read_pair, write_pair
+from harken.errors import Failure, RunError
+from harken.files import TEMPORARY, json_bytes, plain, write_csv, write_json, write_text
+from harken.recipes import Cosine, Recipe
+from harken.tracks import Tracks
+
+FORMAT = 1
+"""The version of run.json and resume.state."""
+
+_RUN, _STATE = "harken run", "harken training state"
+_LOCK = ".lock"
+_STATE_JSON, _STATE_ARRAYS = "state.json", "state.safetensors"
+_STATE_BYTES = 64 << 20
+_ARRAY = "array in state.safetensors"
+
+
+def machine() -> dict[str, Any]:
+    """Return what figures depend on beside data and recipe: versions, cores, and the threads of the linear algebra."""
+    return {
+        "harken": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": f"{sys.platform} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "threads": max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1),
+    }
+
+
+def free_name(path: str | os.PathLike[str]) -> Path:
+    """Return the path itself where nothing lies there, else with the first free of -2, -3 … behind it."""
+    first = path = Path(path)
+    number = 1
+    while _visible(path):
+        number += 1
+        path = first.with_name(f"{first.name}-{number}")
+    return path
+
+
+def default_folder(recipe: str, data: str | os.PathLike[str], *, resume: bool = False, parent: str = "runs") -> Path:
+    """Return where a run lies if nothing else is said: ``runs/<recipe>-<data>``, with -2, -3 … where that is taken.
+
+    Parameters
+    ----------
+    recipe : str
+        Its name.
+    data : path-like
+        Its last part names the folder.
+    resume : bool
+        Return the newest folder of this name that is there, to be continued.
+    parent : str
+    """
+    stem = re.sub(r"[^\w.-]+", "-", f"{recipe}-{Path(data).resolve().stem or 'data'}").strip("-.")
+    first = Path(parent) / stem
+    free = free_name(first)
+    if not resume or free == first:
+        return free
+    number = int(free.name.removeprefix(f"{stem}-")) - 1
+    return first if number == 1 else first.with_name(f"{stem}-{number}")
+
+
+def _visible(folder: Path) -> bool:
+    """Tell whether something is at a path that must not be overwritten: hidden files do not count."""
+    if not folder.is_dir():
+        return folder.exists() or folder.is_symlink()
+    return any(not entry.name.startswith(".") for entry in folder.iterdir())
+
+
+def identity(
+    recipe: Recipe,
+    *,
+    classes: Sequence[str],
+    tracks: Sequence[Any],
+    parts: Sequence[str],
+    seed: int,
+) -> dict[str, Any]:
+    """Return what must be the same for a training to be continued.
+
+    The number of epochs may change, unless the schedule reckons with it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    classes : sequence of str
+    tracks : sequence
+        What tells each track from others and from its changed self: path, span, label, content hash.
+    parts : sequence of str
+        Each track's part.
+    seed : int
+    """
+    table = recipe.to_table()
+    training = dict(table["training"])
+    if not isinstance(recipe.training.schedule, Cosine):
+        training.pop("epochs")
+    heard = {"frontend": table["frontend"], "training": training, "net": table["net"]}
+    found = {
+        "recipe": heard,
+        "classes": list(classes),
+        "tracks": fingerprint(tracks),
+        "split": fingerprint(parts),
+        "seed": seed,
+    }
+    return dict(plain(found))
+
+
+def fingerprint(value: Any) -> str:
+    """Return a short name for a value: the same for the same, another for another."""
+    return hashlib.blake2b(json_bytes(value), digest_size=16).hexdigest()
+
+
+def differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """Say in words what differs between two identities."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = list(dict.fromkeys([*old, *new]))
+        return [word for key in keys for word in differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [
+            word for place, pair in enumerate(zip(old, new, strict=True)) for word in differences(*pair, f"{name}[{place}]")
+        ]
+    if old == new:
+        return []
+    if name in ("tracks", "split"):
+        return ["the tracks are others, or have changed" if name == "tracks" else "the split is another"]
+    return [f"{name} was {_short(old)} and is {_short(new)}"]
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) < 60 else f"{text[:56]} …"
+
+
+class Run:
+    """A run's folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        Written to only inside :func:`open_run`.
+
+    Attributes
+    ----------
+    folder, record, recipe, splits, history, resume_state, model, last, metrics, predictions : Path
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.record = self.folder / "run.json"
+        self.recipe = self.folder / "recipe.toml"
+        self.splits = self.folder / "splits.csv"
+        self.history = self.folder / "history.csv"
+        self.resume_state = self.folder / "resume.state"
+        self.model = self.folder / "model.harken"
+        self.last = self.folder / "last.harken"
+        self.metrics = self.folder / "metrics.json"
+        self.predictions = self.folder / "predictions.csv"
+
+    def read_record(self) -> dict[str, Any] | None:
+        """Return what run.json says, or None where it is not there.
+
+        Raises
+        ------
+        RunError
+            It is damaged, or newer than this Harken.
+        """
+        try:
+            record = json.loads(self.record.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{self.record} cannot be read ({error}); choose another folder with --out") from error
+        if not isinstance(record, dict) or record.get("format") != _RUN or type(record.get("version")) is not int:
+            raise RunError(f"{self.record} is not one that Harken wrote; choose another folder with --out")
+        if record["version"] > FORMAT:
+            raise RunError(f"{self.record} was written by Harken {record.get('harken', '?')}, which is newer; update Harken")
+        return record
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training was done and judged."""
+        record = self.read_record()
+        return record is not None and record.get("state") == "finished"
+
+    def begin(self, same: Mapping[str, Any], recipe: Recipe, record: Mapping[str, Any]) -> None:
+        """Write down what the run is, or see that it is the one that was begun here.
+
+        Parameters
+        ----------
+        same : mapping
+            What :func:`identity` returns.
+        recipe : Recipe
+        record : mapping
+            Data, options, engine: what a reader wants to know later.
+
+        Raises
+        ------
+        RunError
+            Another run was begun in this folder; the message names what differs.
+        """
+        old = self.read_record() or {}
+        self._compare(old.get("identity", same), same)
+        document = {
+            "format": _RUN,
+            "version": FORMAT,
+            "harken": __version__,
+            "state": "running",
+            "created": old.get("created", _now()),
+            **record,
+            "machine": machine(),
+            "identity": same,
+        }
+        write_json(self.record, document)
+        write_text(self.recipe, recipe.to_toml())
+
+    def finish(self, **more: Any) -> None:
+        """Write down that all is done; run.json is the last file of a run to be written."""
+        write_json(self.record, {**(self.read_record() or {}), "state": "finished", "finished": _now(), **more})
+
+    def _compare(self, old: Any, new: Mapping[str, Any]) -> None:
+        found = differences(old, plain(new))
+        if found:
+            more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+            raise RunError(
+                f"{self.folder} holds another run: {'; '.join(found[:5])}{more}. "
+                "Continue it with what it began with, or choose another folder with --out"
+            )
+
+    def save_state(self, same: Mapping[str, Any], tree: Mapping[str, Any]) -> None:
+        """Write all that the training needs to go on, and the history so far.
+
+        Parameters
+        ----------
+        same : mapping
+            What :func:`identity` returns.
+        tree : mapping
+            Nested tables of JSON values, with arrays as leaves; its ``history`` becomes history.csv too.
+        """
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        document = {
+            "format": _STATE,
+            "version": FORMAT,
+            "harken": __version__,
+            "identity": same,
+            "state": _without_arrays(tree, arrays),
+        }
+        write_pair(self.resume_state, {_STATE_JSON: json_bytes(document), _STATE_ARRAYS: safetensors.numpy.save(arrays)})
+        self.write_history(tree.get("history", []))
+
+    def load_state(self, same: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return what :meth:`save_state` wrote last, or None where nothing was written yet.
+
+        Raises
+        ------
+        RunError
+            The file is damaged or newer, or belongs to another recipe, other data or another split.
+        """
+        found: list[dict[str, Any]] = []
+
+        def examine(document: dict[str, Any]) -> int:
+            version = document.get("version")
+            if document.get("format") != _STATE or type(version) is not int or not isinstance(document.get("state"), dict):
+                raise UnreadableError("it is no state of a training")
+            if version > FORMAT:
+                raise UnreadableError(f"it was written by Harken {document.get('harken', '?')}, which is newer; update Harken")
+            self._compare(document.get("identity"), same)
+            found.append(document["state"])
+            return self.resume_state.stat().st_size
+
+        if not self.resume_state.exists():
+            return None
+        try:
+            _, content = read_pair(self.resume_state, (_STATE_JSON, _STATE_ARRAYS), _STATE_BYTES, examine)
+            return dict(_with_arrays(found[0], safetensors.numpy.load(content)))
+        except (UnreadableError, safetensors.SafetensorError, KeyError, ValueError) as error:
+            raise RunError(
+                f"{self.resume_state} cannot be continued from: {error}. Delete it, and --resume begins again"
+            ) from error
+
+    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write history.csv: a line for each of these tables, which have the same keys."""
+        if rows:
+            write_csv(self.history, list(rows[0]), [list(row.values()) for row in rows])
+
+    def write_splits(self, tracks: Tracks, parts: Sequence[str]) -> None:
+        """Write splits.csv: each track with its part's name."""
+        rows = [(t.path, t.label, t.group, t.start, t.end, part) for t, part in zip(tracks, parts, strict=True)]
+        write_csv(self.splits, ["path", "label", "group", "start", "end", "part"], rows)
+
+    def write_predictions(
+        self,
+        tracks: Tracks,
+        clips: Mapping[str, npt.NDArray[Any]],
+        probabilities: npt.NDArray[np.floating],
+        track_probabilities: npt.NDArray[np.floating],
+        failed: Sequence[Failure] = (),
+    ) -> None:
+        """Write predictions.csv: of each track a line, then a line for each of its clips.
+
+        Parameters
+        ----------
+        tracks : Tracks
+            Whose classes are the columns.
+        clips : mapping
+            ``track`` (position in ``tracks``), ``start`` and ``end`` (s), each of shape (clips,).
+        probabilities : ndarray, shape (clips, classes)
+        track_probabilities : ndarray, shape (tracks, classes)
+            NaN for a track without clips: its cells stay empty.
+        failed : sequence of Failure
+            Files without an answer.
+        """
+        reasons = {failure.path: failure.reason for failure in failed}
+        of_track: list[list[int]] = [[] for _ in tracks]
+        for clip, position in enumerate(clips["track"]):
+            of_track[int(position)].append(clip)
+        rows: list[list[Any]] = []
+        for position, track in enumerate(tracks):
+            row = track_probabilities[position]
+            named = [track.path, track.label]
+            rows.append(["track", *named, _decided(row, tracks.classes), None, None, *row, reasons.pop(track.path, None)])
+            for clip in of_track[position]:
+                row = probabilities[clip]
+                times = [clips["start"][clip], clips["end"][clip]]
+                rows.append(["clip", *named, _decided(row, tracks.classes), *times, *row, None])
+        rows += [["track", path, None, None, None, None, *[None] * len(tracks.classes), why] for path, why in reasons.items()]
+        head = ["level", "path", "label", "predicted", "start", "end", *(f"p_{name}" for name in tracks.classes), "error"]
+        write_csv(self.predictions, head, rows)
+
+
+def _decided(row: npt.NDArray[np.floating], classes: Sequence[str]) -> str | None:
+    return classes[int(row.argmax())] if np.isfinite(row).all() else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _without_arrays(value: Any, arrays: dict[str, npt.NDArray[Any]]) -> Any:
+    """Return a tree with a mark in the place of each array, and collect the arrays."""
+    if isinstance(value, np.ndarray):
+        name = str(len(arrays))
+        arrays[name] = np.ascontiguousarray(value).reshape(value.shape)
+        return {_ARRAY: name}
+    if isinstance(value, Mapping):
+        return {key: _without_arrays(item, arrays) for key, item in value.items()}
+    return [_without_arrays(item, arrays) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _with_arrays(value: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
+    """Return the tree that :func:`_without_arrays` took apart."""
+    if isinstance(value, dict):
+        if _ARRAY in value:
+            return arrays[value[_ARRAY]]
+        return {key: _with_arrays(item, arrays) for key, item in value.items()}
+    return [_with_arrays(item, arrays) for item in value] if isinstance(value, list) else value
+
+
+@contextmanager
+def open_run(folder: str | os.PathLike[str], *, resume: bool = False) -> Iterator[Run]:
+    """Make a run's folder one's own: begin a run in it, or continue one.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made where it is missing.
+    resume : bool
+        Continue what was begun there; where nothing was, begin.
+
+    Yields
+    ------
+    Run
+        No other process writes to it meanwhile.
+
+    Raises
+    ------
+    RunError
+        The folder holds a run and ``resume`` is False, or other files; another process writes to it; it cannot be written.
+    """
+    run = Run(folder)
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(run.folder / _LOCK)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"another process is writing to {folder}; wait for it, or choose another folder with --out") from None
+    except (OSError, NotImplementedError) as error:
+        raise RunError(f"{folder} cannot be written to ({error}); choose another folder with --out") from error
+    try:
+        for left in run.folder.glob(f".*{TEMPORARY}"):
+            left.unlink(missing_ok=True)
+        _refuse_foreign(run, resume)
+        yield run
+    finally:
+        lock.release()
+
+
+def _refuse_foreign(run: Run, resume: bool) -> None:
+    record = run.read_record()
+    if record is None:
+        if _visible(run.folder):
+            raise RunError(f"{run.folder} holds files, but no run; choose another folder with --out")
+        return
+    if not resume:
+        state = "a finished run" if record.get("state") == "finished" else "an unfinished run, which --resume continues"
+        raise RunError(f"{run.folder} holds {state}; choose another folder with --out, or delete this one")
