@@ -54,8 +54,6 @@ class EngineNet(Protocol):
     net : Net
     dtype : numpy dtype
     seed : int
-    step : int
-        Training steps done so far; with the seed and a layer's name it keys that layer's dropout mask.
     learning_rate : float
         Used by the next :meth:`train_step`; set from outside.
     """
@@ -63,7 +61,6 @@ class EngineNet(Protocol):
     net: Net
     dtype: np.dtype[Any]
     seed: int
-    step: int
     learning_rate: float
 
     def __init__(
@@ -78,6 +75,10 @@ class EngineNet(Protocol):
         weights: Mapping[str, Array] | None = None,
         dtype: str = "float32",
     ) -> None: ...
+
+    @property
+    def step(self) -> int:
+        """Training steps done so far; with the seed and a layer's name it keys that layer's dropout mask."""
 
     def forward(self, x: npt.ArrayLike, training: bool = False) -> Array:
         """Return the outputs for a batch.
@@ -175,8 +176,8 @@ class EngineNet(Protocol):
 
 def fitting(net: Net, x: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
     """Return a batch of inputs in the engine's type, or raise :class:`NetError` where it is empty or of another shape."""
-    array = np.asarray(x, dtype=dtype)
-    if array.shape[1:] != net.input_shape or array.ndim == 0:
+    array = np.ascontiguousarray(x, dtype=dtype)
+    if array.shape[1:] != net.input_shape:
         raise NetError(f"the net reads (batch, {_sizes(net.input_shape)}), and receives an array of shape {array.shape}")
     if len(array) == 0:
         raise NetError("the net receives an empty batch; give it one example or more")
@@ -202,6 +203,8 @@ def fitting_shares(weights: npt.ArrayLike | None, batch: int, dtype: np.dtype[An
     NetError
         Weights that are not (batch,), or negative, not finite, or all zero.
     """
+    if batch == 0:
+        raise NetError("the loss of an empty batch is asked for; give it one example or more")
     if weights is None:
         return np.full(batch, 1 / batch, dtype=dtype)
     array: Array = np.asarray(weights, dtype=np.float64)

@@ -1,0 +1,204 @@
+"""How long a training step and a prediction take, in milliseconds: our NumPy engine, and PyTorch beside it where installed.
+
+    python benchmarks/step.py [--threads 1,2] [--rounds 5] [--seconds 1.5]
+
+Every engine and net runs in a process of its own, bound to as many cores as it has threads; the engines take turns, round by
+round, and the least time of all counts. One core is the plainest comparison; other programs should be quiet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+NETS = ("wave-mlp", "wave-conv", "dance-cnn-small", "dance-cnn")
+ENGINES = ("numpy", "torch", "torch channels_last")
+
+
+def declared(name: str):
+    """Return a benchmark's net, loss, optimizer and batch."""
+    from harken.nets import Net
+    from harken.nets.layers import BatchNorm, Conv1D, Conv2D, Dense, Dropout, Flatten, MaxPool
+    from harken.recipes.training import SGD, Adam
+
+    relu = {"activation": "relu"}
+    if name == "wave-mlp":
+        layers = [Flatten(), Dense(units=256, **relu), Dense(units=64, **relu), Dense(units=1, activation="sigmoid")]
+        return Net(layers, (1200, 1)), "mean_squared_error", SGD(), 16
+    if name == "wave-conv":
+        sizes = [(32, 31, 4), (32, 31, 3), (48, 15, 2), (48, 15, 2)]
+        layers = [Conv1D(filters=f, kernel=k, stride=s, padding="same", **relu) for f, k, s in sizes]
+        layers += [Flatten(), Dense(units=64, **relu), Dense(units=1, activation="sigmoid")]
+        return Net(layers, (1200, 1)), "mean_squared_error", Adam(), 16
+    l2 = {**relu, "l2": 0.04}
+    if name == "dance-cnn-small":
+        layers = [
+            Conv2D(filters=16, kernel=5, **l2),
+            BatchNorm(),
+            MaxPool(size=2),
+            Conv2D(filters=8, kernel=3, **l2),
+            BatchNorm(),
+        ]
+        layers += [MaxPool(size=2), Dropout(rate=0.2)]
+    else:
+        layers = [
+            Conv2D(filters=64, kernel=4, **relu),
+            BatchNorm(),
+            MaxPool(size=(2, 4)),
+            Conv2D(filters=32, kernel=(3, 5), **l2),
+        ]
+        layers += [MaxPool(size=2), Dropout(rate=0.2), Conv2D(filters=32, kernel=2, **relu), BatchNorm(), MaxPool(size=2)]
+        layers += [Dropout(rate=0.2)]
+    layers += [Flatten(), Dense(units=64, **l2), Dropout(rate=0.5), Dense(units=32, **l2), Dense(units=3, activation="softmax")]
+    optimizer = SGD() if name == "dance-cnn-small" else Adam()
+    return Net(layers, (64, 862, 1)), "cross_entropy", optimizer, 32
+
+
+def numpy_engine(name: str, threads: int) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Return a training step and a prediction of one example."""
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    from harken.engines import engine
+
+    threadpool_limits(threads)
+    net, loss, optimizer, batch = declared(name)
+    model = engine("numpy").EngineNet(net, loss=loss, optimizer=optimizer)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((batch, *net.input_shape), dtype=np.float32)
+    targets = np.eye(net.output_shape[0], dtype=np.float32)[rng.integers(0, net.output_shape[0], batch)]
+    return lambda: model.train_step(x, targets), lambda: model.forward(x[:1])
+
+
+def torch_engine(name: str, threads: int, channels_last: bool) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Return the same of PyTorch, written plainly."""
+    import torch
+
+    torch.manual_seed(0)
+    torch.set_num_threads(threads)
+    net, loss_name, optimizer, batch = declared(name)
+    model = torch.nn.Sequential(*torch_layers(net))
+    shape = net.input_shape if name == "wave-mlp" else (net.input_shape[-1], *net.input_shape[:-1])
+    x, targets = torch.randn(batch, *shape), torch.eye(net.output_shape[0])[torch.randint(net.output_shape[0], (batch,))]
+    if channels_last:
+        model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+    steps = kinds[optimizer.kind](model.parameters(), lr=optimizer.learning_rate)
+    criterion = torch.nn.CrossEntropyLoss() if loss_name == "cross_entropy" else torch.nn.MSELoss()
+    kernels = [m.weight for m, l2 in zip(model, [getattr(m, "l2", 0) for m in model], strict=True) if l2]
+
+    def step() -> None:
+        model.train()
+        steps.zero_grad()
+        loss = criterion(model(x), targets) + sum(0.04 * (kernel * kernel).sum() for kernel in kernels)
+        loss.backward()
+        steps.step()
+
+    def predict() -> None:
+        model.eval()
+        with torch.no_grad():
+            model(x[:1])
+
+    return step, predict
+
+
+def torch_layers(net):
+    """Yield the modules of a declared net, for inputs with the channels first; softmax is left to the loss."""
+    from torch import nn
+
+    shape = net.input_shape
+    for layer in net.layers:
+        module = None
+        if layer.kind == "dense":
+            module = nn.Linear(shape[0], layer.units)
+        elif layer.kind == "conv1d":
+            yield nn.ConstantPad1d(_same(shape[0], layer.kernel, layer.stride), 0.0)
+            module = nn.Conv1d(shape[-1], layer.filters, layer.kernel, stride=layer.stride)
+        elif layer.kind == "conv2d":
+            module = nn.Conv2d(shape[-1], layer.filters, layer.kernel)
+        elif layer.kind == "batch_norm":
+            module = nn.BatchNorm2d(shape[-1])
+        elif layer.kind == "max_pool":
+            module = nn.MaxPool2d(layer.size)
+        elif layer.kind == "dropout":
+            module = nn.Dropout(layer.rate)
+        elif layer.kind == "flatten":
+            module = nn.Flatten()
+        module.l2 = getattr(layer, "l2", 0)
+        yield module
+        if getattr(layer, "activation", "") in ("relu", "sigmoid"):
+            yield nn.ReLU() if layer.activation == "relu" else nn.Sigmoid()
+        shape = layer.output_shape(shape)
+
+
+def _same(size: int, window: int, stride: int) -> tuple[int, int]:
+    from harken.nets.layers import same_padding
+
+    return same_padding(size, window, stride)
+
+
+def least(call: Callable[[], object], seconds: float) -> float:
+    """Return the least milliseconds of a call, over some seconds and at least three calls."""
+    call()
+    times: list[float] = []
+    while sum(times) < seconds or len(times) < 3:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1e3 * min(times)
+
+
+def one(engine: str, name: str, threads: int, seconds: float) -> None:
+    """Measure in this process, and print the figures as JSON."""
+    step, predict = (
+        numpy_engine(name, threads) if engine == "numpy" else torch_engine(name, threads, engine.endswith("channels_last"))
+    )
+    import resource
+
+    figures = {"step": least(step, seconds), "predict": least(predict, seconds / 3)}
+    print(json.dumps(figures | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def measure(engine: str, name: str, threads: int, seconds: float) -> dict[str, float]:
+    """Run :func:`one` in a process of its own."""
+    cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0), reverse=True)[:threads])
+    command = ["taskset", "-c", cores, sys.executable, __file__, "--one", engine, name, str(threads), str(seconds)]
+    settings = {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--nets", default=",".join(NETS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        one(given.one[0], given.one[1], int(given.one[2]), float(given.one[3]))
+        return
+    engines = [name for name in ENGINES if importlib.util.find_spec(name.split()[0])]
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; ms")
+    print(f"{'net':<16} {'engine':<20} {'threads':>7} {'step':>9} {'predict 1':>9} {'peak MB':>8}")
+    for name in given.nets.split(","):
+        for threads in map(int, given.threads.split(",")):
+            rounds = [
+                {engine: measure(engine, name, threads, given.seconds) for engine in engines} for _ in range(given.rounds)
+            ]
+            for engine in engines:
+                figures = {key: min(r[engine][key] for r in rounds) for key in ("step", "predict", "peak_mb")}
+                step, predict, peak = figures.values()
+                print(f"{name:<16} {engine:<20} {threads:>7} {step:>9.2f} {predict:>9.3f} {peak:>8.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

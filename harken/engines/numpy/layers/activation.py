@@ -1,0 +1,141 @@
+"""Activations: functions of single values (softmax: of rows) that stand between the sums of a net.
+
+Each is applied in place, and its slope is worked out from its own output, so that nothing else need be kept.
+Source: I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning" (2016), 6.2 and 6.3.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from harken import nets
+from harken.engines.base import Array
+from harken.engines.numpy.layers.base import Context, Layer
+from harken.nets import Shape
+from harken.nets import layers as declared_layers
+
+
+class Activation(ABC):
+    """``y = f(z)``."""
+
+    @abstractmethod
+    def apply(self, z: Array) -> None:
+        """Put ``f(z)`` in the place of ``z``."""
+
+    @abstractmethod
+    def backward(self, dy: Array, y: Array) -> None:
+        """Put ``dz = f'(z) · dy`` in the place of ``dy``, with ``f'`` from ``y = f(z)``."""
+
+
+class Linear(Activation):
+    """The value itself."""
+
+    def apply(self, z: Array) -> None:
+        """Y = z."""
+
+    def backward(self, dy: Array, y: Array) -> None:
+        """Dz = dy."""
+
+
+class ReLU(Activation):
+    """max(z, 0); at 0 the slope is 0."""
+
+    def apply(self, z: Array) -> None:
+        """Y = max(z, 0)."""
+        np.maximum(z, 0, out=z)
+
+    def backward(self, dy: Array, y: Array) -> None:
+        """Dz = dy where y > 0, else 0."""
+        dy *= y > 0
+
+
+class LeakyReLU(Activation):
+    """The value where positive, ``slope`` times it where not."""
+
+    def __init__(self, slope: float) -> None:
+        self.slope = slope
+
+    def apply(self, z: Array) -> None:
+        """Y = z where z > 0, else slope · z."""
+        z *= self._slopes(z)
+
+    def backward(self, dy: Array, y: Array) -> None:
+        """Dz = dy where y > 0, else slope · dy."""
+        dy *= self._slopes(y)
+
+    def _slopes(self, y: Array) -> Array:
+        return np.where(y > 0, y.dtype.type(1), y.dtype.type(self.slope))
+
+
+class Tanh(Activation):
+    """Hyperbolic tangent; its slope is 1 - y²."""
+
+    def apply(self, z: Array) -> None:
+        """Y = tanh(z)."""
+        np.tanh(z, out=z)
+
+    def backward(self, dy: Array, y: Array) -> None:
+        """Dz = (1 - y²) · dy."""
+        dy *= 1 - y * y
+
+
+class Sigmoid(Activation):
+    """1 / (1 + exp(-z)); its slope is y (1 - y)."""
+
+    def apply(self, z: Array) -> None:
+        """Y = 1 / (1 + exp(-z)), by exp(-|z|), which cannot overflow: exp(z) / (1 + exp(z)) where z < 0."""
+        small = np.exp(-np.abs(z))
+        np.divide(np.where(z < 0, small, 1), 1 + small, out=z)
+
+    def backward(self, dy: Array, y: Array) -> None:
+        """Dz = y (1 - y) · dy."""
+        dy *= y * (1 - y)
+
+
+class Softmax(Activation):
+    """exp(z) / Σ exp(z) over the last axis."""
+
+    def apply(self, z: Array) -> None:
+        """Y = exp(z - max z) / Σ exp(z - max z): the same, and it cannot overflow."""
+        z -= z.max(axis=-1, keepdims=True)
+        np.exp(z, out=z)
+        z /= z.sum(axis=-1, keepdims=True)
+
+    def backward(self, dy: Array, y: Array) -> None:
+        """Dz_i = y_i (dy_i - Σ_j y_j dy_j)."""
+        dy -= (dy * y).sum(axis=-1, keepdims=True)
+        dy *= y
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "linear": Linear(),
+    "relu": ReLU(),
+    "leaky_relu": LeakyReLU(declared_layers.LeakyReLU().slope),
+    "tanh": Tanh(),
+    "sigmoid": Sigmoid(),
+    "softmax": Softmax(),
+}
+"""Every ``activation`` option of a layer."""
+
+
+class ActivationLayer(Layer):
+    """An activation that stands as a layer of its own."""
+
+    def __init__(self, declared: nets.Layer, shape: Shape, name: str, context: Context) -> None:
+        super().__init__(declared, shape, name, context)
+        slope = getattr(declared, "slope", None)
+        self.activation = ACTIVATIONS[declared.kind] if slope is None else LeakyReLU(slope)
+
+    def forward(self, x: Array, training: bool) -> Array:
+        """Y = f(x), of the same shape."""
+        self.y = self._take("y", x.shape)
+        np.copyto(self.y, x)
+        self.activation.apply(self.y)
+        return self.y
+
+    def backward(self, dy: Array, needs_input: bool) -> Array:
+        """Dx = f'(x) · dy, in the place of dy."""
+        self.activation.backward(dy, self.y)
+        return dy
