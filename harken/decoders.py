@@ -1,0 +1,519 @@
+"""Decoders: any audio file to blocks of mono float32 at the file's own rate.
+
+Two libraries behind one face. libsndfile (through soundfile) comes first: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF and more.
+FFmpeg (through PyAV) takes what libsndfile does not know (AAC, M4A, WMA) and goes on where libsndfile breaks off. PyAV is
+imported only when it is needed. ``harken.audio`` is the door for everybody else; nothing outside it needs this module.
+
+Conventions: a *frame* is one sample of every channel; positions count frames from the file's start at the file's own rate (Hz).
+Blocks are mono (the mean of the channels) float32, shape (frames,), full scale ±1; integers are divided by 2^(bits - 1).
+
+What is exact: blocks do not depend on how the file is cut into them. Reading from a position gives the same samples as
+reading from the start: bit for bit in PCM and FLAC; in compressed files within 1e-6, because the decoder starts
+``RUN_UP`` earlier. (libsndfile's Vorbis lands wrong within the last page of a file, and Opus and MP3 need frames to settle.)
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from itertools import chain
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.errors import AudioError
+
+Samples = npt.NDArray[np.float32]
+
+RUN_UP = 30.0
+"""Seconds that are decoded and dropped before a position that was sought in a compressed file."""
+LOUDEST = 1000.0
+"""Largest magnitude of a sample, 60 dB above full scale: a float file with more holds something other than audio."""
+RATES = (100, 1_000_000)
+"""Lowest and highest rate (Hz) that a file may claim."""
+
+_BLOCK = 65_536  # samples of all channels together that one read brings
+_EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_")  # libsndfile's subtypes (FLAC's are PCM_…) that seek exactly
+_FORMATS = "aac,ac3,aiff,ape,asf,au,caf,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,tta,w64,wav,wv"  # no playlists
+_SHORTFALL = 0.01  # share of the announced frames that may be missing without a word
+
+_log = logging.getLogger("harken")
+
+
+class UndecodableError(Exception):
+    """One of the two libraries cannot read the file; the message is its reason."""
+
+
+def shown(path: str) -> str:
+    """Return a path as a message prints it: quoted and escaped where it holds line breaks or bytes that are no text."""
+    return path if path.isprintable() else repr(path)
+
+
+class Decoder(Protocol):
+    """What both libraries offer.
+
+    Attributes
+    ----------
+    rate, channels : int
+    frames : int or None
+        As the header announces; None where it does not say.
+    format : str
+        ``"container/codec"`` in the library's own words.
+    """
+
+    rate: int
+    channels: int
+    frames: int | None
+    format: str
+
+    def blocks(self, first: int) -> Iterator[Samples]:
+        """Yield mono blocks from a frame on; raises UndecodableError where the data break off with an error."""
+
+    def tags(self) -> dict[str, str]:
+        """Return the file's tags, keys in lower case."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class _Libsndfile:
+    """A file as libsndfile reads it. Raises UndecodableError where it cannot."""
+
+    def __init__(self, path: str) -> None:
+        import soundfile  # noqa: PLC0415
+
+        self._errors = (soundfile.SoundFileError, OSError, RuntimeError, TypeError, ValueError)
+        try:
+            with _hush:  # bytes, because soundfile encodes a str strictly and so refuses names that are not UTF-8
+                self._file: Any = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
+        except self._errors as error:
+            raise UndecodableError(_reason(error)) from error
+        self._seekable = self._file.seekable()
+        # soundfile seeks after each read of a seekable file. In an MP3 that decodes frames anew, off by rounding and with
+        # complaints of libmpg123 on the terminal; in a file whose header lies it stops where the header says.
+        self._file.seekable = _never
+        self.rate = int(self._file.samplerate)
+        self.channels = int(self._file.channels)
+        self.frames: int | None = int(self._file.frames)
+        self.format = f"{self._file.format}/{self._file.subtype}"
+
+    def blocks(self, first: int) -> Iterator[Samples]:
+        run_up = 0 if self._file.subtype.startswith(_EXACT) else round(RUN_UP * self.rate)
+        begin = max(0, first - run_up) if self._seekable else 0
+        return _from(self._read(begin), first - begin)
+
+    def _read(self, begin: int) -> Iterator[Samples]:
+        size = max(1024, _BLOCK // self.channels)
+        many = np.empty((size, self.channels), np.float32) if self.channels > 1 else None
+        try:
+            if begin:
+                with _hush:
+                    self._file.seek(begin)
+            while True:
+                with _hush:
+                    block = self._file.read(size, dtype="float32", out=many)
+                if not len(block):
+                    return
+                yield block if many is None else _mean(block.T)
+        except self._errors as error:
+            raise UndecodableError(_reason(error)) from error
+
+    def tags(self) -> dict[str, str]:
+        return {key.lower(): value for key, value in self._file.copy_metadata().items()}
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Ffmpeg:
+    """A file as FFmpeg reads it: its first audio stream. Raises UndecodableError where it cannot."""
+
+    def __init__(self, path: str) -> None:
+        import av  # noqa: PLC0415
+
+        self._path = path
+        # FFmpeg's errors are OSError, ValueError and others besides; AttributeError is a stream without a decoder.
+        self._errors = (av.FFmpegError, AttributeError, OSError, ValueError)
+        try:
+            self._handle = open(path, "rb")  # noqa: PTH123, SIM115 (a handle, so that no name is taken for a URL)
+        except OSError as error:
+            raise UndecodableError(_reason(error)) from error
+        try:
+            options = {"format_whitelist": _FORMATS}
+            self._container: Any = av.open(self._handle, metadata_errors="replace", options=options)
+            streams = self._container.streams.audio
+            if not streams:
+                raise UndecodableError("no audio stream in it")
+            self._stream: Any = streams[0]
+            self.rate = int(self._stream.codec_context.sample_rate)
+            self.channels = int(self._stream.codec_context.channels)
+            self.frames = self._announced()
+            self.format = f"{self._container.format.name}/{self._stream.codec_context.name}".upper()
+        except (*self._errors, UndecodableError) as error:
+            self._handle.close()
+            raise UndecodableError(_reason(error)) from error
+
+    def _announced(self) -> int | None:
+        if self._stream.duration and self._stream.time_base:
+            return int(self._stream.duration * self._stream.time_base * self.rate)
+        return int(self._container.duration * self.rate / 1_000_000) if self._container.duration else None
+
+    def blocks(self, first: int) -> Iterator[Samples]:
+        landed, frames = 0, self._frames()
+        begin = first - round(RUN_UP * self.rate)
+        if begin > 0 and "mov" in self._container.format.name:
+            # Only MP4 stamps its packets to the sample; in the others the position after a seek would be a guess.
+            origin = self._stream.start_time or 0
+            self._container.seek(origin + int(begin / self.rate / self._stream.time_base), stream=self._stream)
+            head = next(frames, None)
+            if head is None:
+                return
+            if head.pts is None:
+                raise UndecodableError("a packet without a time stamp after a seek")
+            landed = round((head.pts - origin) * self._stream.time_base * self.rate)
+            frames = chain([head], frames)
+        yield from _gathered(_from((_mean(_channels(frame)) for frame in frames), first - landed))
+
+    def _frames(self) -> Iterator[Any]:
+        """Yield the decoded frames from where the container stands; damaged packets are left out, with a warning."""
+        damaged, decoded, reason = 0, 0, ""
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    frames = packet.decode()
+                except self._errors as error:
+                    damaged, reason = damaged + 1, _reason(error)
+                    continue
+                for frame in frames:
+                    if frame.sample_rate != self.rate:
+                        raise UndecodableError(f"its rate changes from {self.rate} to {frame.sample_rate} Hz on the way")
+                    decoded += 1
+                    yield frame
+        except self._errors as error:
+            damaged, reason = damaged + 1, _reason(error)
+        if damaged and not decoded:
+            raise UndecodableError(reason)
+        if damaged:
+            _log.warning("%s: damaged; %d packets could not be decoded and are left out", shown(self._path), damaged)
+
+    def tags(self) -> dict[str, str]:
+        found = {**self._stream.metadata, **self._container.metadata}
+        return {key.lower(): value for key, value in found.items()}
+
+    def close(self) -> None:
+        self._container.close()
+        self._handle.close()
+
+
+def _never() -> bool:
+    return False
+
+
+def _reason(error: Exception) -> str:
+    """Return a library's reason without the path that it puts before or behind it."""
+    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).strip().rstrip(".")
+
+
+def _channels(frame: Any) -> npt.NDArray[np.floating]:
+    """Return a PyAV frame as floats at full scale ±1, shape (channels, frames)."""
+    samples: npt.NDArray[Any] = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype.kind == "f":
+        return samples.astype(np.float32, copy=False)
+    middle = 128 if samples.dtype == np.uint8 else 0
+    full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
+    return (samples.astype(np.float64) - middle) / full_scale
+
+
+def _mean(channels: npt.NDArray[Any]) -> Samples:
+    """Return the mean over the first axis of (channels, frames), adding channel by channel: no large temporary."""
+    total = np.array(channels[0], np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows here is refused by Source.mono
+        for channel in channels[1:]:
+            total += channel
+    if len(channels) > 1:
+        total *= np.float32(1 / len(channels))
+    return total
+
+
+def _from(blocks: Iterator[Samples], drop: int) -> Iterator[Samples]:
+    """Yield the blocks without their first ``drop`` frames."""
+    for block in blocks:
+        if drop < len(block):
+            yield block[drop:] if drop else block
+        drop = max(0, drop - len(block))
+
+
+def _gathered(blocks: Iterable[Samples]) -> Iterator[Samples]:
+    """Yield the same samples in blocks of a useful size: FFmpeg decodes about a thousand frames at a time."""
+    waiting: list[Samples] = []
+    held = 0
+    for block in blocks:
+        waiting.append(block)
+        held += len(block)
+        if held >= _BLOCK:
+            yield np.concatenate(waiting)
+            waiting, held = [], 0
+    if held:
+        yield np.concatenate(waiting)
+
+
+class Source:
+    """An audio file that is open: what its header says, and its samples. A context manager.
+
+    Parameters
+    ----------
+    path : str
+
+    Attributes
+    ----------
+    rate, channels, frames, format
+        See :class:`Decoder`.
+
+    Raises
+    ------
+    AudioError
+        Neither library can read the file, or it is none: the message says what was found instead, and the cure.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._head = _head(path)
+        self._decoder = self._open()
+        self.rate, self.channels = self._decoder.rate, self._decoder.channels
+        self.frames, self.format = self._decoder.frames, self._decoder.format
+        if not RATES[0] <= self.rate <= RATES[1]:
+            self.close()
+            expected = f"a rate from {RATES[0]} to {RATES[1]} Hz was expected"
+            raise AudioError(f"{shown(path)}: its header claims {self.rate} samples a second; {expected}. {_AGAIN}")
+
+    def _open(self) -> Decoder:
+        reasons = {}
+        empty: Decoder | None = None
+        for name, kind in (("libsndfile", _Libsndfile), ("FFmpeg", _Ffmpeg)):
+            try:
+                decoder: Decoder = kind(self.path)
+            except UndecodableError as error:
+                reasons[name] = str(error)
+                continue
+            if decoder.frames != 0:  # a header that announces none may lie: the other library looks for itself
+                return decoder
+            empty = empty or decoder
+        if empty is not None:
+            return empty
+        raise AudioError(_refusal(self.path, self._head, reasons))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._decoder.close()
+
+    def tags(self) -> dict[str, str]:
+        """Return the file's tags, keys in lower case; FFmpeg is asked too where libsndfile finds no artist (ID3 in a WAV)."""
+        found = self._decoder.tags()
+        if isinstance(self._decoder, _Libsndfile) and not found.get("artist"):
+            try:
+                other = _Ffmpeg(self.path)
+            except UndecodableError:  # no loss: libsndfile reads the file, it merely has no such tags
+                return found
+            found = {**other.tags(), **found}
+            other.close()
+        return found
+
+    def mono(self, first: int = 0, last: int | None = None) -> Iterator[Samples]:
+        """Yield the frames [first, last) as blocks; fewer where the file ends earlier.
+
+        Where libsndfile breaks off with an error, FFmpeg goes on from the same frame. What is missing of the announced
+        frames is said in a warning.
+
+        Raises
+        ------
+        AudioError
+            Nothing can be decoded, or a sample is NaN, infinite or absurdly large.
+        """
+        position = first
+        for block in self._unbroken(first):
+            piece = block if last is None else block[: last - position]
+            self._check(piece, position)
+            position += len(piece)
+            if len(piece):
+                yield piece
+            if last is not None and position >= last:
+                return
+        announced = self.frames or 0
+        wanted = announced if last is None else min(last, announced)
+        if first < position < (1 - _SHORTFALL) * wanted:
+            there, claimed = position / self.rate, announced / self.rate
+            _log.warning("%s: %.1f s of the announced %.1f s could be decoded; using these", shown(self.path), there, claimed)
+
+    def _unbroken(self, first: int) -> Iterator[Samples]:
+        position = first
+        try:
+            for block in self._decoder.blocks(first):
+                yield block
+                position += len(block)
+            if position > first or isinstance(self._decoder, _Ffmpeg) or (self.frames and first >= self.frames):
+                return
+            reasons = {"libsndfile": "no samples in it"}
+        except UndecodableError as error:
+            reasons = {"libsndfile" if isinstance(self._decoder, _Libsndfile) else "FFmpeg": str(error)}
+        yield from self._second_try(first, position, reasons)
+
+    def _second_try(self, first: int, position: int, reasons: dict[str, str]) -> Iterator[Samples]:
+        """Go on with FFmpeg from a position; if it cannot either, what was decoded so far must do."""
+        begin = position
+        if "libsndfile" in reasons:
+            try:
+                other = _Ffmpeg(self.path)
+                try:
+                    if other.rate != self.rate:
+                        raise UndecodableError(f"reads it at {other.rate} Hz instead of {self.rate} Hz")
+                    for block in other.blocks(position):
+                        yield block
+                        position += len(block)
+                finally:
+                    other.close()
+            except UndecodableError as error:
+                reasons["FFmpeg"] = str(error)
+        if position == first:
+            raise AudioError(_refusal(self.path, self._head, reasons))
+        if begin > first:
+            where, why = begin / self.rate, "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            _log.warning("%s: damaged from %.1f s on (%s); using what could be decoded", shown(self.path), where, why)
+
+    def _check(self, block: Samples, position: int) -> None:
+        if len(block) and not (block.min() >= -LOUDEST and block.max() <= LOUDEST):
+            at = int(np.flatnonzero(~(np.abs(block) <= LOUDEST))[0])
+            found = f"the sample at {(position + at) / self.rate:.3f} s is {block[at]:g}"
+            raise AudioError(f"{shown(self.path)}: {found}; numbers within about ±1 were expected. {_AGAIN}")
+
+
+_AGAIN = "Export the file again from its source"
+
+
+@contextmanager
+def open_plain(path: str) -> Iterator[BufferedReader]:
+    """Open a file that is there, is a plain file, may be read and holds something; else raise AudioError."""
+    name = shown(path)
+    try:
+        file = _open_file(path)
+    except FileNotFoundError as error:
+        raise AudioError(f"{name}: no such file; check the path") from error
+    except PermissionError as error:
+        raise AudioError(f"{name}: may not be read by this user; change its permissions (chmod +r)") from error
+    except (OSError, ValueError) as error:
+        raise AudioError(f"{name}: cannot be opened ({_reason(error)}); check the path and the disk") from error
+    with file:
+        yield file
+
+
+def _open_file(path: str) -> BufferedReader:
+    name, status = shown(path), os.stat(path)  # noqa: PTH116 (paths are plain str here: a Path gains nothing)
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioError(f"{name}: is a folder; an audio file was expected. Name the files in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioError(f"{name}: is a device or a pipe; a plain audio file was expected. Save it to a file first")
+    if not status.st_size:
+        raise AudioError(f"{name}: is empty (0 bytes); copy it again from its source")
+    return open(path, "rb")  # noqa: PTH123
+
+
+def _head(path: str) -> bytes:
+    with open_plain(path) as file:
+        return file.read(512)
+
+
+def _refusal(path: str, head: bytes, reasons: dict[str, str]) -> str:
+    """Say what a file holds instead of audio, as far as its first bytes tell."""
+    why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    text = _as_text(head)
+    if text:
+        return f"{shown(path)}: holds text, not audio (it begins {text!r}); check what was saved under this name"
+    cure = "check that a player plays it, and convert it to WAV or FLAC"
+    return f"{shown(path)}: cannot be decoded as audio ({why}); {cure}"
+
+
+def _as_text(head: bytes) -> str:
+    """Return the first words of what is a text, and nothing of what is not."""
+    try:
+        text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:
+            return ""
+        text = head[: error.start].decode("utf-8-sig")
+    plain = all(character.isprintable() or character in "\t\r\n" for character in text)
+    return " ".join(text.split())[:40] if plain else ""
+
+
+class _Hush:
+    """Keeps libmpg123's remarks about damaged frames off the terminal; the rest of what is written meanwhile is passed on.
+
+    libsndfile offers no way to silence the decoder, which writes to the process' standard error itself. While a read is
+    under way, descriptor 2 leads to a temporary file; after it, everything but the remarks goes where it was meant to go.
+    Threads may read at the same time: the first one in redirects, the last one out restores, each passes on.
+    """
+
+    _REMARKS = re.compile(rb"(?:\[src/libmpg123/|Note: |Warning: )[^\n]*\n")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._real = self._sink = -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                try:
+                    self._real = os.dup(2)
+                except OSError:  # a process without a standard error has nothing to keep clean
+                    self._real = -1
+                else:
+                    os.dup2(self._open_sink(), 2)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._real < 0:
+                return
+            if self._inside == 0:
+                os.dup2(self._real, 2)
+            self._pass_on()
+            if self._inside == 0:
+                os.close(self._real)
+                self._real = -1
+
+    def _open_sink(self) -> int:
+        if self._sink < 0:
+            with tempfile.TemporaryFile("ab+", buffering=0) as file:
+                self._sink = os.dup(file.fileno())
+        return self._sink
+
+    def _pass_on(self) -> None:
+        size = os.fstat(self._sink).st_size
+        if size:
+            os.lseek(self._sink, 0, os.SEEK_SET)
+            said = os.read(self._sink, size)
+            os.ftruncate(self._sink, 0)
+            rest = self._REMARKS.sub(b"", said)
+            if rest:
+                os.write(self._real, rest)
+
+
+_hush = _Hush()
