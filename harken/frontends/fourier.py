@@ -1,4 +1,4 @@
-"""The Fourier transform of rows of real float32 numbers: SciPy's, without the quarter second that importing it takes.
+"""The Fourier transform of rows of real numbers: SciPy's, without the quarter second that importing it takes.
 
 ``scipy.fft`` transforms several rows at once with vector instructions, at about twice the speed of ``numpy.fft``; but importing
 it brings in much that is not needed here, for longer than a whole prediction takes. So the compiled module behind it (pocketfft
@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-Transform = Callable[[npt.NDArray[np.float32], npt.NDArray[np.complex64]], None]
-"""Writes the transform of each row, (rows, n), into the second array, (rows, n // 2 + 1)."""
+Rows = npt.NDArray[np.floating]
+Spectra = npt.NDArray[np.complexfloating]
+Transform = Callable[[Rows, Spectra], None]
+"""Writes the transform of each row, (rows, n), into the second array, (rows, n // 2 + 1), of the same precision."""
 
 _COMPILED = "scipy.fft._pocketfft.pypocketfft"
 
@@ -39,7 +41,7 @@ def public_transform() -> Transform:
     """Return the same through SciPy's public interface, which takes a quarter of a second to import."""
     from scipy import fft  # noqa: PLC0415
 
-    def transform(rows: npt.NDArray[np.float32], out: npt.NDArray[np.complex64]) -> None:
+    def transform(rows: Rows, out: Spectra) -> None:
         out[...] = fft.rfft(rows, axis=1)
 
     return transform
@@ -59,7 +61,7 @@ def _compiled_transform() -> Transform:
         spec.loader.exec_module(module)
     r2c = module.r2c
 
-    def transform(rows: npt.NDArray[np.float32], out: npt.NDArray[np.complex64]) -> None:
+    def transform(rows: Rows, out: Spectra) -> None:
         r2c(rows, (1,), True, 0, out, 1)  # along axis 1, forward, unscaled, on this thread
 
     return transform
