@@ -166,7 +166,7 @@ def _walk(style: Style, degree: int, root: int, onsets: list[int], random: np.ra
     degrees = []
     for onset in onsets:
         if onset % style.beat == 0:
-            aim = degree + int(random.integers(-2, 3))
+            aim = degree + int(random.integers(-3, 4))
             tones = [tone for tone in range(low, high + 1) if (tone - root) % 7 in (0, 2, 4)]
             degree = min(tones, key=lambda tone: (abs(tone - aim), tone))
         else:
