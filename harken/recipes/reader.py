@@ -21,7 +21,7 @@ from harken.errors import NetError, RecipeError, suggest
 from harken.frontends import Frontend, frontend_from_table
 from harken.nets import Layer, Net, follow_classes
 from harken.nets.layers import Dense, layers_from_tables
-from harken.recipes.training import SGD, Adam, Training
+from harken.recipes.training import Training
 from harken.settings import Count, Range, Settings
 
 SUFFIX = ".toml"
@@ -157,19 +157,14 @@ class Recipe:
         Raises
         ------
         RecipeError
-            Unknown keys or values that cannot be: all of them.
+            Unknown keys, or values that cannot be.
         """
-        table = self.training.to_table()
-        if "optimizer" in changes:
-            optimizer = changes["optimizer"]
-            table["optimizer"] = (
-                {"kind": optimizer.kind, **optimizer.to_table()} if isinstance(optimizer, SGD | Adam) else optimizer
-            )
-        if changes.get("learning_rate") is not None:
-            table["optimizer"] = {**table["optimizer"], "learning_rate": changes["learning_rate"]}
-        others = {key: value for key, value in changes.items() if key not in ("optimizer", "learning_rate")}
-        table = {key: value for key, value in {**table, **others}.items() if value is not None}
-        return replace(self, training=Training.from_table(table, f"{self.name} [training]"))
+        rate = changes.pop("learning_rate", None)
+        table = {key: value for key, value in {**self.training.to_table(), **changes}.items() if value is not None}
+        training = Training.from_table(table, f"{self.name} [training]")
+        if rate is not None:
+            training = replace(training, optimizer=replace(training.optimizer, learning_rate=rate))
+        return replace(self, training=training)
 
     def with_frontend(self, frontend: Frontend) -> Recipe:
         """Return the recipe listening another way, as for arrays; the count of parameters is then not checked any more."""
