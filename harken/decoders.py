@@ -44,6 +44,7 @@ RATES = (100, 1_000_000)
 _BLOCK = 65_536  # samples of all channels together that one read brings
 _EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_")  # libsndfile's subtypes (FLAC's are PCM_…) that seek exactly
 _FORMATS = "aac,ac3,aiff,ape,asf,au,caf,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,tta,w64,wav,wv"  # no playlists
+_HEADERLESS = ("aac", "ac3", "mp3")  # FFmpeg guesses their length from the first frames' bit rate: no announcement
 _SHORTFALL = 0.01  # share of the announced frames that may be missing without a word
 
 _log = logging.getLogger("harken")
@@ -157,12 +158,15 @@ class _Ffmpeg:
             self.rate = int(self._stream.codec_context.sample_rate)
             self.channels = int(self._stream.codec_context.channels)
             self.frames = self._announced()
-            self.format = f"{self._container.format.name}/{self._stream.codec_context.name}".upper()
+            container = "mp4" if "mp4" in self._container.format.name else self._container.format.name
+            self.format = f"{container}/{self._stream.codec_context.name}".upper()
         except (*self._errors, UndecodableError) as error:
             self._handle.close()
             raise UndecodableError(_reason(error)) from error
 
     def _announced(self) -> int | None:
+        if self._container.format.name in _HEADERLESS:
+            return None
         if self._stream.duration and self._stream.time_base:
             return int(self._stream.duration * self._stream.time_base * self.rate)
         return int(self._container.duration * self.rate / 1_000_000) if self._container.duration else None
