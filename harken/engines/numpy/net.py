@@ -148,7 +148,7 @@ class EngineNet(base.EngineNet):
     def load_state(self, state: Mapping[str, Array]) -> None:
         """Take over a state."""
         shapes = {"step": (), "learning_rate": ()} | {name: slot.shape for name, slot in self.optimizer.slots.items()}
-        base.check_arrays("state", shapes, state)
+        base.check_arrays("arrays of the state", shapes, state)
         self.context.step, self.learning_rate = int(state["step"]), float(state["learning_rate"])
         for name, slot in self.optimizer.slots.items():
             slot[...] = state[name]
