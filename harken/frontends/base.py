@@ -13,16 +13,14 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from harken.clips import Clipping
 from harken.errors import DataError, ModelError, RecipeError, suggest
 from harken.settings import Count, NotNegative, Positive, Settings
-
-if TYPE_CHECKING:
-    from harken.clips import Clipping
 
 Samples = npt.NDArray[np.float32]
 
@@ -123,9 +121,7 @@ class AudioFrontend(Frontend):
     @property
     def clipping(self) -> Clipping:
         """How tracks are cut into clips."""
-        from harken.clips import Clipping  # noqa: PLC0415
-
-        return Clipping(self.clip, self.clip if self.hop is None else self.hop, self.skip, self.take)
+        return Clipping(self.clip, self.hop, self.skip, self.take)
 
     @property
     def clip_samples(self) -> int:
