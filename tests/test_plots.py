@@ -16,7 +16,7 @@ def history(epochs, validation=True):
     for epoch in range(1, epochs + 1):
         row = {"epoch": epoch, "loss": 2.0 / epoch, "accuracy": 1 - 0.8 / epoch, "learning_rate": 0.01, "seconds": 1.5}
         if validation:
-            row |= {"validation_loss": 2.2 / epoch + 0.1 * epoch, "validation_accuracy": 0.8 - 0.5 / epoch}
+            row |= {"valid_loss": 2.2 / epoch + 0.1 * epoch, "valid_accuracy": 0.8 - 0.5 / epoch}
         rows.append(row)
     return rows
 
@@ -47,17 +47,17 @@ def test_learning_curves_are_drawn(tmp_path, epochs, validation):
 
 def test_learning_curves_take_the_text_of_a_csv_file_for_its_numbers(tmp_path):
     rows = history(6)
-    rows[2]["validation_loss"] = rows[2]["validation_accuracy"] = float("nan")
+    rows[2]["valid_loss"] = rows[2]["valid_accuracy"] = float("nan")
     learning_curves(rows, tmp_path / "numbers.png")
     words = [{key: "" if np.isnan(value) else repr(value) for key, value in row.items()} for row in rows]
     learning_curves(words, tmp_path / "text.png")
     assert (tmp_path / "numbers.png").read_bytes() == (tmp_path / "text.png").read_bytes()
 
 
-def test_the_best_epoch_is_the_highest_validation_accuracy_and_of_equals_the_lowest_loss(tmp_path):
+def test_the_best_epoch_is_the_highest_valid_accuracy_and_of_equals_the_lowest_loss(tmp_path):
     rows = history(5)
     for row, accuracy, loss in zip(rows, [0.5, 0.7, 0.7, 0.7, 0.6], [0.1, 0.9, 0.4, 0.6, 0.2], strict=True):
-        row |= {"validation_accuracy": accuracy, "validation_loss": loss}
+        row |= {"valid_accuracy": accuracy, "valid_loss": loss}
     pictures = {}
     for name, best in (("own", None), ("given", 3), ("other", 4)):
         learning_curves(rows, tmp_path / f"{name}.png", best_epoch=best)
@@ -69,7 +69,7 @@ def test_the_best_epoch_is_the_highest_validation_accuracy_and_of_equals_the_low
 def test_learning_curves_bear_any_loss(tmp_path, loss):
     rows = history(3)
     for row in rows:
-        row["loss"] = row["validation_loss"] = loss
+        row["loss"] = row["valid_loss"] = loss
     learning_curves(rows, tmp_path / "curves.png", best_epoch=2)
     assert has(imread(tmp_path / "curves.png"), BLUE)
 

@@ -43,7 +43,7 @@ def learning_curves(
     Parameters
     ----------
     history : iterable of mappings
-        A row an epoch: ``epoch`` (from 1), ``loss``, ``accuracy``, ``validation_loss``, ``validation_accuracy``; numbers, or
+        A row an epoch: ``epoch`` (from 1), ``loss``, ``accuracy``, ``valid_loss``, ``valid_accuracy``; numbers, or
         text as a CSV file holds them. What is missing, None, empty or not finite is left out of its curve.
     path : path-like
         Where the PNG goes; written atomically.
@@ -68,7 +68,7 @@ def learning_curves(
         _curves(axis, columns, quantity, best)
         axis.set_ylabel(words, color=INK, fontsize=11)
     axes[1].set_ylim(-0.02, 1.02)
-    loss = np.concatenate([columns["loss"], columns["validation_loss"]])
+    loss = np.concatenate([columns["loss"], columns["valid_loss"]])
     if np.isfinite(loss).any() and np.nanmin(loss) >= 0:
         axes[0].set_ylim(0, max(1.08 * float(np.nanmax(loss)), 1e-3))
     handles, names = axes[0].get_legend_handles_labels()
@@ -79,7 +79,7 @@ def learning_curves(
     _save(figure, path)
 
 
-_CURVES = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy")
+_CURVES = ("epoch", "loss", "accuracy", "valid_loss", "valid_accuracy")
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> npt.NDArray[np.float64]:
@@ -91,7 +91,7 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str) -> npt.NDArray[np.floa
 
 
 def _best(columns: Mapping[str, npt.NDArray[np.float64]]) -> int | None:
-    accuracy, loss = columns["validation_accuracy"], columns["validation_loss"]
+    accuracy, loss = columns["valid_accuracy"], columns["valid_loss"]
     if not np.isfinite(accuracy).any():
         return None
     row = np.lexsort((np.nan_to_num(loss, nan=np.inf), np.nan_to_num(-accuracy, nan=np.inf)))[0]
@@ -103,7 +103,7 @@ def _curves(axis: Axes, columns: Mapping[str, npt.NDArray[np.float64]], quantity
 
     epochs = columns["epoch"]
     marker = len(epochs) <= 40
-    styles = (("", "training", BLUE, "-", "o"), ("validation_", "validation", ORANGE, "--", "s"))
+    styles = (("", "training", BLUE, "-", "o"), ("valid_", "validation", ORANGE, "--", "s"))
     for prefix, name, colour, dash, shape in styles:
         values = columns[prefix + quantity]
         if np.isfinite(values).any():
@@ -119,7 +119,7 @@ def _curves(axis: Axes, columns: Mapping[str, npt.NDArray[np.float64]], quantity
 
 def _ring(axis: Axes, columns: Mapping[str, npt.NDArray[np.float64]], quantity: str, best: int) -> None:
     """Mark the best epoch's value, of the validation where there is one, and write it beside."""
-    values = columns["validation_" + quantity]
+    values = columns["valid_" + quantity]
     values, colour = (values, ORANGE) if np.isfinite(values).any() else (columns[quantity], BLUE)
     here = np.flatnonzero((columns["epoch"] == best) & np.isfinite(values))
     if here.size:
