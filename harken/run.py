@@ -10,6 +10,7 @@
 ``last.harken``    the last epoch
 ``metrics.json``   the test part, judged
 ``predictions.csv``  every test clip and track with probabilities
+``*.png``          learning curves, confusion matrix
 =================  ==========================================================================================
 
 Every file appears whole or not at all, and one process at a time writes a run: whenever it is killed, the run can be continued.
@@ -177,7 +178,7 @@ class Run:
 
     Attributes
     ----------
-    folder, record, recipe, splits, history, resume_state, model, last, metrics, predictions : Path
+    folder, record, recipe, splits, history, resume_state, model, last, metrics, predictions, curves, confusion : Path
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -191,6 +192,8 @@ class Run:
         self.last = self.folder / "last.harken"
         self.metrics = self.folder / "metrics.json"
         self.predictions = self.folder / "predictions.csv"
+        self.curves = self.folder / "learning-curves.png"
+        self.confusion = self.folder / "confusion.png"
 
     def read_record(self) -> dict[str, Any] | None:
         """Return what run.json says, or None where it is not there.

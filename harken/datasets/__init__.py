@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harken.datasets.arrays import Arrays, read_arrays
-from harken.datasets.dataset import NO_GROUPS, Dataset, check_learnable, select_classes
+from harken.datasets.dataset import NO_GROUPS, Dataset, check_learnable, in_classes, select_classes
 from harken.datasets.folder import read_folder
 from harken.datasets.grouping import TAGGED_SHARE, TAGS, alike, with_file_groups, with_tag_groups
 from harken.datasets.table import read_table
@@ -23,7 +23,7 @@ from harken.errors import DataError, suggest
 from harken.progress import Progress, silent
 from harken.tracks import Tracks
 
-__all__ = ["KNOWN", "NO_GROUPS", "Arrays", "Dataset", "Loader", "check_learnable", "known_dataset", "read"]
+__all__ = ["KNOWN", "NO_GROUPS", "Arrays", "Dataset", "Loader", "check_learnable", "in_classes", "known_dataset", "read"]
 
 _log = logging.getLogger("harken")
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from harken.datasets.arrays import Arrays
 from harken.errors import DataError, suggest
 from harken.tracks import Tracks
@@ -105,6 +107,27 @@ def _keep(part: Tracks | Arrays, classes: tuple[str, ...]) -> Tracks | Arrays:
     if isinstance(part, Arrays):
         return part.select_classes(classes)
     return Tracks((track for track in part if track.label in classes), classes)
+
+
+def in_classes(part: Tracks | Arrays, classes: Sequence[str]) -> Tracks | Arrays:
+    """Return a part labelled by given classes: those of a trained model, or of the part that it learns from.
+
+    Raises
+    ------
+    DataError
+        The part has a class that is not among them.
+    """
+    known = tuple(classes)
+    strange = sorted(set(part.classes) - set(known))
+    if strange:
+        raise DataError(
+            f"the data have the class {strange[0]!r}, which is not among those learnt ({suggest(strange[0], known)}); "
+            "rename it, or leave it out (--classes)"
+        )
+    if isinstance(part, Tracks):
+        return Tracks(part, known)
+    places = np.array([known.index(name) for name in part.classes], dtype=np.int64)
+    return Arrays(part.x, places[part.labels], known, part.name)
 
 
 def check_learnable(part: Tracks | Arrays) -> None:

@@ -1,0 +1,314 @@
+"""Classifier: a recipe that learns, names files, is judged, and is kept in one file. The verbs are scikit-learn's.
+
+::
+
+    from harken import Classifier
+
+    model = Classifier(recipe="dance-cnn-small", seed=0).fit("my-songs/")
+    model.predict(["unknown.mp3"])
+    model.save("my-songs.harken")
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from harken.archive import Model, load_model, save_model
+from harken.datasets import Arrays, check_learnable, in_classes, read
+from harken.engines import EngineNet, engine
+from harken.errors import AudioError, DataError, HarkenError, ModelError
+from harken.folds import split_validation
+from harken.frontends import Frontend
+from harken.judge import Evaluation, evaluate_features
+from harken.learn import class_probabilities, class_probabilities_of
+from harken.learn.recipe import learn
+from harken.prediction import Prediction, answer, failure, tracks_of
+from harken.progress import Progress, silent
+from harken.recipes import Recipe, load_recipe
+from harken.store import Features, features, features_of_arrays, hear
+from harken.tracks import Track, Tracks
+
+Data = Tracks | Arrays | Features | str | os.PathLike[str]
+"""What can be learnt from: tracks, arrays, features of either, or DATA as the command takes it."""
+Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str] | Track]
+"""What can be named: a file, a folder, or many of them."""
+
+AHEAD = 2
+"""Files that wait for each worker."""
+BATCH = 64
+"""Clips that are heard and classified at once."""
+
+_T, _U = TypeVar("_T"), TypeVar("_U")
+
+
+class Classifier:
+    """Learns to tell music apart, and names it.
+
+    Parameters
+    ----------
+    recipe : str, path or Recipe
+        A known system's name (``harken recipes``), a TOML file, or a recipe.
+    seed : int
+        Of the split, the initial weights, the order of the clips and the dropout.
+    epochs : int, optional
+        Instead of the recipe's.
+    engine : str
+        What does the arithmetic.
+    workers : int, optional
+        Files worked on at once; default: one a core.
+
+    Raises
+    ------
+    RecipeError
+        The recipe is unknown or wrong.
+
+    Examples
+    --------
+    >>> from harken import Arrays
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> quiet, loud = rng.normal(0, 0.1, (20, 1200)), rng.normal(0, 1, (20, 1200))
+    >>> arrays = Arrays(np.float32(np.concatenate([quiet, loud])), np.repeat([0, 1], 20), ("quiet", "loud"))
+    >>> model = Classifier(recipe="wave-mlp", epochs=5).fit(arrays)
+    >>> model.predict(loud[:2])
+    ['loud', 'loud']
+    """
+
+    def __init__(
+        self,
+        recipe: str | os.PathLike[str] | Recipe = "dance-cnn-small",
+        *,
+        seed: int = 0,
+        epochs: int | None = None,
+        engine: str = "numpy",
+        workers: int | None = None,
+    ) -> None:
+        self.recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+        if epochs is not None:
+            self.recipe = self.recipe.replace(epochs=epochs)
+        self.seed = seed
+        self.engine = engine
+        self.workers = workers
+        self._model: Model | None = None
+        self._nets = threading.local()
+
+    @classmethod
+    def of(cls, model: Model, *, engine: str = "numpy", workers: int | None = None) -> Self:
+        """Return a classifier that answers with a trained model."""
+        classifier = cls(model.recipe, seed=int(model.record.get("seed", 0)), engine=engine, workers=workers)
+        classifier._model = model
+        return classifier
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, engine: str = "numpy", workers: int | None = None) -> Self:
+        """Read a ``.harken`` file.
+
+        Raises
+        ------
+        ModelError
+            It is missing, damaged, foreign, or newer than this Harken.
+        """
+        return cls.of(load_model(path), engine=engine, workers=workers)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a ``.harken`` file: all that prediction needs."""
+        save_model(path, self.model)
+
+    @property
+    def model(self) -> Model:
+        """What was learnt; raises :class:`HarkenError` before that."""
+        if self._model is None:
+            raise HarkenError("this classifier has not learnt anything yet; call fit, or Classifier.load")
+        return self._model
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that it tells apart, in the order of the probabilities."""
+        return self.model.classes
+
+    def fit(self, tracks: Data, *, validation: Data | None = None, progress: Progress = silent) -> Self:
+        """Learn.
+
+        Parameters
+        ----------
+        tracks : Tracks, Arrays, Features or path
+            Labelled, of at least two classes.
+        validation : the same, optional
+            What says which epoch is the best. Default: a fifth of the tracks, kept apart by their groups.
+        progress : Progress
+            Stages ``"features"`` and ``"training"``.
+
+        Raises
+        ------
+        DataError
+            There is too little to learn from, or no file can be read.
+        """
+        heard = self._heard(tracks, None, progress)
+        if validation is None:
+            train, valid = self._split(heard)
+        else:
+            train, valid = heard, self._heard(validation, heard.tracks.classes, progress)
+        learnt = learn(self.recipe, train, valid, seed=self.seed, engine_name=self.engine, progress=progress)
+        self._model = learnt.best
+        self._nets = threading.local()
+        return self
+
+    def predict(self, files: Files | npt.NDArray[np.floating]) -> list[str]:
+        """Name files, or the rows of an array.
+
+        Returns
+        -------
+        list of str
+            A label for each; empty where a file failed (:meth:`predict_files` says why).
+        """
+        rows = self.predict_proba(files)
+        return ["" if np.isnan(row[0]) else self.classes[int(row.argmax())] for row in rows]
+
+    def predict_proba(self, files: Files | npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return the probability of every class.
+
+        Parameters
+        ----------
+        files : path, paths, tracks, or array (rows, …)
+            Folders are walked. An array holds what the network reads, a row an example.
+
+        Returns
+        -------
+        ndarray of float64, shape (files, classes)
+            NaN where a file failed.
+        """
+        if isinstance(files, np.ndarray):
+            return self._of_rows(files)
+        found = [prediction.probabilities for prediction in self.predict_files(files)]
+        return np.array(found).reshape(len(found), len(self.classes))
+
+    def predict_files(self, files: Files, *, workers: int | None = None) -> Iterator[Prediction]:
+        """Name files one after another, with the probabilities of every clip.
+
+        Several files are decoded, heard and classified at once; the answers come in the files' order. A file that fails
+        has its reason in its own answer.
+
+        Raises
+        ------
+        ModelError
+            The model was trained on arrays, not on audio.
+        """
+        self._refuse_audio()
+        tracks = list(tracks_of(files))
+        cores = os.cpu_count() or 1
+        workers = max(1, min(workers or self.workers or cores, len(tracks)))
+        with threadpool_limits(limits=max(1, cores // workers)):
+            yield from _in_order(self._name, tracks, workers)
+
+    def score(self, tracks: Data) -> float:
+        """Return the track accuracy on labelled tracks: the share of those with an answer that is right."""
+        return self.evaluate(tracks).track.value
+
+    def evaluate(self, tracks: Data, *, seed: int = 0, workers: int | None = None, progress: Progress = silent) -> Evaluation:
+        """Judge the model on labelled tracks, with intervals over groups.
+
+        Parameters
+        ----------
+        tracks : Tracks, Arrays, Features or path
+            Their labels must be classes of the model.
+        seed : int
+            Of the bootstrap.
+        workers : int, optional
+        progress : Progress
+
+        Raises
+        ------
+        DataError
+            A label that the model does not know.
+        """
+        heard = self._heard(tracks, self.classes, progress, workers)
+        probabilities = class_probabilities_of(self._net(), heard, BATCH, progress)
+        return evaluate_features(probabilities, heard, trained_on=self.model.trained_on, seed=seed)
+
+    def _heard(self, data: Data, classes: tuple[str, ...] | None, progress: Progress, workers: int | None = None) -> Features:
+        """Return the features of whatever can be learnt from, labelled by the given classes."""
+        if isinstance(data, str | os.PathLike):
+            data = read(data, progress=progress).train
+        if isinstance(data, Features):
+            return data
+        part = in_classes(data, data.classes if classes is None else classes)
+        if isinstance(part, Arrays):
+            return features_of_arrays(part, self._frontend.shape)
+        self._refuse_audio()
+        return features(part, self._frontend, workers=workers or self.workers, progress=progress)
+
+    @property
+    def _frontend(self) -> Frontend:
+        """How the model hears: the recipe's way, unless it was trained on arrays."""
+        return self.recipe.frontend if self._model is None else self._model.recipe.frontend
+
+    def _split(self, heard: Features) -> tuple[Features, Features]:
+        """Keep a fifth of the tracks that could be heard for validation, by groups."""
+        usable = np.unique(heard.track)
+        tracks = heard.tracks.select(usable)
+        check_learnable(tracks)
+        hashes = [heard.hashes[position] for position in usable]
+        parts = split_validation(tracks.labels, tracks.groups, tracks.classes, seed=self.seed, hashes=hashes)
+        return heard.select(usable[parts.train]), heard.select(usable[parts.valid])
+
+    def _refuse_audio(self) -> None:
+        if self._frontend.kind == "arrays":
+            raise ModelError(
+                "this model was trained on arrays, and what made them of audio is not known to it; "
+                "give it arrays of the same making, or train on the audio itself"
+            )
+
+    def _net(self) -> EngineNet:
+        """Return the net of the calling thread: nets keep buffers and are not shared."""
+        if not hasattr(self._nets, "net"):
+            model = self.model
+            self._nets.net = engine(self.engine).EngineNet(model.net, loss=model.recipe.training.loss, weights=model.weights)
+        net: EngineNet = self._nets.net
+        return net
+
+    def _of_rows(self, rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        shape = self.model.input_shape
+        if rows.ndim == 0 or rows.size != len(rows) * int(np.prod(shape)):
+            raise DataError(f"an array of shape {rows.shape}, but the model reads rows of shape {shape}")
+        x = np.asarray(rows, dtype=np.float32).reshape(len(rows), *shape)
+        blocks = [class_probabilities(self._net().forward(x[first : first + BATCH])) for first in range(0, len(x), BATCH)]
+        return np.concatenate(blocks) if blocks else np.zeros((0, len(self.classes)))
+
+    def _name(self, track: Track) -> Prediction:
+        """Hear and classify a file, a few clips at a time."""
+        times: list[tuple[float, float]] = []
+        probabilities = []
+        try:
+            for spans, x in hear(track, self._frontend, batch=BATCH):
+                times += spans
+                probabilities.append(class_probabilities(self._net().forward(x)))
+        except AudioError as error:
+            return failure(track.path, self.classes, str(error))
+        return answer(track.path, self.classes, times, np.concatenate(probabilities))
+
+
+def _in_order(function: Callable[[_T], _U], items: Iterable[_T], workers: int) -> Iterator[_U]:
+    """Yield ``function(item)`` in the items' order, several at once and not too many ahead."""
+    if workers == 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[_U]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="harken") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

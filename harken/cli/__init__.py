@@ -1,0 +1,77 @@
+"""The command ``harken``: a thin face over the library. Each verb parses, calls, prints.
+
+Verbs are loaded when they are called, so that ``harken --help`` and ``harken predict`` start at once. Exit codes: 0, all is
+well; 1, some files failed and each is named; 2, the request is wrong and nothing was done.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from harken import __version__
+from harken.errors import HarkenError
+
+VERBS = {
+    "demo": ("harken.cli.demo", "Make a small set of dance music, learn it, and name unheard files."),
+    "train": ("harken.cli.train", "Learn from a folder of class folders, a table, or arrays."),
+    "evaluate": ("harken.cli.evaluate", "Judge a model on tracks it has not heard."),
+    "predict": ("harken.cli.predict", "Name songs."),
+    "features": ("harken.cli.features", "Write what a network reads to a file."),
+    "recipes": ("harken.cli.recipes", "List the known systems, or show one with its layers."),
+    "info": ("harken.cli.info", "Say what a model file holds and how it was trained."),
+}
+
+
+class _Verbs(click.Group):
+    """Loads a verb's module when the verb is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="harken")
+def harken() -> None:
+    """Learn to recognise music, and show how far to trust the answer."""
+
+
+class _WarningsOnStderr(logging.Handler):
+    """Prints the library's warnings, each once, as ``harken: …``."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self._said:
+            self._said.add(message)
+            click.echo(f"harken: {message}", err=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> Any:
+    """Run the command and end the process with its exit code."""
+    logger = logging.getLogger("harken")
+    if not any(isinstance(handler, _WarningsOnStderr) for handler in logger.handlers):
+        logger.addHandler(_WarningsOnStderr())
+    try:
+        harken.main(arguments, prog_name="harken", standalone_mode=True)
+    except HarkenError as error:
+        click.echo(f"harken: {error}", err=True)
+        sys.exit(2)

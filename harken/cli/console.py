@@ -1,0 +1,90 @@
+"""What the verbs share at the terminal: progress bars, JSON, and the options that say which data are meant."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from harken.errors import Failure
+from harken.progress import Progress, silent
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress bars.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Files worked on at once (default: one a core)."
+)
+model_argument = click.argument("model", type=click.Path())
+
+
+def data_options(function: _F) -> _F:
+    """Add ``--label``, ``--group`` and ``--classes``: how DATA are read."""
+    options = [
+        click.option("--label", default="label", metavar="COLUMN", show_default=True, help="The table's column of labels."),
+        click.option(
+            "--group",
+            metavar="COLUMN[,COLUMN]|none",
+            help="What must not stand on both sides of a split, such as artist or tune (default: found by itself).",
+        ),
+        click.option("--classes", metavar="A,B", help="Only these classes."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def split_names(text: str | None) -> list[str] | None:
+    """Return the names of a comma-separated option, or None where it was not given."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+class Bars:
+    """A progress bar on stderr with the time left for every stage; nothing where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Any] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Draw how far the stage is."""
+        if stage not in self._bars:
+            bar = click.progressbar(length=max(total, 1), label=f"{stage:<10}", file=sys.stderr, show_pos=True, width=30)
+            self._bars[stage] = bar.__enter__()
+        bar = self._bars[stage]
+        bar.update(done - bar.pos)
+        if done >= total:
+            bar.__exit__(None, None, None)
+            del self._bars[stage]
+
+
+def progress_for(quiet: bool) -> Progress:
+    """Return progress bars, or silence where asked for or where no one looks."""
+    return silent if quiet or not sys.stderr.isatty() else Bars()
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document. NaN, which JSON has not, becomes null."""
+    click.echo(json.dumps(_without_nan(document), indent=2))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 - NaN alone differs from itself
+
+
+def name_failures(failed: Sequence[Failure]) -> None:
+    """Name the files that failed on stderr, each with its reason."""
+    for failure in failed:
+        click.echo(f"harken: {click.format_filename(failure.path)}: {failure.reason}", err=True)
+
+
+def exit_code(failed: Sequence[Any]) -> int:
+    """Return 1 where some files failed, else 0."""
+    return 1 if failed else 0

@@ -1,0 +1,101 @@
+"""``harken features``: write what a network reads to a file."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import click
+
+from harken.cli.console import (
+    data_options,
+    exit_code,
+    name_failures,
+    progress_for,
+    quiet_option,
+    split_names,
+    workers_option,
+)
+from harken.errors import RecipeError
+
+
+@click.command("features")
+@click.argument("data", type=click.Path())
+@click.option("--recipe", metavar="NAME|FILE.toml", help="Hear as this recipe does.")
+@click.option("--frontend", metavar="KIND", help="Or: waveform, frames or mel, with --set.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting, as n_mels=64 (repeatable)."
+)
+@click.option("--out", required=True, type=click.Path(), metavar="FILE.npz|.csv")
+@data_options
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the split.")
+@workers_option
+@quiet_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    data: str,
+    recipe: str | None,
+    frontend: str | None,
+    settings: tuple[str, ...],
+    out: str,
+    label: str,
+    group: str | None,
+    classes: str | None,
+    seed: int,
+    workers: int | None,
+    quiet: bool,
+) -> None:
+    """Write what a network reads, with labels, so that hearing and learning can be separate.
+
+    FILE.npz holds X_train, y_train, X_test, y_test and labels, split by groups as 'harken train' does, and 'harken train
+    FILE.npz' takes it. FILE.csv holds a line a clip.
+    """
+    from harken.export import export_features
+
+    if (recipe is None) == (frontend is None):
+        raise click.UsageError("give --recipe NAME or --frontend KIND, one of them")
+    failed = export_features(
+        data,
+        out,
+        frontend=_frontend(recipe, frontend, settings),
+        label=label,
+        group=group,
+        classes=split_names(classes),
+        seed=seed,
+        workers=workers,
+        progress=progress_for(quiet),
+    )
+    click.echo(f"written: {out}")
+    name_failures(failed)
+    ctx.exit(exit_code(failed))
+
+
+def _frontend(recipe: str | None, kind: str | None, settings: tuple[str, ...]) -> Any:
+    """Build the frontend that the options name: a recipe's, or a kind's defaults, with what --set changes."""
+    from harken.frontends import frontend_from_table
+    from harken.recipes import load_recipe
+
+    table: dict[str, Any] = {"kind": kind, "rate": 22050, "clip": 10.0}
+    if recipe is not None:
+        table = load_recipe(recipe).frontend.to_table()
+    elif kind == "frames":
+        table["frame_length"] = 512
+    return frontend_from_table(table | _values(settings), "--frontend" if recipe is None else recipe)
+
+
+def _values(settings: tuple[str, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    mistakes = []
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            mistakes.append(f"{setting!r}: expected KEY=VALUE")
+            continue
+        try:
+            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key.strip()] = text
+    if mistakes:
+        raise RecipeError("--set", mistakes)
+    return values

@@ -1,0 +1,71 @@
+"""``harken train``: learn from a folder of class folders, a table, or arrays."""
+
+from __future__ import annotations
+
+import click
+
+from harken.cli.console import (
+    data_options,
+    exit_code,
+    json_option,
+    name_failures,
+    print_json,
+    progress_for,
+    quiet_option,
+    split_names,
+    workers_option,
+)
+
+
+@click.command("train")
+@click.argument("data", type=click.Path())
+@click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="The network: see 'harken recipes'.")
+@click.option("--out", type=click.Path(), metavar="RUN", help="The run's folder (default: a new one under runs/).")
+@click.option("--test", type=click.Path(), metavar="DATA", help="Judge on these data instead of a part kept aside.")
+@data_options
+@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Instead of the recipe's.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@workers_option
+@click.option("--resume", is_flag=True, help="Continue the run in --out where it stopped.")
+@json_option
+@quiet_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    data: str,
+    recipe: str,
+    out: str | None,
+    test: str | None,
+    label: str,
+    group: str | None,
+    classes: str | None,
+    epochs: int | None,
+    seed: int,
+    workers: int | None,
+    resume: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Learn from DATA: a folder of class folders, a CSV table with the columns path and label, or an .npz of arrays."""
+    from harken.train import train
+
+    outcome = train(
+        data,
+        recipe,
+        out=out,
+        test=test,
+        label=label,
+        group=group,
+        classes=split_names(classes),
+        epochs=epochs,
+        seed=seed,
+        workers=workers,
+        resume=resume,
+        progress=progress_for(quiet or as_json),
+    )
+    if as_json:
+        print_json(outcome.metrics)
+    else:
+        click.echo(outcome.as_text())
+    name_failures(outcome.failed)
+    ctx.exit(exit_code(outcome.failed))

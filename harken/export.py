@@ -1,0 +1,163 @@
+"""Features to a file, so that hearing and learning can be separate, as in the published systems.
+
+``.npz``: ``X_train, y_train`` and ``X_test, y_test`` with ``labels``, the arrays that the tutorials save, split by groups as
+training splits; beside them, for each row, ``groups_…``, ``paths_…``, ``start_…`` and ``end_…`` (seconds). ``.csv``: a line
+a clip. Rows are written block by block: memory stays flat however many there are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.datasets import Arrays, Dataset, read
+from harken.errors import DataError, Failure
+from harken.files import atomic_write
+from harken.folds import split
+from harken.frontends import Frontend
+from harken.progress import Progress, silent
+from harken.store import Features, features
+
+BLOCK = 64
+"""Clips in memory at once."""
+
+Part = tuple[str, Features, npt.NDArray[np.int64]]
+"""A part's name, the features that it is taken from, and its clips."""
+
+
+def export_features(
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    frontend: Frontend,
+    label: str = "label",
+    group: str | None = None,
+    classes: Sequence[str] | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> tuple[Failure, ...]:
+    """Write what a network reads of all clips of a dataset, with labels.
+
+    Parameters
+    ----------
+    data : path-like
+        A folder of class folders, a CSV table, or ``name:ROOT``.
+    out : path-like
+        A file ending in ``.npz`` or ``.csv``.
+    frontend : Frontend
+        What computes a row.
+    label, group, classes
+        As :func:`harken.datasets.read` takes them.
+    seed : int
+        Of the split.
+    workers : int, optional
+        Files worked on at once; default: one a core.
+    progress : Progress
+
+    Returns
+    -------
+    tuple of Failure
+        The files that are not in it.
+
+    Raises
+    ------
+    DataError
+        No file could be used, the data are arrays already, or the ending is another.
+    """
+    target = Path(out)
+    writers = {".npz": _write_npz, ".csv": _write_csv}
+    if target.suffix.lower() not in writers:
+        raise DataError(f"{target}: features are written as .npz or .csv; give the file one of these endings")
+    dataset = read(data, label=label, group=group, classes=classes)
+    if isinstance(dataset.train, Arrays):
+        raise DataError(f"{data} holds arrays already, and no audio to hear; train on it as it is")
+    parts, failed = _parts(dataset, frontend, seed, workers, progress)
+    writers[target.suffix.lower()](target, parts, dataset.classes)
+    return failed
+
+
+def _parts(
+    dataset: Dataset, frontend: Frontend, seed: int, workers: int | None, progress: Progress
+) -> tuple[list[Part], tuple[Failure, ...]]:
+    """Compute the features of every part that the data bring, or split them in a training and a test part."""
+    heard = {name: features(part, frontend, workers=workers, progress=progress) for name, part in dataset.parts.items()}
+    failed = tuple(failure for part in heard.values() for failure in part.failed)
+    empty = [name for name, part in heard.items() if not len(part)]
+    if empty:
+        raise DataError(f"{dataset.name}: no file of the {empty[0]} part could be heard; the first: {failed[0].reason}")
+    if len(heard) > 1:
+        return [(name, part, np.arange(len(part))) for name, part in heard.items()], failed
+    whole = heard["train"]
+    return [(name, whole, clips) for name, clips in _split(whole, seed).items()], failed
+
+
+def _split(whole: Features, seed: int) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the clips of the training and the test part; validation is left to whoever trains on the file."""
+    usable = np.unique(whole.track)
+    tracks = whole.tracks.select(usable)
+    found = split(tracks.labels, tracks.groups, tracks.classes, seed=seed, hashes=[whole.hashes[i] for i in usable])
+    parts = {"train": np.concatenate([found.train, found.valid]), "test": found.test}
+    return {name: np.flatnonzero(np.isin(whole.track, usable[chosen])) for name, chosen in parts.items() if len(chosen)}
+
+
+def _columns(name: str, part: Features, clips: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+    """Return what stands beside the rows of a part."""
+    tracks = [part.tracks[int(position)] for position in part.track[clips]]
+    return {
+        f"y_{name}": part.labels[clips],
+        f"groups_{name}": np.array([track.group or "" for track in tracks], dtype=np.str_),
+        f"paths_{name}": np.array([track.path for track in tracks], dtype=np.str_),
+        f"start_{name}": part.start[clips],
+        f"end_{name}": part.end[clips],
+    }
+
+
+def _blocks(part: Features, clips: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.float32]]:
+    return (part.rows(clips[first : first + BLOCK]) for first in range(0, len(clips), BLOCK))
+
+
+def _write_npz(target: Path, parts: Sequence[Part], classes: Sequence[str]) -> None:
+    with atomic_write(target) as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+        for name, part, clips in parts:
+            with archive.open(f"X_{name}.npy", "w", force_zip64=True) as member:
+                _write_rows(member, part, clips)
+            for key, column in _columns(name, part, clips).items():
+                _write_array(archive, key, column)
+        _write_array(archive, "labels", np.array(classes, dtype=np.str_))
+
+
+def _write_rows(member: IO[bytes], part: Features, clips: npt.NDArray[np.int64]) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(clips), *part.frontend.shape)}
+    np.lib.format.write_array_header_2_0(member, header)  # type: ignore[arg-type]
+    for block in _blocks(part, clips):
+        member.write(np.ascontiguousarray(block, dtype="<f4").tobytes())
+
+
+def _write_array(archive: zipfile.ZipFile, key: str, array: npt.NDArray[Any]) -> None:
+    with archive.open(f"{key}.npy", "w") as member:
+        np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _write_csv(target: Path, parts: Sequence[Part], classes: Sequence[str]) -> None:
+    numbers = int(np.prod(parts[0][1].frontend.shape))
+    with atomic_write(target) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["path", "label", "group", "part", "start", "end", *(f"x{number}" for number in range(numbers))])
+        for name, part, clips in parts:
+            columns = _columns(name, part, clips)
+            beside = zip(*(columns[f"{key}_{name}"] for key in ("paths", "y", "groups", "start", "end")), strict=True)
+            for block in _blocks(part, clips):
+                for row in block.reshape(len(block), -1):
+                    path, label, group, start, end = next(beside)
+                    writer.writerow([path, classes[label], group, name, start, end, *map(str, row)])
+        text.detach()

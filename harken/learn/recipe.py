@@ -1,0 +1,129 @@
+"""From a recipe and features to a model: the net is built, trained, and packed with a record of how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from harken.archive import Model, TrainedOn, group_hash
+from harken.engines import engine
+from harken.engines.base import Weights
+from harken.learn.batches import part
+from harken.learn.callbacks import Callback, TrainingState
+from harken.learn.loop import TrainingResult, fit
+from harken.progress import Progress, silent
+from harken.recipes import Recipe
+from harken.run import machine
+from harken.store import Features
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What a training of a recipe leaves.
+
+    Attributes
+    ----------
+    best, last : Model
+        With the weights of the best and of the last epoch.
+    result : TrainingResult
+        With the history.
+    """
+
+    best: Model
+    last: Model
+    result: TrainingResult
+
+
+def learn(
+    recipe: Recipe,
+    train: Features,
+    valid: Features | None,
+    *,
+    seed: int = 0,
+    engine_name: str = "numpy",
+    callbacks: Sequence[Callback] = (),
+    state: TrainingState | None = None,
+    progress: Progress = silent,
+) -> Learnt:
+    """Train a recipe's net on features.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Where the features come from arrays, its frontend is replaced by what they are.
+    train, valid : Features
+        Labelled by the same classes; ``valid`` says which epoch is the best.
+    seed : int
+        Of the initial weights, the order of the clips, and the dropout.
+    engine_name : str
+        What does the arithmetic.
+    callbacks : sequence of Callback
+    state : TrainingState, optional
+        Where a training was left off.
+    progress : Progress
+        Stage ``"training"``.
+
+    Raises
+    ------
+    NetError
+        The net cannot read features of this shape.
+    DataError
+        There are no features.
+    HarkenError
+        The loss is no finite number any more.
+    """
+    recipe = recipe if train.frontend.kind == recipe.frontend.kind else recipe.with_frontend(train.frontend)
+    classes = train.tracks.classes
+    net = recipe.bind(len(classes), train.frontend.shape)
+    training = recipe.training
+    built = engine(engine_name).EngineNet(
+        net,
+        loss=training.loss,
+        optimizer=training.optimizer,
+        clip_value=training.clip_value,
+        clip_norm=training.clip_norm,
+        seed=seed,
+    )
+    result = fit(
+        built,
+        part(train, net, len(classes), training.class_weights),
+        None if valid is None else part(valid, net, len(classes)),
+        training,
+        seed=seed,
+        callbacks=callbacks,
+        state=state,
+        progress=progress,
+    )
+    record = _record(result, seed, engine_name)
+    known = _trained_on([train] if valid is None else [train, valid])
+
+    def model(weights: Weights, epoch: int) -> Model:
+        arrays = {name: np.asarray(values, dtype=np.float32) for name, values in weights.items()}
+        return Model(recipe, classes, arrays, net.input_shape, {**record, "epoch": epoch}, known)
+
+    best, last = model(result.best_weights, result.best_epoch), model(result.last_weights, len(result.history))
+    return Learnt(best, last, result)
+
+
+def _record(result: TrainingResult, seed: int, engine_name: str) -> dict[str, Any]:
+    """Return what is remembered of a training: enough to repeat it."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "engine": engine_name,
+        "epochs": len(result.history),
+        "best_epoch": result.best_epoch,
+        "monitored": result.monitored,
+        "seconds": round(sum(row.seconds for row in result.history), 3),
+        **machine(),
+    }
+
+
+def _trained_on(parts: Sequence[Features]) -> TrainedOn:
+    tracks = {found for features in parts for found in features.hashes if found is not None}
+    groups = {group_hash(group) for features in parts for group in features.tracks.groups if group is not None}
+    return TrainedOn(frozenset(tracks), frozenset(groups))

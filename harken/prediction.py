@@ -1,0 +1,140 @@
+"""From files to answers: each file is heard clip by clip, and its clips' probabilities are averaged to a decision.
+
+A file that cannot be used has an error instead of an answer: its label is empty and its probabilities are NaN.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.audio import find_audio
+from harken.tracks import Track
+
+Probabilities = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a model hears in one clip.
+
+    Attributes
+    ----------
+    start, end : float
+        The clip's place in the file, in seconds.
+    label : str
+        The most probable class.
+    probabilities : ndarray of float64, shape (classes,)
+    """
+
+    start: float
+    end: float
+    label: str
+    probabilities: Probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A model's answer for one file.
+
+    Attributes
+    ----------
+    path : str
+    label : str
+        The most probable class; empty where the file failed.
+    probabilities : ndarray of float64, shape (classes,)
+        The mean over the clips; NaN where the file failed.
+    timeline : tuple of Moment
+        The clips in order.
+    error : str, optional
+        Why there is no answer.
+    """
+
+    path: str
+    label: str
+    probabilities: Probabilities
+    timeline: tuple[Moment, ...] = ()
+    error: str | None = None
+
+    @property
+    def probability(self) -> float:
+        """The probability of the label; NaN where the file failed."""
+        return float(self.probabilities.max())
+
+    def ranked(self, classes: Sequence[str]) -> list[tuple[str, float]]:
+        """Return the classes with their probabilities, the most probable first; nothing where the file failed."""
+        if self.error is not None:
+            return []
+        order = np.argsort(-self.probabilities, kind="stable")
+        return [(classes[position], float(self.probabilities[position])) for position in order]
+
+    def to_table(self, classes: Sequence[str], *, timeline: bool = False, top: int | None = None) -> dict[str, Any]:
+        """Return the answer as ``harken predict --json`` prints it.
+
+        Parameters
+        ----------
+        classes : sequence of str
+        timeline : bool
+            With the clips.
+        top : int, optional
+            Only so many of the most probable classes.
+        """
+        table: dict[str, Any] = {
+            "path": self.path,
+            "label": self.label,
+            "probabilities": dict(self.ranked(classes)[:top]),
+        }
+        if timeline:
+            table["timeline"] = [
+                {
+                    "start": moment.start,
+                    "end": moment.end,
+                    "label": moment.label,
+                    "probabilities": dict(zip(classes, moment.probabilities.tolist(), strict=True)),
+                }
+                for moment in self.timeline
+            ]
+        table["error"] = self.error
+        return table
+
+
+def answer(path: str, classes: Sequence[str], times: Sequence[tuple[float, float]], clips: Probabilities) -> Prediction:
+    """Decide a track from its clips.
+
+    Parameters
+    ----------
+    path : str
+    classes : sequence of str
+    times : sequence of (start, end)
+        In seconds, one a clip.
+    clips : ndarray, shape (clips, classes)
+        Each clip's probabilities.
+    """
+    moments = tuple(Moment(start, end, classes[int(row.argmax())], row) for (start, end), row in zip(times, clips, strict=True))
+    mean = clips.mean(axis=0)
+    mean /= mean.sum()
+    return Prediction(path, classes[int(mean.argmax())], mean, moments)
+
+
+def failure(path: str, classes: Sequence[str], reason: str) -> Prediction:
+    """Return the answer that is none, with its reason."""
+    return Prediction(path, "", np.full(len(classes), np.nan), (), reason)
+
+
+def tracks_of(files: Iterable[str | os.PathLike[str] | Track] | str | os.PathLike[str]) -> Iterator[Track]:
+    """Yield a track for each file; folders are walked in sorted order, tracks are taken as they are."""
+    if isinstance(files, str | os.PathLike):
+        files = [files]
+    for file in files:
+        if isinstance(file, Track):
+            yield file
+        elif Path(file).is_dir():
+            yield from (Track(path) for path in find_audio(file))
+        else:
+            yield Track(os.fspath(file))

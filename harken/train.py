@@ -1,0 +1,289 @@
+"""One whole training: data are read, heard and split, a recipe learns, and the run's folder keeps everything.
+
+The test part is touched once, after training, by the model of the best epoch and by that of the last. Where the data allow no
+test part (two groups in a class) the validation part is judged instead, and every report says that it chose the epoch.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harken.archive import Model, TrainedOn, save_model
+from harken.classifier import Classifier
+from harken.datasets import Arrays, Dataset, check_learnable, in_classes, read
+from harken.errors import DataError, Failure
+from harken.files import write_csv, write_json
+from harken.folds import split
+from harken.judge import Evaluation
+from harken.learn import Checkpoint, TrainingState
+from harken.learn.recipe import Learnt, learn
+from harken.progress import Progress, silent
+from harken.recipes import Recipe, load_recipe
+from harken.report.plots import confusion_matrix, learning_curves
+from harken.run import Run, default_folder, identity, open_run
+from harken.store import Features, features, features_of_arrays
+from harken.tracks import Tracks
+
+logger = logging.getLogger("harken")
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a training learns from, what chooses the epoch, and what judges it.
+
+    Attributes
+    ----------
+    train : Features
+    valid, test : Features, optional
+        None where the data allow none.
+    failed : tuple of Failure
+        Files that are in no part.
+    """
+
+    train: Features
+    valid: Features | None
+    test: Features | None
+    failed: tuple[Failure, ...]
+
+    def named(self) -> dict[str, Features]:
+        """Return the parts that are there, by name."""
+        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a training came to.
+
+    Attributes
+    ----------
+    run : Run
+        Where everything lies.
+    best, last : Evaluation
+        Of the best and of the last epoch's model.
+    judged_on : str
+        ``"test"``, or ``"valid"`` where there is no test part.
+    metrics : dict
+        What ``metrics.json`` holds.
+    failed : tuple of Failure
+        Files that could not be used.
+    summary : str
+        What was trained on what, in a few lines.
+    """
+
+    run: Run
+    best: Evaluation
+    last: Evaluation
+    judged_on: str
+    metrics: dict[str, Any]
+    failed: tuple[Failure, ...]
+    summary: str
+
+    def as_text(self) -> str:
+        """Return the report for a terminal."""
+        record = self.metrics["training"]
+        lines = [self.summary, "", self.best.as_text(), ""]
+        if self.judged_on != "test":
+            lines += ["There was no test part: this is the validation part, which chose the epoch, so it flatters.", ""]
+        lines.append(
+            f"best epoch {record['best_epoch']} of {record['epochs']}; the last epoch's model: "
+            f"track accuracy {self.last.track.in_words()}"
+        )
+        return "\n".join([*lines, f"the run lies in {self.run.folder}: the model is {self.run.model}"])
+
+
+def train(
+    data: str | os.PathLike[str],
+    recipe: str | os.PathLike[str] | Recipe,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
+    label: str = "label",
+    group: str | None = None,
+    classes: Sequence[str] | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    engine: str = "numpy",
+    workers: int | None = None,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> Outcome:
+    """Learn from data, judge what was learnt, and keep it all in a run's folder.
+
+    Parameters
+    ----------
+    data : path-like
+        A folder of class folders, a CSV table, an ``.npz`` of arrays, or ``name:ROOT``.
+    recipe : str, path or Recipe
+    out : path-like, optional
+        The run's folder; default: a new one under ``runs/``.
+    test : path-like, optional
+        Judge on these data instead of a part kept aside.
+    label, group, classes
+        As :func:`harken.datasets.read` takes them.
+    epochs : int, optional
+        Instead of the recipe's.
+    seed : int
+        Of the split, the initial weights, the order of the clips, the dropout and the bootstrap.
+    engine : str
+        What does the arithmetic.
+    workers : int, optional
+        Files worked on at once; default: one a core.
+    resume : bool
+        Continue the run where it stopped.
+    progress : Progress
+        Stages ``"tags"``, ``"features"``, ``"training"``, ``"predicting"``.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    HarkenError
+        The recipe is wrong, the data cannot be learnt from, or the folder holds another run.
+    """
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    chosen = chosen if epochs is None else chosen.replace(epochs=epochs)
+    dataset = read(data, label=label, group=group, classes=classes, progress=progress)
+    check_learnable(dataset.train)
+    if test is not None:
+        dataset = replace(dataset, test=_whole(read(test, label=label, group=group, classes=None, progress=progress)))
+    folder = default_folder(chosen.name, data, resume=resume) if out is None else Path(out)
+    with open_run(folder, resume=resume) as run:
+        parts = _parts(dataset, chosen, seed, workers, progress)
+        same = _identity(chosen, parts, seed)
+        run.begin(same, chosen, {"data": str(data), "test": None if test is None else str(test), "group": dataset.grouping})
+        tracks, names = _splits(parts)
+        run.write_splits(tracks, names)
+        state = run.load_state(same) if resume else None
+        learnt = learn(
+            chosen,
+            parts.train,
+            parts.valid,
+            seed=seed,
+            engine_name=engine,
+            callbacks=[Checkpoint(lambda state: run.save_state(same, state.to_tree()))],
+            state=None if state is None else TrainingState.from_tree(state),
+            progress=progress,
+        )
+        summary = _summary(dataset, chosen, parts)
+        outcome = _judged(run, learnt, parts, summary, seed=seed, progress=progress)
+        _keep(run, learnt, outcome)
+        return outcome
+
+
+def _whole(dataset: Dataset) -> Any:
+    """Return what test data are judged on: their own test part where they bring one, else everything."""
+    return dataset.train if dataset.test is None else dataset.test
+
+
+def _parts(dataset: Dataset, recipe: Recipe, seed: int, workers: int | None, progress: Progress) -> Parts:
+    """Hear all tracks, and split what could be heard."""
+    known = dataset.classes
+    heard = {
+        name: _heard(in_classes(part, known), recipe, workers, progress)
+        for name, part in dataset.parts.items()
+        if part is not None
+    }
+    failed = tuple(failure for part in heard.values() for failure in part.failed)
+    for name, part in heard.items():
+        if not len(part):
+            raise DataError(f"{dataset.name}: no file of the {name} part could be heard; the first: {failed[0].reason}")
+    return _divided(dataset.name, heard, failed, seed)
+
+
+def _divided(name: str, heard: dict[str, Features], failed: tuple[Failure, ...], seed: int) -> Parts:
+    """Return the parts that the data bring, and divide the training part for those that they do not."""
+    whole, valid, test = heard["train"], heard.get("valid"), heard.get("test")
+    usable = np.unique(whole.track)
+    tracks = whole.tracks.select(usable)
+    check_learnable(tracks)
+    if valid is not None and test is not None:
+        return Parts(whole, valid, test, failed)
+    hashes = [whole.hashes[position] for position in usable]
+    shares = {"valid": 0.0} if valid is not None else {"test": 0.0} if test is not None else {}
+    found = split(tracks.labels, tracks.groups, tracks.classes, seed=seed, hashes=hashes, **shares)
+    for warning in found.warnings:
+        logger.warning("%s: %s", name, warning)
+    mine = {part: whole.select(usable[chosen]) for part, chosen in found.parts.items() if len(chosen)}
+    return Parts(mine["train"], mine.get("valid", valid), mine.get("test", test), failed)
+
+
+def _heard(part: Tracks | Arrays, recipe: Recipe, workers: int | None, progress: Progress) -> Features:
+    if isinstance(part, Arrays):
+        return features_of_arrays(part, recipe.frontend.shape)
+    return features(part, recipe.frontend, workers=workers, progress=progress)
+
+
+def _splits(parts: Parts) -> tuple[Tracks, list[str]]:
+    """Return the tracks of all parts, and the name of each one's part."""
+    tracks = [track for part in parts.named().values() for track in part.tracks]
+    names = [name for name, part in parts.named().items() for _ in part.tracks]
+    return Tracks(tracks, parts.train.tracks.classes), names
+
+
+def _identity(recipe: Recipe, parts: Parts, seed: int) -> dict[str, Any]:
+    """Return what must be the same for the training to be continued."""
+    marks = [
+        (track.path, track.start, track.end, track.label, found)
+        for part in parts.named().values()
+        for track, found in zip(part.tracks, part.hashes, strict=True)
+    ]
+    return identity(recipe, classes=parts.train.tracks.classes, tracks=marks, parts=_splits(parts)[1], seed=seed)
+
+
+def _summary(dataset: Dataset, recipe: Recipe, parts: Parts) -> str:
+    counts = ", ".join(f"{len(np.unique(part.track))} {name}" for name, part in parts.named().items())
+    lines = [dataset.describe(), f"{recipe.name} ({recipe.title}); tracks: {counts}"]
+    if parts.failed:
+        lines.append(f"{len(parts.failed)} files failed and are in no part")
+    return "\n".join(lines)
+
+
+def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, progress: Progress) -> Outcome:
+    """Judge the models of the best and of the last epoch on the test part."""
+    judged_on, judge = next((name, part) for name, part in reversed(parts.named().items()))
+
+    def evaluation(model: Model) -> Evaluation:
+        # The validation part is known to the model: saying so is this report's business, not the evaluation's.
+        model = model if parts.test is not None else replace(model, trained_on=TrainedOn())
+        return Classifier.of(model).evaluate(judge, seed=seed, progress=progress)
+
+    best, last = evaluation(learnt.best), evaluation(learnt.last)
+    metrics = {
+        **best.as_json(),
+        "judged_on": judged_on,
+        "last_epoch": last.as_json(),
+        "training": learnt.best.record,
+        "parts": {name: {"tracks": len(np.unique(part.track)), "clips": len(part)} for name, part in parts.named().items()},
+        "failed": [{"path": failure.path, "reason": failure.reason} for failure in parts.failed],
+        "published": learnt.best.recipe.published,
+    }
+    return Outcome(run, best, last, judged_on, metrics, parts.failed, summary)
+
+
+def _keep(run: Run, learnt: Learnt, outcome: Outcome) -> None:
+    """Write the models, the figures, the predictions and the plots; run.json says last that all is there."""
+    figures = {"clip_accuracy": outcome.best.clip.as_json(), "track_accuracy": outcome.best.track.as_json()}
+    save_model(run.model, _with_figures(learnt.best, outcome.judged_on, figures))
+    last = {"clip_accuracy": outcome.last.clip.as_json(), "track_accuracy": outcome.last.track.as_json()}
+    save_model(run.last, _with_figures(learnt.last, outcome.judged_on, last))
+    history = [asdict(row) for row in learnt.result.history]
+    run.write_history(history)
+    write_csv(run.predictions, outcome.best.header, outcome.best.rows())
+    write_json(run.metrics, outcome.metrics)
+    learning_curves(history, run.curves, best_epoch=learnt.result.best_epoch, title=learnt.best.recipe.title)
+    confusion_matrix(outcome.best.confusion, outcome.best.classes, run.confusion, f"{outcome.judged_on} tracks")
+    run.finish()
+
+
+def _with_figures(model: Model, judged_on: str, figures: dict[str, Any]) -> Model:
+    return replace(model, record={**model.record, "judged_on": judged_on, **figures})

@@ -1,0 +1,307 @@
+"""The command, run as a user runs it: the verbs, their output, their exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from harken.cli import harken, main
+from harken.errors import HarkenError
+
+
+def write_tone(path: Path, frequency: float, seconds: float = 3.2, rate: int = 8000, seed: int = 0) -> str:
+    rng = np.random.default_rng([seed, int(frequency)])
+    t = np.arange(int(seconds * rate)) / rate
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.4 * np.sin(2 * np.pi * frequency * t + rng.uniform(0, 6)) + 0.01 * rng.normal(size=len(t)), rate)
+    return str(path)
+
+
+RECIPE = """
+title = "a small net for tests"
+[frontend]
+kind = "mel"
+rate = 8000
+clip = 1.0
+n_mels = 16
+n_fft = 256
+hop_length = 128
+[training]
+batch = 8
+epochs = 6
+[[net]]
+layer = "batch_norm"
+[[net]]
+layer = "conv2d"
+filters = 8
+kernel = [16, 3]
+activation = "relu"
+[[net]]
+layer = "global_average_pool"
+[[net]]
+layer = "dense"
+units = "classes"
+activation = "softmax"
+"""
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of class folders: low and high tones, of several pitches each, and a file that is no audio."""
+    folder = tmp_path_factory.mktemp("tones")
+    for number in range(8):
+        write_tone(folder / "music" / "low" / f"{number}.wav", 200 + 20 * number)
+        write_tone(folder / "music" / "high" / f"{number}.wav", 1500 + 100 * number)
+    (folder / "music" / "low" / "broken.mp3").write_text("a,b\n1,2\n")
+    (folder / "small.toml").write_text(RECIPE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tones: Path) -> Path:
+    """A trained run."""
+    out = tones / "run"
+    result = call("train", tones / "music", "--recipe", tones / "small.toml", "--out", out, "--seed", 1)
+    assert result.exit_code == 1, result.output  # the broken file is named
+    return out
+
+
+def call(*arguments: object, stdin: bytes | None = None):
+    """Run the command in this process; errors of the library are turned into messages as the real command does."""
+    try:
+        return CliRunner().invoke(harken, [str(argument) for argument in arguments], input=stdin, catch_exceptions=False)
+    except HarkenError as error:
+        return Refused(str(error))
+
+
+class Refused:
+    def __init__(self, output: str) -> None:
+        self.output, self.exit_code, self.stdout = output, 2, ""
+
+
+def test_help_names_every_verb_and_loads_nothing_heavy():
+    code = (
+        "import sys, harken.cli\n"
+        "try: harken.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = set('numpy scipy sklearn matplotlib librosa torch keras av soundfile'.split()) & set(sys.modules)\n"
+        "print('heavy:', sorted(heavy))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "heavy: []" in found.stdout
+    for verb in ("demo", "train", "evaluate", "predict", "features", "recipes", "info"):
+        assert f"  {verb} " in found.stdout
+
+
+def test_train_leaves_a_whole_run(run: Path, tones: Path):
+    names = {path.name for path in run.iterdir()}
+    assert names >= {
+        "model.harken", "last.harken", "history.csv", "metrics.json", "predictions.csv", "recipe.toml", "splits.csv",
+        "learning-curves.png", "confusion.png", "run.json",
+    }  # fmt: skip
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["judged_on"] == "test"
+    assert metrics["track"]["accuracy"]["value"] == 1.0
+    assert [Path(failure["path"]).name for failure in metrics["failed"]] == ["broken.mp3"]
+    with (run / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert len(history) == 6
+    assert {"epoch", "loss", "accuracy", "valid_loss", "valid_accuracy", "learning_rate", "seconds"} <= set(history[0])
+    with (run / "splits.csv").open() as file:
+        parts = [row["part"] for row in csv.DictReader(file)]
+    assert set(parts) == {"train", "valid", "test", "failed"}
+    with (run / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    tracks = [row for row in rows if row["level"] == "track"]
+    assert len(tracks) == metrics["track"]["accuracy"]["n"]
+    assert len(rows) - len(tracks) == metrics["clip"]["accuracy"]["n"]
+
+
+def test_the_recipe_of_a_run_can_be_trained_again(run: Path, tones: Path):
+    again = tones / "again"
+    call("train", tones / "music", "--recipe", run / "recipe.toml", "--out", again, "--seed", 1)
+    first, second = ((folder / "metrics.json").read_text() for folder in (run, again))
+    drop = {"created", "seconds"}
+    one, two = json.loads(first), json.loads(second)
+    for document in (one, two):
+        document["training"] = {key: value for key, value in document["training"].items() if key not in drop}
+    assert one == two
+
+
+def test_train_does_not_overwrite(run: Path, tones: Path):
+    result = call("train", tones / "music", "--recipe", tones / "small.toml", "--out", run)
+    assert result.exit_code == 2
+    assert "--out" in result.output
+
+
+def test_resume_with_more_epochs_goes_on(tones: Path):
+    out = tones / "resumed"
+    arguments = ["train", tones / "music", "--recipe", tones / "small.toml", "--out", out]
+    call(*arguments, "--epochs", 2)
+    result = call(*arguments, "--epochs", 4, "--resume")
+    assert result.exit_code == 1, result.output
+    straight = tones / "straight"
+    call(*arguments[:-1], straight, "--epochs", 4)
+
+    def figures(folder: Path) -> list[list[str]]:
+        with (folder / "history.csv").open() as file:
+            return [row[:-1] for row in csv.reader(file)]
+
+    assert figures(out) == figures(straight)
+
+
+def test_evaluate_says_loudly_what_was_learnt(run: Path, tones: Path):
+    result = call("evaluate", run / "model.harken", tones / "music")
+    assert result.exit_code == 1
+    assert "TRAINED ON" in result.output
+    assert "track accuracy" in result.output and "clip accuracy" in result.output
+    assert "broken.mp3" in result.output
+
+
+def test_evaluate_as_json_has_the_promised_keys(run: Path, tones: Path):
+    document = json.loads(call("evaluate", run / "model.harken", tones / "music", "--json").stdout)
+    assert {"clip", "track", "classes", "per_class", "confusion", "log_loss", "failed"} <= set(document)
+    assert set(document["track"]["accuracy"]) == {"value", "low", "high", "n"}
+    assert document["failed"][0]["path"].endswith("broken.mp3")
+
+
+def test_predict_names_files_and_goes_on_after_a_broken_one(run: Path, tones: Path):
+    high = write_tone(tones / "new" / "high.wav", 1900)
+    low = write_tone(tones / "new" / "low.wav", 290)
+    result = call("predict", run / "model.harken", high, tones / "music" / "low" / "broken.mp3", tones / "gone.wav", low)
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert [line.split("\t")[1].split(" ")[0] for line in lines] == ["high", "(failed)", "(failed)", "low"]
+    assert "broken.mp3" in result.stderr and "gone.wav" in result.stderr
+
+
+def test_predict_as_json(run: Path, tones: Path):
+    high = write_tone(tones / "json" / "a.wav", 1950)
+    result = call("predict", run / "model.harken", high, tones / "gone.wav", "--json", "--timeline", "--top", 1)
+    document = json.loads(result.stdout)
+    assert set(document) == {"model", "classes", "files"}
+    good, bad = document["files"]
+    assert good["label"] == "high" and set(good["probabilities"]) == {"high"} and good["error"] is None
+    assert [(m["start"], m["end"]) for m in good["timeline"]] == [(0, 1), (1, 2), (2, 3)]
+    assert sum(good["timeline"][0]["probabilities"].values()) == pytest.approx(1)
+    assert bad["label"] == "" and bad["probabilities"] == {} and bad["error"]
+
+
+def test_predict_asks_several_models(run: Path, tones: Path):
+    high = write_tone(tones / "also" / "a.wav", 1950)
+    text = call("predict", run / "model.harken", high, "--also", run / "last.harken").stdout.splitlines()
+    assert text[0].split("\t") == ["file", "model", "last"]
+    assert text[1].count("high") == 3  # the file's path, and each model's answer
+    document = json.loads(call("predict", run / "model.harken", high, "--also", run / "last.harken", "--json").stdout)
+    assert document["also"][0]["model"] == "last"
+    assert document["also"][0]["files"][0]["label"] == "high"
+
+
+def test_predict_as_csv(run: Path, tones: Path):
+    high = write_tone(tones / "csv" / "a,b.wav", 1950)
+    rows = list(csv.DictReader(io.StringIO(call("predict", run / "model.harken", high, "--csv").stdout)))
+    assert rows[0]["path"] == high and rows[0]["label"] == "high" and float(rows[0]["p(high)"]) > 0.5
+    clips = list(csv.DictReader(io.StringIO(call("predict", run / "model.harken", high, "--csv", "--timeline").stdout)))
+    assert [float(row["end"]) for row in clips] == [1, 2, 3]
+
+
+def test_predict_walks_folders_and_reads_lists(run: Path, tones: Path):
+    one = write_tone(tones / "list" / "1 one.wav", 1950)
+    two = write_tone(tones / "list" / "deeper" / "2\ntwo.wav", 250)
+    walked = call("predict", run / "model.harken", tones / "list").stdout
+    assert "1 one.wav" in walked and "low" in walked
+    listed = call("predict", run / "model.harken", "-", stdin=f"{one}\n".encode())
+    assert listed.stdout.split("\t")[0] == one
+    odd = call("predict", run / "model.harken", "-", "--null", "--json", stdin=os.fsencode(f"{two}\0{one}\0"))
+    assert [file["path"] for file in json.loads(odd.stdout)["files"]] == [two, one]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
+def test_predict_bears_names_that_are_not_utf8(run: Path, tones: Path):
+    good = write_tone(tones / "odd" / "a.wav", 1950)
+    odd = os.fsencode(tones / "odd") + b"/\xff.wav"
+    Path(good).rename(os.fsdecode(odd))
+    command = [sys.executable, "-m", "harken", "predict", str(run / "model.harken"), str(tones / "odd")]
+    for option in ([], ["--csv"], ["--json"]):
+        assert b"high" in subprocess.run([*command, *option], capture_output=True, check=True).stdout
+
+
+def test_features_can_be_trained_on_without_audio(tones: Path):
+    out = tones / "features.npz"
+    result = call("features", tones / "music", "--recipe", tones / "small.toml", "--out", out)
+    assert result.exit_code == 1 and "broken.mp3" in result.stderr
+    with np.load(out, allow_pickle=False) as arrays:
+        assert arrays["X_train"].shape[1:] == (16, 63, 1) and arrays["X_train"].dtype == np.float32
+        assert len(arrays["X_train"]) == len(arrays["y_train"]) == len(arrays["paths_train"])
+        assert not set(arrays["groups_train"]) - {""} & set(arrays["groups_test"])
+        assert list(arrays["labels"]) == ["high", "low"]
+        assert not set(arrays["paths_train"]) & set(arrays["paths_test"])
+    trained = call("train", out, "--recipe", tones / "small.toml", "--out", tones / "arrays-run")
+    assert trained.exit_code == 0, trained.output
+    refused = call("predict", tones / "arrays-run" / "model.harken", tones / "music" / "low" / "0.wav")
+    assert refused.exit_code == 2 and "arrays" in refused.output
+
+
+def test_features_as_csv_and_of_a_frontend(tones: Path):
+    out = tones / "features.csv"
+    call("features", tones / "music", "--frontend", "frames", "--set", "rate=4000", "--set", "clip=1.0",
+         "--set", "frame_length=2000", "--set", 'take="first"', "--out", out)  # fmt: skip
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 16 and rows[0]["label"] in ("high", "low") and "x3999" in rows[0] and "x4000" not in rows[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "nowhere", "--recipe", "wave-mlp"], "nowhere"),
+        (["train", ".", "--recipe", "wave-mpl"], "wave-mlp"),
+        (["predict", "nothing.harken", "a.wav"], "nothing.harken"),
+        (["evaluate", "nothing.harken", "."], "nothing.harken"),
+        (["features", ".", "--recipe", "wave-mlp", "--out", "x.txt"], ".npz"),
+        (["features", ".", "--frontend", "mell", "--out", "x.npz"], "mel"),
+        (["features", ".", "--frontend", "mel", "--set", "n_mel=3", "--out", "x.npz"], "n_mels"),
+        (["features", ".", "--out", "x.npz"], "--recipe"),
+        (["recipes", "dance"], "dance-cnn"),
+        (["info", "nothing.harken"], "nothing.harken"),
+    ],
+)
+def test_wrong_requests_end_with_two_and_the_cure(arguments: list[str], words: str, tmp_path: Path, capsys):
+    here = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+    finally:
+        os.chdir(here)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_one_class_only_is_an_error(tmp_path: Path):
+    write_tone(tmp_path / "music" / "low" / "a.wav", 200)
+    result = call("train", tmp_path / "music", "--recipe", "wave-mlp", "--out", tmp_path / "run")
+    assert result.exit_code == 2 and "one class" in result.output
+
+
+def test_recipes_and_info(run: Path):
+    text = call("recipes").stdout
+    for name, count in (("wave-mlp", "323,969"), ("wave-conv", "167,425"), ("dance-cnn", "677,571")):
+        assert name in text and count in text
+    one = call("recipes", "wave-conv").stdout
+    assert "0_conv1d" in one and "(300, 32)" in one and "0.8835" in one
+    assert json.loads(call("recipes", "wave-conv", "--json").stdout)["parameters"] == 167425
+    assert {recipe["name"] for recipe in json.loads(call("recipes", "--json").stdout)} >= {"note-cnn", "note-mlp"}
+    info = call("info", run / "model.harken").stdout
+    assert "high, low" in info and "best_epoch" in info
+    assert json.loads(call("info", run / "model.harken", "--json").stdout)["classes"] == ["high", "low"]
