@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -145,17 +146,8 @@ def read_arrays(path: Path) -> dict[str, Arrays]:
     DataError
         The file is no ``.npz``, is damaged, holds Python objects, or its arrays do not fit together.
     """
-    content = _load(path)
-    x_names = {part: _find(content, [f"x_{name}" for name in names]) for part, names in _PARTS.items()}
-    if x_names["train"] is None and _find(content, ["x"]) is not None:
-        x_names["train"] = _find(content, ["x"])
-    if x_names["train"] is not None:
-        parts = _labelled(path, content, {part: name for part, name in x_names.items() if name is not None})
-    elif _find(content, ["train"]) is not None:
-        parts = _halves(path, content)
-    else:
-        found = ", ".join(content) or "nothing"
-        raise DataError(f"{path} holds {found}; {_FORMATS}. Save them with numpy.savez(file, X=..., y=...)")
+    with _opened(path) as content:
+        parts = _parts(path, content)
     shapes = {part: arrays.shape for part, arrays in parts.items()}
     for part, shape in shapes.items():
         if shape != shapes["train"]:
@@ -164,6 +156,22 @@ def read_arrays(path: Path) -> dict[str, Arrays]:
             )
     return parts
 
+
+def _parts(path: Path, content: _Content) -> dict[str, Arrays]:
+    """Read the arrays in the format that their names tell."""
+    x_names = {part: _find(content, [f"x_{name}" for name in names]) for part, names in _PARTS.items()}
+    if x_names["train"] is None and _find(content, ["x"]) is not None:
+        x_names["train"] = _find(content, ["x"])
+    if x_names["train"] is not None:
+        return _labelled(path, content, {part: name for part, name in x_names.items() if name is not None})
+    if _find(content, ["train"]) is not None:
+        return _halves(path, content)
+    found = ", ".join(content) or "nothing"
+    raise DataError(f"{path} holds {found}; {_FORMATS}. Save them with numpy.savez(file, X=..., y=...)")
+
+
+_ZIP, _NPY, _PICKLE = b"PK", b"\x93NUMPY", b"\x80"
+"""How an .npz, an .npy and a pickle begin. NumPy takes any other file for a pickle, and says so."""
 
 _DAMAGE = (ValueError, OSError, EOFError, KeyError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error)
 
@@ -181,26 +189,34 @@ class _Content(Mapping[str, npt.NDArray[Any]]):
             raise DataError(f"{self.path}: {_reason(error, f'the array {name}')}") from error
         return array
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._file.files)
 
     def __len__(self) -> int:
         return len(self._file.files)
 
 
-def _load(path: Path) -> _Content:
-    try:
-        file = np.load(path, allow_pickle=False)
-    except _DAMAGE as error:
-        raise DataError(f"{path}: {_reason(error, 'the file')}") from error
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise DataError(f"{path} holds a single array without labels (.npy); {_FORMATS}. Save them with numpy.savez")
-    return _Content(path, file)
+@contextmanager
+def _opened(path: Path) -> Iterator[_Content]:
+    """Open a file for as long as its arrays are read."""
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+            start = file.read(len(_NPY))
+            file.seek(0)
+            if not start.startswith((_ZIP, _NPY, _PICKLE)):
+                raise ValueError("it does not begin as one")
+            found = np.load(file, allow_pickle=False)
+        except _DAMAGE as error:
+            raise DataError(f"{path}: {_reason(error, 'the file')}") from error
+        if not isinstance(found, np.lib.npyio.NpzFile):
+            raise DataError(f"{path} holds a single array without labels (.npy); {_FORMATS}. Save them with numpy.savez")
+        yield _Content(path, stack.enter_context(found))
 
 
 def _reason(error: BaseException, what: str) -> str:
     text = str(error)
-    if "allow_pickle" in text or "pickled" in text:
+    if "allow_pickle" in text:
         return (
             f"{what} holds Python objects (pickle), which could run code when they are read; expected numbers or text. "
             "Save it as such: numpy.array(values, dtype=float), or dtype=str for names"
@@ -240,7 +256,7 @@ def _numbers(path: Path, content: _Content, name: str) -> npt.NDArray[np.float32
     if array.dtype.kind not in "fiub":
         raise DataError(f"{path}: {name} holds {array.dtype}; expected real numbers")
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, dtype=np.float32)
+        return np.asarray(array, dtype=np.float32, order="C")
 
 
 def _halves(path: Path, content: _Content) -> dict[str, Arrays]:

@@ -1,0 +1,717 @@
+"""Datasets: folders, tables and arrays as people have them, and the dozens of ways in which they are wrong."""
+
+import io
+import logging
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harken import datasets
+from harken.audio import Tags
+from harken.datasets import Arrays, Dataset, check_learnable, read
+from harken.datasets.grouping import artist_name, joint_name, normal_name
+from harken.errors import AudioError, DataError
+from harken.tracks import Track, Tracks
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A function that makes files (empty ones) in a folder and returns it."""
+
+    def make(*names):
+        root = tmp_path / "music"
+        root.mkdir(exist_ok=True)
+        for name in names:
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir() if name.endswith("/") else path.touch()
+        return root
+
+    return make
+
+
+@pytest.fixture
+def table(folder):
+    """A function that writes a table beside the files a.mp3 to d.mp3 and returns its path."""
+
+    def write(text, name="tracks.csv", encoding="utf-8"):
+        path = folder("a.mp3", "b.mp3", "c.mp3", "d.mp3") / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def tags(monkeypatch):
+    """A function that gives files tags by their names, as if they had them."""
+
+    def give(**artists):
+        def read_tags(path):
+            name = Path(path).stem
+            if name not in artists:
+                raise AudioError(f"{path}: no audio")
+            value = artists[name]
+            return Tags(artist=value, title=None, album=f"{value} album" if value else None, genre=None)
+
+        monkeypatch.setattr("harken.datasets.grouping.read_tags", read_tags)
+
+    return give
+
+
+def names(tracks):
+    return [Path(track.path).name for track in tracks]
+
+
+# ---- folders
+
+
+def test_the_first_level_names_the_class_and_deeper_folders_are_walked(folder):
+    root = folder(
+        "rock/a.mp3", "rock/live/1999/b.MP3", "jazz/c.flac", "jazz/cover.jpg", ".git/d.mp3", "rock/.x/e.mp3", "rock/._a.mp3"
+    )
+    dataset = read(root)
+    assert dataset.classes == ("jazz", "rock")
+    assert [(track.label, Path(track.path).name) for track in dataset.train] == [
+        ("jazz", "c.flac"),
+        ("rock", "a.mp3"),
+        ("rock", "b.MP3"),
+    ]
+    assert (dataset.name, dataset.grouping, dataset.valid, dataset.test) == ("music", "none", None, None)
+    assert set(dataset.train.groups) == {None}
+
+
+def test_empty_class_folders_and_files_in_the_root_are_named(folder, caplog):
+    dataset = read(folder("rock/a.mp3", "jazz/b.mp3", "blues/notes.txt", "stray.mp3", "readme.txt"))
+    assert dataset.classes == ("jazz", "rock")
+    assert "no audio in the folder 'blues'" in caplog.text
+    assert "1 audio file lies directly in it" in caplog.text
+
+
+def test_the_parent_of_a_dataset_is_recognised(folder, caplog):
+    dataset = read(folder("genres/rock/a.mp3", "genres/jazz/b.mp3"))
+    assert "did you mean" in caplog.text
+    assert "genres" in caplog.text
+    with pytest.raises(DataError, match="only one class, 'genres'"):
+        check_learnable(dataset.train)
+
+
+def test_classes_that_differ_in_case_only_are_told(table, caplog):
+    read(table("path,label\na.mp3,Rock\nb.mp3,rock \nc.mp3,jazz\n"))
+    assert "'Rock' and 'rock'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "is empty; expected a folder for each class"),
+        (["notes.txt"], "has no audio and no class folders"),
+        (["a.mp3", "b.mp3"], "has 2 audio files directly in it and no class folders"),
+        (["a.mp3"], "has 1 audio file directly in it"),
+        (["rock/", "jazz/"], r"has 2 folders \('jazz', 'rock'\), but no audio in them"),
+        ([".hidden/a.mp3"], "no audio and no class folders|is empty"),
+        (["__MACOSX/rock/a.mp3"], "no audio and no class folders|is empty"),
+        ([f"{i}/x.txt" for i in range(9)], "has 9 folders .*…"),
+    ],
+)
+def test_folders_without_a_dataset_say_what_was_expected(folder, files, message):
+    with pytest.raises(DataError, match=message):
+        read(folder(*files))
+
+
+def test_real_tags_group_a_folder(tmp_path):
+    import soundfile
+
+    for label, name, artist in [("x", "a", "Ann"), ("x", "b", " ann"), ("y", "c", "Bob"), ("y", "d", None)]:
+        (tmp_path / label).mkdir(exist_ok=True)
+        with soundfile.SoundFile(tmp_path / label / f"{name}.flac", "w", 8000, 1) as file:
+            if artist:
+                file.artist = artist
+            file.write(np.zeros(800, np.float32))
+    dataset = read(tmp_path)
+    assert dataset.grouping == "artist tags"
+    assert dataset.train.groups == ("ann", "ann", "bob", None)
+    assert "2 groups (artist tags), and 1 track without one" in dataset.describe()
+
+
+def test_tags_of_fewer_than_half_of_the_tracks_are_not_taken(folder, tags):
+    root = folder("x/a.mp3", "x/b.mp3", "x/c.mp3", "y/d.mp3", "y/e.mp3")
+    tags(a="Ann", b="Ann", c=None, d=None, e="Various Artists")
+    assert read(root).grouping == "none"
+    assert set(read(root).train.groups) == {None}
+    tags(a="Ann", b="Ann", d="Bob")
+    assert read(root).grouping == "artist tags"
+
+
+def test_tags_are_read_on_request_and_progress_is_told(folder, tags):
+    root = folder("x/a.mp3", "x/b.mp3", "y/c.mp3")
+    tags(a="Ann", b=None, c=None)
+    told = []
+    dataset = read(root, group="artist", progress=lambda *stage: told.append(stage))
+    assert (dataset.grouping, dataset.train.groups) == ("artist tags", ("ann", None, None))
+    assert told == [("tags", done, 3) for done in range(4)]
+    assert read(root, group="artist,album").train.groups == ("ann | ann album", None, None)
+    assert read(root, group="none").train.groups == (None,) * 3
+
+
+def test_tags_that_no_file_has_are_an_error_where_they_were_asked_for(folder, tags):
+    tags(a="Various Artists")
+    with pytest.raises(DataError, match=r"not one of 2 files has a tag artist.*--group none"):
+        read(folder("x/a.mp3", "y/b.mp3"), group="artist")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label": "genre"}, "a column 'genre'"),
+        ({"group": "tune"}, "may be artist, album .* not 'tune'"),
+        ({"classes": ["rokc"]}, "no class 'rokc': did you mean 'rock'"),
+        ({"classes": ["rock", ""], "group": "x"}, "not 'x'"),
+        ({"classes": []}, "no class was named to choose from jazz, rock"),
+        ({"classes": [" "]}, "no class was named"),
+    ],
+)
+def test_wishes_that_a_folder_cannot_fulfil(folder, options, message):
+    with pytest.raises(DataError, match=message):
+        read(folder("rock/a.mp3", "jazz/b.mp3"), **options)
+
+
+def test_classes_can_be_chosen_in_any_order(folder):
+    dataset = read(folder("rock/a.mp3", "jazz/b.mp3", "pop/c.mp3"), classes=["rock", " jazz", "rock"])
+    assert dataset.classes == ("jazz", "rock")
+    assert names(dataset.train) == ["b.mp3", "a.mp3"]
+
+
+# ---- tables
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("path,label\na.mp3,x\nb.mp3,y\n", "utf-8"),
+        ("path,label\r\na.mp3,x\r\nb.mp3,y\r\n", "utf-8-sig"),
+        ("path;label\na.mp3;x\nb.mp3;y", "utf-8"),
+        ("path\tlabel\na.mp3\tx\nb.mp3\ty\n", "utf-8"),
+        ('"path","label"\n"a.mp3","x"\n"b.mp3", y \n\n , \n', "utf-8"),
+        ("label,title,path,more\nx,T,a.mp3,1\ny,T,b.mp3\n", "utf-8"),
+        ("label;a,b;path\nx;1,2;a.mp3\ny;1;b.mp3\n", "utf-8"),
+        ("\nPath,LABEL,,\na.mp3,x,,\nb.mp3,y,,\n", "utf-8"),
+        ("path,label,start,end\na.mp3,x,,\nb.mp3,y,0,\n", "utf-8"),
+    ],
+)
+def test_tables_as_spreadsheets_and_people_write_them(table, text, encoding):
+    path = table(text, encoding=encoding)
+    dataset = read(path)
+    assert [(t.path, t.label, t.group, t.start, t.end) for t in dataset.train] == [
+        (str(path.parent / "a.mp3"), "x", None, 0.0, None),
+        (str(path.parent / "b.mp3"), "y", None, 0.0, None),
+    ]
+
+
+def test_names_in_latin_1_and_utf_8(table):
+    for encoding in ("utf-8", "latin-1"):
+        assert read(table("path,label\na.mp3,Chaabí\nb.mp3,Séga\n", encoding=encoding)).classes == ("Chaabí", "Séga")
+
+
+def test_a_name_with_the_delimiter_in_quotes(table):
+    dataset = read(table('path,label,artist\n"a.mp3","x, slow","Crosby, Stills"\nb.mp3,y,Nash\n'))
+    assert dataset.classes == ("x, slow", "y")
+    assert dataset.train.groups == ("crosby, stills", "nash")
+
+
+def test_paths_are_relative_to_the_table_or_absolute_and_from_windows(folder, tmp_path):
+    root = folder("deep/a.mp3")
+    (tmp_path / "far.mp3").touch()
+    (root / "t.csv").write_text(f"path,label\ndeep\\a.mp3,x\n{tmp_path / 'far.mp3'},y\n")
+    assert [Path(track.path) for track in read(root / "t.csv").train] == [root / "deep" / "a.mp3", tmp_path / "far.mp3"]
+
+
+def test_spans_of_one_file_stay_together_even_without_groups(table):
+    text = "path,label,start,end\na.mp3,x,0,10.5\na.mp3,y,10.5,\nb.mp3,x,1,2\n"
+    for group in (None, "none"):
+        dataset = read(table(text), group=group)
+        assert [(t.start, t.end) for t in dataset.train] == [(0, 10.5), (10.5, None), (1, 2)]
+        groups = dataset.train.groups
+        assert groups[0] == groups[1] is not None
+        assert groups[2] is None
+        assert dataset.grouping == "files"
+
+
+def test_a_decimal_comma_where_the_delimiter_is_another(table):
+    assert read(table("path;label;start;end\na.mp3;x;0,5;1,25\n")).train[0].end == 1.25
+
+
+def test_missing_files_are_failures_of_later_and_no_error_here(table):
+    assert names(read(table("path,label\na.mp3,x\ngone.mp3,y\n")).train) == ["a.mp3", "gone.mp3"]
+
+
+def test_duplicate_rows_are_dropped_and_named(table, caplog):
+    dataset = read(table("path,label\na.mp3,x\nb.mp3,y\na.mp3,x\n./a.mp3,x\n"))
+    assert names(dataset.train) == ["a.mp3", "b.mp3"]
+    assert "2 duplicate rows left out (a.mp3, ./a.mp3)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("header", "group", "grouping", "expected"),
+    [
+        ("artist,tune", None, "column artist", "p"),
+        ("tune,artist", None, "column artist", "q"),
+        ("speaker,group", None, "column group", "q"),
+        ("speaker,instrument", None, "column instrument", "q"),
+        ("title,speaker", None, "column speaker", "q"),
+        ("artist,tune", "tune", "column tune", "q"),
+        ("artist,tune", "artist, tune", "columns artist,tune", "p | q"),
+        ("artist,tune", "tune,label", "columns tune,label", "q | x"),
+        ("Artist,tune", "artist", "column Artist", "p"),
+        ("artist,tune", "none", "none", None),
+        ("title,year", None, "none", None),
+    ],
+)
+def test_groups_come_from_the_columns(table, header, group, grouping, expected):
+    dataset = read(table(f"path,label,{header}\na.mp3,x,P,Q\nb.mp3,y,R,S\n"), group=group)
+    assert dataset.grouping == grouping
+    assert dataset.train.groups[0] == expected
+
+
+def test_a_column_that_is_the_label_or_is_empty_is_no_group(table):
+    text = "path,artist,group,tune\na.mp3,x,,one\nb.mp3,y, ,two\n"
+    dataset = read(table(text), label="artist")
+    assert dataset.grouping == "column tune"
+    assert dataset.classes == ("x", "y")
+
+
+def test_artists_are_compared_without_case_and_spaces_and_compilations_are_none(table):
+    rows = ["a.mp3,x,The  Beatles", "b.mp3,x,the beatles ", "c.mp3,y,Various Artists", "d.mp3,y,"]
+    assert read(table("path,label,artist\n" + "\n".join(rows))).train.groups == ("the beatles", "the beatles", None, None)
+
+
+def test_tags_group_a_table_without_group_columns(table, tags):
+    tags(a="Ann", b="Bob")
+    dataset = read(table("path,label\na.mp3,x\nb.mp3,y\n"))
+    assert (dataset.grouping, dataset.train.groups) == ("artist tags", ("ann", "bob"))
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("", {}, "is empty"),
+        ("\n\n", {}, "is empty"),
+        ("path,label\n", {}, r"has a first line \(path, label\) but no rows"),
+        ("path,lable\na.mp3,x\n", {}, r"no column 'label': did you mean 'lable'\?.*--label"),
+        ("file,label\na.mp3,x\n", {}, r"no column 'path'.*first line: file, label"),
+        ("a.mp3,x\nb.mp3,y\n", {}, "no column 'path'"),
+        ("path,label\na.mp3,x\n", {"label": "genre"}, "no column 'genre'.*known: label, path"),
+        ("path,label,artist\na.mp3,x,A\n", {"group": "artists"}, "no column 'artists': did you mean 'artist'"),
+        ("path,label,artist\na.mp3,x,A\n", {"group": "artist,album"}, "no column 'album'"),
+        ("path,label\na.mp3,x\n", {"group": " , "}, "no group column was named"),
+        ("path,label,label\na.mp3,x,y\n", {}, "2 columns called 'label'"),
+        ("path,label\na.mp3,x\nb.mp3,\nc.mp3, \n", {}, r"2 rows have no label \(line 3, 4\)"),
+        ("path,label\na.mp3,x\n,y\n", {}, r"1 row has no path \(line 3\)"),
+        ("path,label\na.mp3,\n,y\n", {}, "no label.*no path"),
+        ("path,label\na.mp3,x\nb.mp3,y,z\n", {}, r"1 row has more than the 2 cells.*\(line 3\)"),
+        ("path,label,start\na.mp3,x,soon\n", {}, "1 row has no span"),
+        ("path,label,start\na.mp3,x,-1\n", {}, "1 row has no span"),
+        ("path,label,start\na.mp3,x,nan\n", {}, "1 row has no span"),
+        ("path,label,start\na.mp3,x,inf\n", {}, "1 row has no span"),
+        ("path,label,end\na.mp3,x,0\n", {}, "1 row has no span"),
+        ("path,label,end\na.mp3,x,inf\n", {}, "1 row has no span"),
+        ("path,label,start,end\na.mp3,x,5,5\n", {}, "1 row has no span"),
+        ("path,label\na.mp3,x\nb.mp3,y\na.mp3,y\n", {}, r"a.mp3 has two labels \('x' in line 2, 'y' in line 4\)"),
+        ("path,label,artist\na.mp3,x,A\na.mp3,x,B\n", {}, r"a.mp3 has two groups \('a' in line 2, 'b' in line 3\)"),
+        ("path,label\nx.mp3,x\ny.mp3,y\n", {}, r"not one of its 2 files is there \(the first: .*x\.mp3\); paths are relative"),
+        ("path,label\na.mp3,x\nb.mp3,y\n", {"classes": ["z"]}, "no class 'z': known: x, y"),
+        (b"path,label\na.mp3,\0\n", {}, "no text"),
+        ("path,label\na.mp3,x\n".encode("utf-16"), {}, "CSV UTF-8"),
+        ('path,label\n"a.mp3,x\n' + "b.mp3,y\n" * 20000, {}, "field larger|no label"),
+    ],
+)
+def test_tables_that_are_wrong_say_where_and_what_to_do(table, text, options, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read(table(text), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_many_wrong_rows_are_counted_and_the_first_named(table):
+    with pytest.raises(DataError, match=r"50 rows have no label \(line 2, 3, 4, 5, 6, …\)"):
+        read(table("path,label\n" + "a.mp3,\n" * 50))
+    rows = "".join(f"{i}.mp3,x\n{i}.mp3,y\n" for i in range(8))
+    with pytest.raises(DataError, match="and 3 more such tracks"):
+        read(table("path,label\n" + rows))
+
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n", exclude_categories=("Cs",)), max_size=12)
+
+
+@given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=6), st.sampled_from(",;\t"))
+@settings(max_examples=60, deadline=None)
+def test_any_text_is_read_or_refused_with_a_reason(tmp_path_factory, rows, delimiter):
+    import csv
+
+    path = tmp_path_factory.mktemp("any") / "t.csv"
+    (path.parent / "here.mp3").touch()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerow(["path", "label", "group"])
+        writer.writerow(["here.mp3", "x", ""])
+        writer.writerows(rows)
+    try:
+        dataset = read(path)
+    except DataError as error:
+        assert "t.csv" in str(error)
+    else:
+        assert len(dataset.train) <= len(rows) + 1
+        assert all(track.label == track.label.strip() != "" for track in dataset.train)
+
+
+# ---- what is no dataset at all
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("song.wav", b"RIFF", "is one audio file"),
+        ("model.harken", b"PK", "is a model and no data"),
+        ("x.npy", None, "single array without labels"),
+        ("x.npz", b"nothing", "damaged or no .npz"),
+        ("x.npz", b"", "damaged or no .npz"),
+        ("x.npz", pickle.dumps([1, 2]), "the file holds Python objects"),
+        ("picture.png", b"\x89PNG\0\0", "is no text"),
+    ],
+)
+def test_files_that_are_no_dataset(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is None:
+        np.save(path, np.zeros((4, 2)))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read(path)
+
+
+@pytest.mark.parametrize("data", ["nowhere", "nowhere/at.csv", r"C:\music", "gtzan:/data", "", ":", "a:b:c"])
+def test_a_path_that_is_not_there_is_named(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"there is no .*expected a folder of class folders|is empty"):
+        read(data)
+
+
+def test_known_names_are_read_by_their_loaders_and_others_are_paths(monkeypatch, tmp_path):
+    tracks = Tracks([Track("a", "x"), Track("b", "y"), Track("c", "z")])
+
+    def loader(root, *, label, group):
+        return Dataset(f"{root.as_posix()} {label} {group}", tracks, test=tracks)
+
+    monkeypatch.setitem(datasets.KNOWN, "gtzan", loader)
+    dataset = read("gtzan:some/root", group="artist", classes=["x", "z"])
+    assert dataset.name == "some/root label artist"
+    assert dataset.test.classes == dataset.train.classes == ("x", "z")
+    assert datasets.known_dataset(r"C:\music") is None
+    assert datasets.known_dataset("gtzan") is None
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"no known dataset 'gtzam'.*did you mean 'gtzan'"):
+        read("gtzam:root")
+
+
+# ---- arrays
+
+
+@pytest.fixture
+def npz(tmp_path):
+    """A function that saves arrays and returns the file's path."""
+
+    def save(**arrays):
+        np.savez(tmp_path / "a.npz", **{name: np.asarray(value) for name, value in arrays.items()})
+        return tmp_path / "a.npz"
+
+    return save
+
+
+ROWS = np.arange(24, dtype=np.float64).reshape(6, 4)
+
+
+def test_halves(npz):
+    dataset = read(npz(train=ROWS, test=ROWS[:2]))
+    assert dataset.classes == ("0", "1")
+    assert dataset.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert dataset.test.labels.tolist() == [0, 1]
+    assert dataset.train.x.dtype == np.float32
+    assert dataset.train.labels.dtype == np.int64
+    np.testing.assert_array_equal(dataset.train.x, ROWS)
+    assert (dataset.valid, dataset.grouping) == (None, "none")
+    assert "6 rows (train), 2 rows (test); 0 4, 1 4" in dataset.describe()
+
+
+@pytest.mark.parametrize("key", ["labels", "classes", "Labels"])
+@pytest.mark.parametrize("kind", [str, bytes])
+def test_halves_may_be_named(npz, key, kind):
+    named = np.array(["classical", "rock"]).astype("S" if kind is bytes else "U")
+    assert read(npz(train=ROWS, **{key: named})).classes == ("classical", "rock")
+    assert read(npz(train=ROWS)).test is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "classes", "expected"),
+    [
+        ({"y_train": [0, 1, 2, 0, 1, 2], "y_test": [2, 0]}, ("0", "1", "2"), [2, 0]),
+        ({"y_train": [3.0, 10, 3, 10, 3, 10], "y_test": [10, 3]}, ("3", "10"), [1, 0]),
+        ({"y_train": [[0], [1], [0], [1], [0], [1]], "y_test": [[1], [0]]}, ("0", "1"), [1, 0]),
+        ({"y_train": [True, False] * 3, "y_test": [False, True]}, ("0", "1"), [0, 1]),
+        ({"y_train": np.eye(3)[[0, 1, 2, 0, 1, 2]], "y_test": np.eye(3)[[1, 2]]}, ("0", "1", "2"), [1, 2]),
+        (
+            {"y_train": np.eye(2, dtype=int)[[0, 1, 0, 1, 0, 1]], "y_test": np.eye(2)[[1, 1]], "labels": ["rock", "jazz"]},
+            ("rock", "jazz"),
+            [1, 1],
+        ),
+        ({"y_train": [0, 1] * 3, "y_test": [1, 0], "labels": ["rock", "jazz"]}, ("rock", "jazz"), [1, 0]),
+        ({"y_train": ["rock", "jazz"] * 3, "y_test": ["jazz", "rock"]}, ("jazz", "rock"), [0, 1]),
+        ({"y_train": ["rock", "jazz"] * 3, "y_test": ["jazz", "rock"], "labels": ["rock", "jazz"]}, ("rock", "jazz"), [1, 0]),
+        ({"y_train": ["10", "9"] * 3, "y_test": ["9", "10"]}, ("10", "9"), [1, 0]),
+    ],
+)
+def test_labels_in_every_usual_form(npz, arrays, classes, expected):
+    dataset = read(npz(X_train=ROWS, X_test=ROWS[:2], **arrays))
+    assert dataset.classes == dataset.test.classes == classes
+    assert dataset.test.labels.tolist() == expected
+
+
+def test_all_parts_and_all_spellings(npz):
+    y = [0, 1] * 3
+    dataset = read(npz(x_train=ROWS, y_train=y, X_val=ROWS, Y_val=y, X_test=ROWS, y_test=y))
+    assert [len(part) for part in dataset.parts.values()] == [6, 6, 6]
+    alone = read(npz(X=ROWS.reshape(6, 2, 2), y=y, extra=[1, 2, 3]))
+    assert (alone.train.shape, alone.valid, alone.test) == ((2, 2), None, None)
+
+
+def test_objects_that_nobody_needs_are_left_alone(npz):
+    assert len(read(npz(X=ROWS, y=[0, 1] * 3, history=np.array([{"loss": 1}], dtype=object))).train) == 6
+
+
+def test_classes_of_arrays_can_be_chosen(npz):
+    dataset = read(npz(X_train=ROWS, y_train=[0, 1, 2] * 2, X_test=ROWS[:3], y_test=[2, 1, 0]), classes=["2", "0"])
+    assert dataset.classes == ("0", "2")
+    assert dataset.train.labels.tolist() == [0, 1, 0, 1]
+    np.testing.assert_array_equal(dataset.test.x, ROWS[[0, 2]])
+    assert dataset.test.labels.tolist() == [1, 0]
+
+
+def with_nan():
+    rows = ROWS.copy()
+    rows[4, 2] = np.nan
+    return rows
+
+
+Y = [0, 1] * 3
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": ROWS, "b": ROWS}, "holds a, b; expected the arrays train and test, or X_train"),
+        ({"test": ROWS}, "holds test; expected"),
+        ({}, "holds nothing; expected"),
+        ({"train": ROWS[:5]}, "train has 5 rows; expected an even number"),
+        ({"train": ROWS, "test": ROWS[:3]}, "test has 3 rows; expected an even number"),
+        ({"train": ROWS, "labels": ["a", "b", "c"]}, "names 3 classes, but .* two halves"),
+        ({"train": ROWS, "test": ROWS[:2, :3]}, r"rows of test have the shape \(3,\), those of train \(4,\)"),
+        ({"train": ROWS[:0]}, "is empty"),
+        ({"train": np.float64(3)}, r"has the shape \(\)"),
+        ({"train": ROWS[:, 0]}, r"has the shape \(6,\).*reshape"),
+        ({"train": with_nan()}, "row 4 holds a NaN"),
+        ({"X": with_nan(), "y": Y}, "X: row 4 holds a NaN"),
+        ({"X": ROWS * 1e300, "y": Y}, "too large for float32"),
+        ({"X": ROWS}, r"X without its labels \(y\)"),
+        ({"X_train": ROWS, "y_train": Y, "X_test": ROWS}, r"X_test without its labels \(y_test\)"),
+        ({"X": ROWS, "y": Y[:4]}, "X has 6 rows, but its labels are 4"),
+        ({"X": ROWS[:, 0], "y": Y}, "reshape"),
+        ({"X": ROWS, "y": [0.5, 1, 0, 1, 0, 1]}, "numbers with fractions"),
+        ({"X": ROWS, "y": [np.nan, 1, 0, 1, 0, 1]}, "fractions, or NaN"),
+        ({"X": ROWS, "y": np.full((6, 2), 0.5)}, "not one-hot"),
+        ({"X": ROWS, "y": np.zeros((6, 2))}, "not one-hot"),
+        ({"X": ROWS, "y": np.ones((6, 2))}, "not one-hot"),
+        ({"X": ROWS, "y": np.zeros((6, 2, 2))}, r"shape \(6, 2, 2\)"),
+        ({"X": ROWS, "y": np.int64(1)}, r"shape \(\)"),
+        ({"X": ROWS, "y": np.array([["a"] * 2] * 6)}, r"shape \(6, 2\)"),
+        ({"X": ROWS, "y": np.zeros(6, complex)}, "complex128"),
+        ({"X": ROWS, "y": ["a", "", "a", "b", "a", "b"]}, "empty text"),
+        ({"X": ROWS, "y": Y, "labels": ["a"]}, "run from 0 to 1, but 1 classes are named"),
+        ({"X": ROWS, "y": [-1, 0] * 3, "labels": ["a", "b"]}, "run from -1 to 0"),
+        ({"X": ROWS, "y": ["a", "c"] * 3, "labels": ["a", "b"]}, "the label 'c' of train is not among"),
+        ({"X": ROWS, "y": Y, "labels": ["a", "a"]}, "a name twice"),
+        ({"X": ROWS, "y": Y, "labels": [["a", "b"]]}, r"labels has the shape \(1, 2\)"),
+        ({"X": ROWS, "y": Y, "labels": [0.5, 1.5]}, "expected the classes' names"),
+        ({"X_train": ROWS, "y_train": Y, "X_test": ROWS, "y_test": ["a", "b"] * 3}, "numbers in one part and text in another"),
+        ({"X": ROWS.astype(str), "y": Y}, "expected real numbers"),
+        ({"X": ROWS.astype(complex), "y": Y}, "expected real numbers"),
+        ({"X": ROWS.astype(object), "y": Y}, r"array X holds Python objects \(pickle\), which could run code"),
+        ({"X": ROWS, "y": np.array(["a", "b"] * 3, dtype=object)}, r"array y holds Python objects.*dtype=str"),
+        ({"X": ROWS, "y": Y, "labels": np.array(["a", "b"], dtype=object)}, "array labels holds Python objects"),
+    ],
+)
+def test_arrays_that_are_wrong_say_what_and_what_to_do(npz, arrays, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read(npz(**arrays))
+    assert "a.npz" in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"label": "genre"}, {"group": "artist"}])
+def test_arrays_have_no_columns(npz, options):
+    with pytest.raises(DataError, match="no columns"):
+        read(npz(X=ROWS, y=Y), **options)
+    assert read(npz(X=ROWS, y=Y), group="none").grouping == "none"
+
+
+def test_any_damage_of_a_file_is_refused_with_a_reason(npz):
+    path = npz(X=ROWS, y=Y, labels=["a", "b"])
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in random.integers(len(whole), size=3):
+            damaged[place] ^= 1 << int(random.integers(8))
+        path.write_bytes(damaged[: random.integers(1, len(whole) + 1)] if random.random() < 0.5 else damaged)
+        try:
+            read(path)
+        except DataError as error:
+            refused += 1
+            assert "a.npz" in str(error)
+    assert refused > 30
+
+
+def test_an_array_that_claims_to_be_enormous_is_refused(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 50, 4)})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("X.npy", header.getvalue())
+        file.writestr("y.npy", header.getvalue())
+    with pytest.raises(DataError, match="damaged"):
+        read(tmp_path / "a.npz")
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_selected_rows_keep_their_labels_and_hashes(seed):
+    random = np.random.default_rng(seed)
+    arrays = Arrays(random.normal(size=(9, 3)).astype(np.float32), random.integers(3, size=9), ("a", "b", "c"))
+    positions = random.integers(9, size=5)
+    chosen = arrays.select(positions)
+    assert chosen.labels.tolist() == arrays.labels[positions].tolist()
+    assert chosen.hashes == tuple(arrays.hashes[position] for position in positions)
+    assert chosen.classes == arrays.classes
+
+
+def test_equal_rows_have_equal_hashes_and_others_not():
+    x = np.array([[1, 2], [1, 2], [2, 1]], dtype=np.float32)
+    a, b, c = Arrays(x, np.array([0, 0, 0]), ("x",)).hashes
+    assert a == b != c
+    assert len(a) == 32
+    assert Arrays(np.asfortranarray(x), np.array([0, 0, 0]), ("x",)).hashes == (a, b, c)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [([0, 1], "labels of the shape"), ([0, 1, 2], "labels from 0 to 2"), ([-1, 0, 0], "labels from -1")]
+)
+def test_labels_must_fit_the_rows_and_classes(labels, message):
+    with pytest.raises(DataError, match=message):
+        Arrays(np.zeros((3, 2), np.float32), np.array(labels), ("a", "b"))
+
+
+# ---- what can be learnt
+
+
+@pytest.mark.parametrize(
+    ("tracks", "message"),
+    [
+        (Tracks([]), "no labelled tracks"),
+        (Tracks([Track("a.mp3")]), "no labelled tracks"),
+        (Tracks([], ["x", "y"]), "no labelled tracks"),
+        (Tracks([Track("a", "x"), Track("b", "x")]), "only one class, 'x'.*at least two"),
+        (Tracks([Track("a", "x"), Track("b", "y")], ["x", "y", "z"]), "no tracks of the class 'z'"),
+        (Arrays(np.zeros((2, 2), np.float32), np.array([0, 0]), ("only",)), "only one class, 'only'"),
+        (Arrays(np.zeros((2, 2), np.float32), np.array([0, 0]), ("a", "b")), "no rows of the class 'b'"),
+    ],
+)
+def test_what_no_difference_can_be_learnt_from(tracks, message):
+    with pytest.raises(DataError, match=message):
+        check_learnable(tracks)
+
+
+def test_two_classes_can_be_learnt_from():
+    check_learnable(Tracks([Track("a", "x"), Track("b", "y")]))
+
+
+# ---- names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Various Artists",
+        "various",
+        "VARIOUS ARTISTS - Jazz",
+        "Magnatune Compilation",
+        "Compilation",
+        "VA",
+        "v.a.",
+        "V/A",
+        "Unknown Artist",
+        " ",
+        "",
+        None,
+    ],
+)
+def test_what_is_no_artist(name):
+    assert artist_name(name) is None
+
+
+@pytest.mark.parametrize("name", ["Ivan Ilic", "Val", "Vanessa", "Unknown Mortal Orchestra", "Compilationists", "The Various"])
+def test_what_is_one(name):
+    assert artist_name(name) == name.casefold()
+
+
+@given(st.text(max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_comparing_names_twice_changes_nothing(name):
+    once = normal_name(name)
+    assert normal_name(once) == once or once is None
+
+
+def test_joint_groups_need_one_name_at_least():
+    assert joint_name(["artist", "album"], ["Various Artists", "Hits 1"]) == " | hits 1"
+    assert joint_name(["artist", "album"], ["", None]) is None
+    assert joint_name(["label", "pitch"], ["Cello", "A3"]) == "cello | a3"
+
+
+# ---- real music
+
+
+def test_the_real_tables_are_read_with_their_groups(shared_data):
+    emotify = read(shared_data / "emotify" / "tracks.csv")
+    assert emotify.train.counts() == {"classical": 60, "electronic": 60, "pop": 60, "rock": 60}
+    assert emotify.grouping == "column artist"
+    assert emotify.train.groups.count(None) == 6  # the compilation
+    assert read(shared_data / "dances" / "tunes.csv").grouping == "column tune"
+    notes = read(shared_data / "philharmonia" / "notes.csv", label="family", group="label,pitch", classes=["brass", "guitar"])
+    assert notes.classes == ("brass", "guitar")
+    assert "banjo | a3" in notes.train.groups
+
+
+def test_the_real_folder_is_grouped_by_its_tags_as_by_its_table(shared_data):
+    table = read(shared_data / "emotify" / "tracks.csv", classes=["pop"])
+    found = read(shared_data / "emotify", classes=["pop"])
+    assert found.grouping == "artist tags"
+    assert dict(zip(names(found.train), found.train.groups, strict=True)) == dict(
+        zip(names(table.train), table.train.groups, strict=True)
+    )
+
+
+def test_the_logger_is_harken_s(folder, caplog):
+    caplog.set_level(logging.WARNING, logger="harken")
+    read(folder("rock/a.mp3", "jazz/"))
+    assert {record.name.split(".")[0] for record in caplog.records} == {"harken"}
+    assert len(caplog.records) == 1
