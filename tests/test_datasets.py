@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harken import datasets
 from harken.audio import Tags
-from harken.datasets import Arrays, Dataset, check_learnable, read
+from harken.datasets import Arrays, Dataset, check_learnable, in_classes, read
 from harken.datasets.grouping import artist_name, joint_name, normal_name
 from harken.errors import AudioError, DataError
 from harken.tracks import Track, Tracks
@@ -643,6 +643,24 @@ def test_what_no_difference_can_be_learnt_from(tracks, message):
 
 def test_two_classes_can_be_learnt_from():
     check_learnable(Tracks([Track("a", "x"), Track("b", "y")]))
+
+
+# ---- the classes of a model
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Tracks([Track("a", "y"), Track("b", "x")]),
+        Arrays(np.array([[1.0], [2.0]], np.float32), np.array([1, 0]), ("x", "y")),
+    ],
+)
+def test_a_part_can_be_given_the_classes_of_a_model(part):
+    known = in_classes(part, ["z", "y", "x"])
+    assert tuple(known.classes) == ("z", "y", "x")
+    assert [known.classes[label] for label in known.labels] == ["y", "x"]
+    with pytest.raises(DataError, match="'y'"):
+        in_classes(part, ["z", "x"])
 
 
 # ---- names
