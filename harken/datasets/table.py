@@ -192,11 +192,11 @@ class _Columns:
     def find(self, name: str, option: str = "") -> int:
         found = self.optional(name)
         if found is None:
+            hint = suggest(name, self.header)
+            if hint.startswith("known:"):
+                hint = f"its first line has {_some(self.header)}"
             choose = f"; choose one with {option}" if option else ""
-            columns = _some(self.header)
-            raise DataError(
-                f"{self.path} has no column {name!r}: {suggest(name, self.header)} (its first line: {columns}){choose}"
-            )
+            raise DataError(f"{self.path} has no column {name!r}: {hint}{choose}")
         return found
 
 
