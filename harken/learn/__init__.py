@@ -12,6 +12,7 @@ from harken.learn.batches import (
     class_probabilities,
     class_probabilities_of,
     decisions,
+    outputs_of,
     part,
     targets,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "class_probabilities_of",
     "decisions",
     "fit",
+    "outputs_of",
     "part",
     "schedule_callback",
     "targets",

@@ -96,12 +96,15 @@ class Job(Protocol):
     net : EngineNet
         Its learning rate may be set.
     training : Training
+    steps : int
+        Batches in an epoch.
     history : list of Epoch
         The epochs done.
     """
 
     net: EngineNet
     training: Training
+    steps: int
     history: list[Epoch]
 
     def stop(self) -> None:
@@ -128,8 +131,8 @@ class Callback:
     def epoch_begin(self, job: Job, epoch: int) -> None:
         """Take note that an epoch (from 1 on) begins."""
 
-    def step_end(self, job: Job, epoch: int, step: int, steps: int) -> None:
-        """Take note that ``step`` of the ``steps`` steps of an epoch are done."""
+    def step_end(self, job: Job, epoch: int, step: int) -> None:
+        """Take note that ``step`` of the ``job.steps`` steps of an epoch are done."""
 
     def epoch_end(self, job: Job, row: Epoch) -> None:
         """Take note of an epoch's figures."""
@@ -252,13 +255,22 @@ class Report(Callback):
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self.total = 0
+        self.told = -1
 
-    def step_end(self, job: Job, epoch: int, step: int, steps: int) -> None:
+    def begin(self, job: Job) -> None:
+        """Tell that the stage begins, and what was done before."""
+        self._tell(job, 0)
+        self._tell(job, job.steps * len(job.history))
+
+    def step_end(self, job: Job, epoch: int, step: int) -> None:
         """Tell the steps done."""
-        self.total = steps * job.training.epochs
-        self.progress("training", steps * (epoch - 1) + step, self.total)
+        self._tell(job, job.steps * (epoch - 1) + step)
 
     def end(self, job: Job) -> None:
         """Tell that all is done, also where it ended early."""
-        self.progress("training", self.total, self.total)
+        self._tell(job, job.steps * job.training.epochs)
+
+    def _tell(self, job: Job, done: int) -> None:
+        if done != self.told:
+            self.told = done
+            self.progress("training", done, job.steps * job.training.epochs)

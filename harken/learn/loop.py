@@ -90,7 +90,8 @@ def fit(
     HarkenError
         The loss is no finite number any more; the message names epoch, step and learning rate.
     """
-    job = _Job(net, training, seed=seed, validated=valid is not None, callbacks=callbacks, progress=progress)
+    steps = -(-len(train) // training.batch)
+    job = _Job(net, training, steps, seed=seed, validated=valid is not None, callbacks=callbacks, progress=progress)
     job.restore(state)
     job.tell("begin")
     while len(job.history) < training.epochs and not job.stopped:
@@ -113,13 +114,14 @@ class _Job:
         self,
         net: EngineNet,
         training: Training,
+        steps: int,
         *,
         seed: int,
         validated: bool,
         callbacks: Sequence[Callback],
         progress: Progress,
     ) -> None:
-        self.net, self.training, self.seed = net, training, seed
+        self.net, self.training, self.steps, self.seed = net, training, steps, seed
         self.history: list[Epoch] = []
         self.stopped = False
         self.monitored = "validation" if validated else "training"
@@ -171,15 +173,14 @@ class _Job:
 def _learn(job: _Job, train: Part, epoch: int) -> tuple[float, float]:
     """Go once through the training clips; return the mean loss and the share of right answers on the way."""
     size, total = job.training.batch, len(train)
-    steps = -(-total // size)
     losses, right = 0.0, 0
     for step, batch in enumerate(batches(train, size, order(total, job.seed, epoch)), 1):
         loss, outputs = job.net.train_step(batch.x, batch.targets, batch.weights)
         if not isfinite(loss):
-            raise _lost(job, f"in epoch {epoch}, step {step} of {steps}", batch)
+            raise _lost(job, f"in epoch {epoch}, step {step} of {job.steps}", batch)
         losses += loss * len(batch.x)
         right += int(np.count_nonzero(decisions(outputs) == decisions(batch.targets)))
-        job.tell("step_end", epoch, step, steps)
+        job.tell("step_end", epoch, step)
     return losses / total, right / total
 
 

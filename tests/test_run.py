@@ -1,0 +1,422 @@
+"""The run's folder: nothing foreign is overwritten, one process writes at a time, and a killed training loses no epoch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harken.archive import load_model
+from harken.errors import Failure, RunError
+from harken.recipes import Recipe, recipe_from_table
+from harken.run import FORMAT, Run, default_folder, differences, fingerprint, free_name, identity, machine, open_run
+from harken.tracks import Track, Tracks
+
+EPOCHS = 120
+
+
+def recipe(**training: Any) -> Recipe:
+    return recipe_from_table(
+        {
+            "frontend": {"kind": "waveform", "rate": 100, "clip": 0.24},
+            "training": {"batch": 4, "epochs": EPOCHS, **training},
+            "net": [
+                {"layer": "conv1d", "filters": 4, "kernel": 5, "stride": 2},
+                {"layer": "batch_norm"},
+                {"layer": "flatten"},
+                {"layer": "dropout", "rate": 0.2},
+                {"layer": "dense", "units": "classes", "activation": "softmax"},
+            ],
+        },
+        "tiny",
+    )
+
+
+def same(seed: int = 0, **training: Any) -> dict[str, Any]:
+    return identity(recipe(**training), classes=("a", "b"), tracks=[("a.mp3", "1f")], parts=["train"], seed=seed)
+
+
+TREE: dict[str, Any] = {
+    "history": [{"epoch": 1, "loss": 0.1 + 0.2, "valid_loss": None}, {"epoch": 2, "loss": 0.2, "valid_loss": 1.5}],
+    "weights": {"0_dense/kernel": np.arange(6, dtype=np.float32).reshape(2, 3)},
+    "engine": {"step": np.array(7), "rate": np.array(0.1), "empty": np.zeros((0, 3), np.float32)},
+    "callbacks": {
+        "best": {"row": None, "weights": {"x": np.array([np.pi], np.float32)}},
+        "other": {"waited": 3, "list": [1, 2]},
+    },
+}
+
+
+def assert_same_tree(one: Any, other: Any) -> None:
+    if isinstance(one, np.ndarray):
+        np.testing.assert_array_equal(one, other, strict=True)
+    elif isinstance(one, dict):
+        assert list(one) == list(other)
+        for key in one:
+            assert_same_tree(one[key], other[key])
+    else:
+        assert one == other
+        assert type(one) is type(other)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    with open_run(tmp_path / "runs" / "one") as opened:
+        yield opened
+
+
+# -- the folder -------------------------------------------------------------------------------------------------------
+
+
+def test_names_that_are_free(tmp_path: Path) -> None:
+    name = tmp_path / "run"
+    assert free_name(name) == name
+    name.mkdir()
+    assert free_name(name) == name, "an empty folder is free"
+    (name / "run.json").touch()
+    assert free_name(name) == tmp_path / "run-2"
+    (tmp_path / "run-2").touch()
+    assert free_name(name) == tmp_path / "run-3"
+
+
+def test_where_a_run_lies_by_default(tmp_path: Path) -> None:
+    parent = str(tmp_path / "runs")
+    first = default_folder("wave-conv", "music/my songs.csv", parent=parent)
+    assert first == tmp_path / "runs" / "wave-conv-my-songs"
+    assert default_folder("wave-conv", "music/my songs.csv", resume=True, parent=parent) == first
+    for folder in ("", "-2", "-3"):
+        path = first.with_name(first.name + folder)
+        assert default_folder("wave-conv", "music/my songs.csv", parent=parent) == path
+        path.mkdir(parents=True)
+        (path / "run.json").touch()
+        assert default_folder("wave-conv", "music/my songs.csv", resume=True, parent=parent) == path
+    assert default_folder("x", ".", parent=parent).name == f"x-{Path.cwd().name}"
+
+
+def test_a_finished_run_is_not_overwritten(run: Run) -> None:
+    run.begin(same(), recipe(), {"data": "songs"})
+    assert not run.finished
+    run.finish(tracks=3)
+    assert run.finished
+    record = run.read_record() or {}
+    assert (record["data"], record["tracks"], record["version"], record["state"]) == ("songs", 3, FORMAT, "finished")
+    assert record["machine"] == machine()
+    assert {"created", "finished", "identity"} <= set(record)
+
+
+def test_folders_that_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    with open_run(folder) as run:
+        run.begin(same(), recipe(), {})
+    with (
+        pytest.raises(RunError, match=r"unfinished run, which --resume continues; choose another folder with --out"),
+        open_run(folder),
+    ):
+        pass
+    with open_run(folder, resume=True) as run:
+        run.finish()
+    with pytest.raises(RunError, match="holds a finished run"), open_run(folder):
+        pass
+    with open_run(folder, resume=True) as run:
+        assert run.finished
+    foreign = tmp_path / "photos"
+    foreign.mkdir()
+    (foreign / "me.jpg").touch()
+    for resume in (False, True):
+        with pytest.raises(RunError, match="holds files, but no run"), open_run(foreign, resume=resume):
+            pass
+    with pytest.raises(RunError, match="cannot be written to"), open_run(foreign / "me.jpg"):
+        pass
+    assert (foreign / "me.jpg").exists()
+
+
+def test_resuming_what_was_never_begun_begins(tmp_path: Path) -> None:
+    with open_run(tmp_path / "new", resume=True) as run:
+        assert run.load_state(same()) is None
+        run.begin(same(), recipe(), {})
+        assert run.load_state(same()) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "cannot be read"),
+        (b"{", "cannot be read"),
+        (b"\xff", "cannot be read"),
+        (b"[" * 100_000, "cannot be read"),
+        (b"[]", "not one that Harken wrote"),
+        (b"{}", "not one that Harken wrote"),
+        (b'{"format": "harken run", "version": "1"}', "not one that Harken wrote"),
+        (b'{"format": "harken run", "version": 99, "harken": "9.9"}', "by Harken 9.9, which is newer; update"),
+    ],
+)
+def test_records_that_are_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(RunError, match=reason), open_run(tmp_path, resume=True):
+        pass
+
+
+def test_one_process_at_a_time(run: Run) -> None:
+    with pytest.raises(RunError, match="another process is writing"), open_run(run.folder, resume=True):
+        pass
+    code = f"from harken.run import open_run\nwith open_run({str(run.folder)!r}, resume=True): pass"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert other.returncode == 1
+    assert "another process is writing" in other.stderr
+
+
+def test_the_lock_ends_with_an_error_too(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), open_run(tmp_path / "one"):
+        1 / 0  # noqa: B018
+    with open_run(tmp_path / "one"):
+        pass
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / ".model.harken.12ab.tmp").write_bytes(b"half")
+    with open_run(folder) as run:
+        run.begin(same(), recipe(), {})
+    assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == ["recipe.toml", "run.json"]
+
+
+# -- what must be the same --------------------------------------------------------------------------------------------
+
+
+def test_the_same_run_is_begun_again(run: Run) -> None:
+    run.begin(same(), recipe(), {"data": "songs"})
+    created = (run.read_record() or {})["created"]
+    run.begin(same(), recipe(), {"data": "songs"})
+    assert (run.read_record() or {})["created"] == created
+
+
+def test_the_recipe_as_used_is_a_recipe(run: Run) -> None:
+    from harken.recipes import load_recipe
+
+    run.begin(same(), recipe(), {})
+    assert load_recipe(run.recipe) == recipe()
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (same(seed=1), "seed was 0 and is 1"),
+        (same(batch=8), "recipe.training.batch was 4 and is 8"),
+        (same(clip_norm=2.0), "recipe.training.clip_norm was nothing and is 2.0"),
+        ({**same(), "tracks": fingerprint(["other"])}, "the tracks are others, or have changed"),
+        ({**same(), "split": fingerprint(["test"])}, "the split is another"),
+        ({**same(), "classes": ["a", "c"]}, r"classes\[1\] was \"b\" and is \"c\""),
+    ],
+)
+def test_another_run_is_not_continued(run: Run, other: dict[str, Any], words: str) -> None:
+    run.begin(same(), recipe(), {})
+    run.save_state(same(), TREE)
+    for attempt in (lambda: run.begin(other, recipe(), {}), lambda: run.load_state(other)):
+        with pytest.raises(RunError, match=words) as caught:
+            attempt()
+        assert "--out" in str(caught.value)
+    assert_same_tree(TREE, run.load_state(same()))
+
+
+def test_more_epochs_are_the_same_run_unless_the_schedule_reckons_with_them() -> None:
+    assert same(epochs=50) == same()
+    cosine = {"schedule": {"kind": "cosine"}}
+    assert differences(same(**cosine), same(**cosine, epochs=50)) == ["recipe.training.epochs was 120 and is 50"]
+
+
+def test_words_and_texts_of_a_recipe_may_change() -> None:
+    table = {**recipe().to_table(), "notes": "new", "title": "new", "name": "other"}
+    other = recipe_from_table(table, "x")
+    assert identity(other, classes=("a", "b"), tracks=[("a.mp3", "1f")], parts=["train"], seed=0) == same()
+
+
+def test_fingerprints() -> None:
+    assert fingerprint([("a", 0.1, None)]) == fingerprint([["a", np.float64(0.1), None]])
+    assert fingerprint(["a", "b"]) != fingerprint(["ab"])
+    assert fingerprint(["b", "a"]) != fingerprint(["a", "b"])
+    assert len(fingerprint("\udcff")) == 32
+
+
+# -- the state --------------------------------------------------------------------------------------------------------
+
+
+def test_a_state_is_read_back_bit_for_bit(run: Run) -> None:
+    run.save_state(same(), TREE)
+    assert_same_tree(TREE, run.load_state(same()))
+    first = run.resume_state.read_bytes()
+    run.save_state(same(), TREE)
+    assert run.resume_state.read_bytes() == first
+
+
+def test_the_history_follows_the_state(run: Run) -> None:
+    run.save_state(same(), TREE)
+    with run.history.open(newline="") as file:
+        assert list(csv.reader(file)) == [["epoch", "loss", "valid_loss"], ["1", repr(0.1 + 0.2), ""], ["2", "0.2", "1.5"]]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_state_is_refused_or_whole(run: Run, data: st.DataObject) -> None:
+    run.save_state(same(), TREE)
+    content = bytearray(run.resume_state.read_bytes())
+    if data.draw(st.booleans()):
+        place = data.draw(st.integers(0, len(content) * 8 - 1))
+        content[place // 8] ^= 1 << place % 8
+    else:
+        content = content[: data.draw(st.integers(0, len(content) - 1))]
+    run.resume_state.write_bytes(content)
+    try:
+        tree = run.load_state(same())
+    except RunError as error:
+        assert "resume.state cannot be continued from" in str(error)
+        assert "Delete it" in str(error)
+    else:
+        assert_same_tree(TREE, tree)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"format": "other"}, "no state of a training"),
+        ({"version": 99}, "newer; update Harken"),
+        ({"state": []}, "no state of a training"),
+        ({"state": {"x": {"array in state.safetensors": "99"}}}, "99"),
+    ],
+)
+def test_states_that_are_refused(run: Run, change: dict[str, Any], reason: str) -> None:
+    from harken.archive import write_pair
+
+    document = {"format": "harken training state", "version": FORMAT, "identity": same(), "state": {}} | change
+    write_pair(run.resume_state, {"state.json": json.dumps(document).encode(), "state.safetensors": b"\2\0\0\0\0\0\0\0{}"})
+    with pytest.raises(RunError, match=reason):
+        run.load_state(same())
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_splits(run: Run) -> None:
+    odd = os.fsdecode(b"b\xfc.mp3")
+    run.write_splits(Tracks([Track("a, b.mp3", "jig", "x"), Track(odd, "reel", None, 1.5, 3.0)]), ["train", "test"])
+    assert rows(run.splits) == [
+        {"path": "a, b.mp3", "label": "jig", "group": "x", "start": "0.0", "end": "", "part": "train"},
+        {"path": odd, "label": "reel", "group": "", "start": "1.5", "end": "3.0", "part": "test"},
+    ]
+
+
+def test_predictions(run: Run) -> None:
+    tracks = Tracks([Track("a.mp3", "jig"), Track("b.mp3", "reel")])
+    clips = {"track": np.array([0, 0]), "start": np.array([0.0, 3.0]), "end": np.array([3.0, 5.5])}
+    each = np.array([[0.75, 0.25], [0.25, 0.75]])
+    whole = np.array([[0.5, 0.5], [np.nan, np.nan]])
+    run.write_predictions(tracks, clips, each, whole, [Failure("b.mp3", "is empty"), Failure("c.mp3", "no such file")])
+    found = rows(run.predictions)
+    assert [(row["level"], row["path"], row["predicted"], row["start"], row["end"], row["error"]) for row in found] == [
+        ("track", "a.mp3", "jig", "", "", ""),
+        ("clip", "a.mp3", "jig", "0.0", "3.0", ""),
+        ("clip", "a.mp3", "reel", "3.0", "5.5", ""),
+        ("track", "b.mp3", "", "", "", "is empty"),
+        ("track", "c.mp3", "", "", "", "no such file"),
+    ]
+    assert [(row["p_jig"], row["p_reel"]) for row in found[1:]] == [("0.75", "0.25"), ("0.25", "0.75"), ("", ""), ("", "")]
+
+
+# -- killed -----------------------------------------------------------------------------------------------------------
+
+TRAINING = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_learn import build, tones
+from test_run import recipe, same
+from harken.archive import Model, save_model
+from harken.learn import Checkpoint, TrainingState, fit, part
+from harken.run import open_run
+
+made = recipe()
+net = made.bind(2)
+print("ready", flush=True)
+with open_run(sys.argv[1], resume=True) as run:
+    run.begin(same(), made, {{}})
+    tree = run.load_state(same())
+    state = None if tree is None else TrainingState.from_tree(tree)
+    save = Checkpoint(lambda state: run.save_state(same(), state.to_tree()))
+    train, valid = part(tones(40), net, 2), part(tones(20, seed=1), net, 2)
+    result = fit(build(net, made.training), train, valid, made.training, callbacks=[save], state=state)
+    save_model(run.model, Model(made, ("a", "b"), result.best_weights, net.input_shape))
+    save_model(run.last, Model(made, ("a", "b"), result.last_weights, net.input_shape))
+    run.finish()
+"""
+
+
+def wait_for_an_epoch(state: Path, process: subprocess.Popen[bytes]) -> None:
+    def written() -> int:
+        return state.stat().st_mtime_ns if state.exists() else 0
+
+    before = written()
+    while written() == before and process.poll() is None:
+        time.sleep(0.002)
+
+
+def kill_and_continue(folder: Path, kills: int, seed: int) -> list[int]:
+    """Kill a training again and again and let it go on; return how many epochs were on the disk at each kill."""
+    code = TRAINING.format(tests=str(Path(__file__).parent))
+    chance, killed = random.Random(seed), []
+    while True:
+        with subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            if len(killed) < kills:
+                if len(killed) % 2 == 0:  # every other time not before an epoch is done, however slow the machine
+                    wait_for_an_epoch(folder / "resume.state", process)
+                time.sleep(chance.uniform(0, 0.1))
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                state = (folder / "resume.state").exists() and Run(folder).load_state(same())
+                killed.append(len(state["history"]) if state else 0)
+            else:
+                assert process.wait() == 0
+        for path in folder.glob("*.harken"):
+            load_model(path)
+        if (folder / "run.json").exists() and Run(folder).finished:
+            return killed
+
+
+def assert_killed_equals_unbroken(tmp_path: Path, kills: int) -> None:
+    assert kill_and_continue(tmp_path / "unbroken", 0, 0) == []
+    killed = kill_and_continue(tmp_path / "killed", kills, seed=4)
+    assert any(0 < epochs < EPOCHS for epochs in killed), f"killed at {killed}: never in the middle"
+    for name in ("model.harken", "last.harken"):
+        one, other = load_model(tmp_path / "unbroken" / name), load_model(tmp_path / "killed" / name)
+        for weight, values in one.weights.items():
+            np.testing.assert_array_equal(values, other.weights[weight], strict=True)
+    assert len(rows(tmp_path / "killed" / "history.csv")) == EPOCHS
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no kill -9 on Windows")
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    assert_killed_equals_unbroken(tmp_path, kills=3)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name == "nt", reason="no kill -9 on Windows")
+def test_a_training_killed_fifty_times_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    assert_killed_equals_unbroken(tmp_path, kills=50)
