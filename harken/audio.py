@@ -304,7 +304,8 @@ def _with_end(blocks: Iterator[Samples]) -> Iterator[Samples]:
 
 def _nothing(source: Source, rate: int, start: float, end: float | None) -> str:
     """Say why a span gave no sample."""
-    frames = source.frames or sum(len(block) for block in source.mono())
+    announced = source.frames if start > 0 else None  # with nothing from 0 on, the announcement is worth nothing
+    frames = announced or sum(len(block) for block in source.mono())
     name = shown(source.path)
     if frames == 0:
         return f"{name}: holds no samples, only a header; export it again from its source"

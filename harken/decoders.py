@@ -109,7 +109,7 @@ class _Libsndfile:
 
     def blocks(self, first: int) -> Iterator[Samples]:
         run_up = 0 if self._file.subtype.startswith(_EXACT) else round(RUN_UP * self.rate)
-        begin = max(0, first - run_up) if self._seekable else 0
+        begin = max(0, min(first, int(self._file.frames)) - run_up) if self._seekable else 0
         return _from(self._read(begin), first - begin)
 
     def _read(self, begin: int) -> Iterator[Samples]:
@@ -194,6 +194,8 @@ class _Ffmpeg:
             for packet in self._container.demux(self._stream):
                 try:
                     frames = packet.decode()
+                except EOFError:  # nothing to flush: there was no packet before
+                    continue
                 except self._errors as error:
                     damaged, reason = damaged + 1, _reason(error)
                     continue
@@ -202,6 +204,8 @@ class _Ffmpeg:
                         raise UndecodableError(f"its rate changes from {self.rate} to {frame.sample_rate} Hz on the way")
                     decoded += 1
                     yield frame
+        except EOFError:  # FFmpeg's way to say that a file ends before its first packet
+            pass
         except self._errors as error:
             damaged, reason = damaged + 1, _reason(error)
         if damaged and not decoded:
@@ -505,7 +509,7 @@ class _Hush:
 
     def _open_sink(self) -> int:
         if self._sink < 0:
-            with tempfile.TemporaryFile("ab+", buffering=0) as file:
+            with tempfile.TemporaryFile(buffering=0) as file:
                 self._sink = os.dup(file.fileno())
         return self._sink
 
@@ -515,6 +519,7 @@ class _Hush:
             os.lseek(self._sink, 0, os.SEEK_SET)
             said = os.read(self._sink, size)
             os.ftruncate(self._sink, 0)
+            os.lseek(self._sink, 0, os.SEEK_SET)
             rest = self._REMARKS.sub(b"", said)
             if rest:
                 os.write(self._real, rest)

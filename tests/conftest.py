@@ -87,3 +87,9 @@ def tone(tmp_path: Path) -> Tone:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session", name="conftest_write")
+def _conftest_write() -> Callable[..., None]:
+    """The function that writes given samples, (samples, channels), as the suffix of a path says."""
+    return write_samples
