@@ -13,28 +13,25 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Self, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from harken.archive import Model, load_model, save_model
 from harken.datasets import Arrays, check_learnable, in_classes, read
 from harken.engines import EngineNet, engine
-from harken.errors import AudioError, DataError, HarkenError, ModelError
+from harken.errors import DataError, HarkenError, ModelError
 from harken.folds import split_validation
 from harken.frontends import Frontend
 from harken.judge import Evaluation, evaluate_features
 from harken.learn import class_probabilities, class_probabilities_of
 from harken.learn.recipe import learn
-from harken.prediction import Prediction, answer, failure, tracks_of
+from harken.prediction import Prediction, Probabilities, answer, failure, tracks_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
-from harken.store import Features, features, features_of_arrays, hear
+from harken.store import Features, features, features_of_arrays, hear_many, sharing_cores
 from harken.tracks import Track, Tracks
 
 Data = Tracks | Arrays | Features | str | os.PathLike[str]
@@ -42,12 +39,8 @@ Data = Tracks | Arrays | Features | str | os.PathLike[str]
 Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str] | Track]
 """What can be named: a file, a folder, or many of them."""
 
-AHEAD = 2
-"""Files that wait for each worker."""
 BATCH = 64
 """Clips that are heard and classified at once."""
-
-_T, _U = TypeVar("_T"), TypeVar("_U")
 
 
 class Classifier:
@@ -204,10 +197,8 @@ class Classifier:
         """
         self._refuse_audio()
         tracks = list(tracks_of(files))
-        cores = os.cpu_count() or 1
-        workers = max(1, min(workers or self.workers or cores, len(tracks)))
-        with threadpool_limits(limits=max(1, cores // workers)):
-            yield from _in_order(self._name, tracks, workers)
+        with sharing_cores(workers or self.workers, len(tracks)) as count:
+            yield from self._answers(tracks, count)
 
     def score(self, tracks: Data) -> float:
         """Return the track accuracy on labelled tracks: the share of those with an answer that is right."""
@@ -230,7 +221,8 @@ class Classifier:
         DataError
             A label that the model does not know.
         """
-        heard = self._heard(tracks, self.classes, progress, workers)
+        data = read(tracks, progress=progress).judged if isinstance(tracks, str | os.PathLike) else tracks
+        heard = self._heard(data, self.classes, progress, workers)
         probabilities = class_probabilities_of(self._net(), heard, BATCH, progress)
         return evaluate_features(probabilities, heard, trained_on=self.model.trained_on, seed=seed)
 
@@ -253,12 +245,11 @@ class Classifier:
 
     def _split(self, heard: Features) -> tuple[Features, Features]:
         """Keep a fifth of the tracks that could be heard for validation, by groups."""
-        usable = np.unique(heard.track)
-        tracks = heard.tracks.select(usable)
+        audible = heard.select(np.unique(heard.track))
+        tracks = audible.tracks
         check_learnable(tracks)
-        hashes = [heard.hashes[position] for position in usable]
-        parts = split_validation(tracks.labels, tracks.groups, tracks.classes, seed=self.seed, hashes=hashes)
-        return heard.select(usable[parts.train]), heard.select(usable[parts.valid])
+        parts = split_validation(tracks.labels, tracks.groups, tracks.classes, seed=self.seed, hashes=audible.hashes)
+        return audible.select(parts.train), audible.select(parts.valid)
 
     def _refuse_audio(self) -> None:
         if self._frontend.kind == "arrays":
@@ -283,32 +274,23 @@ class Classifier:
         blocks = [class_probabilities(self._net().forward(x[first : first + BATCH])) for first in range(0, len(x), BATCH)]
         return np.concatenate(blocks) if blocks else np.zeros((0, len(self.classes)))
 
-    def _name(self, track: Track) -> Prediction:
-        """Hear and classify a file, a few clips at a time."""
-        times: list[tuple[float, float]] = []
-        probabilities = []
-        try:
-            for spans, x in hear(track, self._frontend, batch=BATCH):
-                times += spans
-                probabilities.append(class_probabilities(self._net().forward(x)))
-        except AudioError as error:
-            return failure(track.path, self.classes, str(error))
-        return answer(track.path, self.classes, times, np.concatenate(probabilities))
-
-
-def _in_order(function: Callable[[_T], _U], items: Iterable[_T], workers: int) -> Iterator[_U]:
-    """Yield ``function(item)`` in the items' order, several at once and not too many ahead."""
-    if workers == 1:
-        yield from map(function, items)
-        return
-    waiting: deque[Future[_U]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="harken") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > AHEAD * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    def _answers(self, tracks: Sequence[Track], workers: int) -> Iterator[Prediction]:
+        """Classify what workers hear, a few clips at a time, and answer in the tracks' order."""
+        clips: dict[int, tuple[list[tuple[float, float]], list[Probabilities]]] = {}
+        ready: dict[int, Prediction] = {}
+        said = 0
+        for heard in hear_many(tracks, self._frontend, workers):
+            times, probabilities = clips.setdefault(heard.position, ([], []))
+            if heard.x is not None:
+                times += heard.times
+                probabilities.append(class_probabilities(self._net().forward(heard.x)))
+                continue
+            path = tracks[heard.position].path
+            del clips[heard.position]
+            if heard.failure:
+                ready[heard.position] = failure(path, self.classes, heard.failure)
+            else:
+                ready[heard.position] = answer(path, self.classes, times, np.concatenate(probabilities))
+            while said in ready:
+                yield ready.pop(said)
+                said += 1

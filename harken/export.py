@@ -25,6 +25,7 @@ from harken.folds import split
 from harken.frontends import Frontend
 from harken.progress import Progress, silent
 from harken.store import Features, features
+from harken.tracks import Tracks
 
 BLOCK = 64
 """Clips in memory at once."""
@@ -89,7 +90,8 @@ def _parts(
     dataset: Dataset, frontend: Frontend, seed: int, workers: int | None, progress: Progress
 ) -> tuple[list[Part], tuple[Failure, ...]]:
     """Compute the features of every part that the data bring, or split them in a training and a test part."""
-    heard = {name: features(part, frontend, workers=workers, progress=progress) for name, part in dataset.parts.items()}
+    tracks = {name: part for name, part in dataset.parts.items() if isinstance(part, Tracks)}
+    heard = {name: features(part, frontend, workers=workers, progress=progress) for name, part in tracks.items()}
     failed = tuple(failure for part in heard.values() for failure in part.failed)
     empty = [name for name, part in heard.items() if not len(part)]
     if empty:
@@ -137,7 +139,7 @@ def _write_npz(target: Path, parts: Sequence[Part], classes: Sequence[str]) -> N
 
 def _write_rows(member: IO[bytes], part: Features, clips: npt.NDArray[np.int64]) -> None:
     header = {"descr": "<f4", "fortran_order": False, "shape": (len(clips), *part.frontend.shape)}
-    np.lib.format.write_array_header_2_0(member, header)  # type: ignore[arg-type]
+    np.lib.format.write_array_header_2_0(member, header)
     for block in _blocks(part, clips):
         member.write(np.ascontiguousarray(block, dtype="<f4").tobytes())
 

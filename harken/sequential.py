@@ -63,7 +63,8 @@ class _Rows:
         return len(self.x)
 
     def rows(self, positions: Any, /) -> Array:
-        return self.x[positions]
+        chosen: Array = self.x[positions]
+        return chosen
 
 
 class Sequential:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 
 from harken.archive import Model, TrainedOn, save_model
 from harken.classifier import Classifier
-from harken.datasets import Arrays, Dataset, check_learnable, in_classes, read
+from harken.datasets import Arrays, Dataset, check_learnable, in_classes, read, select_classes
 from harken.errors import DataError, Failure
 from harken.files import write_csv, write_json
 from harken.folds import split
@@ -29,7 +29,7 @@ from harken.recipes import Recipe, load_recipe
 from harken.report.plots import confusion_matrix, learning_curves
 from harken.run import Run, default_folder, identity, open_run
 from harken.store import Features, features, features_of_arrays
-from harken.tracks import Tracks
+from harken.tracks import Track, Tracks
 
 logger = logging.getLogger("harken")
 
@@ -43,13 +43,16 @@ class Parts:
     train : Features
     valid, test : Features, optional
         None where the data allow none.
+    lost : tuple of Track
+        What could not be heard, and is in no figure.
     failed : tuple of Failure
-        Files that are in no part.
+        Why.
     """
 
     train: Features
     valid: Features | None
     test: Features | None
+    lost: tuple[Track, ...]
     failed: tuple[Failure, ...]
 
     def named(self) -> dict[str, Features]:
@@ -155,7 +158,10 @@ def train(
     dataset = read(data, label=label, group=group, classes=classes, progress=progress)
     check_learnable(dataset.train)
     if test is not None:
-        dataset = replace(dataset, test=_whole(read(test, label=label, group=group, classes=None, progress=progress)))
+        judge = read(test, label=label, group=group, progress=progress)
+        if classes is not None:
+            judge = select_classes(judge, [name for name in dataset.classes if name in judge.classes])
+        dataset = replace(dataset, test=judge.judged)
     folder = default_folder(chosen.name, data, resume=resume) if out is None else Path(out)
     with open_run(folder, resume=resume) as run:
         parts = _parts(dataset, chosen, seed, workers, progress)
@@ -180,11 +186,6 @@ def train(
         return outcome
 
 
-def _whole(dataset: Dataset) -> Any:
-    """Return what test data are judged on: their own test part where they bring one, else everything."""
-    return dataset.train if dataset.test is None else dataset.test
-
-
 def _parts(dataset: Dataset, recipe: Recipe, seed: int, workers: int | None, progress: Progress) -> Parts:
     """Hear all tracks, and split what could be heard."""
     known = dataset.classes
@@ -194,27 +195,33 @@ def _parts(dataset: Dataset, recipe: Recipe, seed: int, workers: int | None, pro
         if part is not None
     }
     failed = tuple(failure for part in heard.values() for failure in part.failed)
+    lost = tuple(track for part in heard.values() for track in _lost(part))
     for name, part in heard.items():
         if not len(part):
             raise DataError(f"{dataset.name}: no file of the {name} part could be heard; the first: {failed[0].reason}")
-    return _divided(dataset.name, heard, failed, seed)
+    audible = {name: part.select(np.unique(part.track)) for name, part in heard.items()}
+    return Parts(**_divided(dataset.name, audible, seed), lost=lost, failed=failed)
 
 
-def _divided(name: str, heard: dict[str, Features], failed: tuple[Failure, ...], seed: int) -> Parts:
+def _lost(part: Features) -> Iterator[Track]:
+    """Yield the tracks that have no clips."""
+    audible = set(part.track.tolist())
+    return (track for position, track in enumerate(part.tracks) if position not in audible)
+
+
+def _divided(name: str, heard: dict[str, Features], seed: int) -> dict[str, Any]:
     """Return the parts that the data bring, and divide the training part for those that they do not."""
     whole, valid, test = heard["train"], heard.get("valid"), heard.get("test")
-    usable = np.unique(whole.track)
-    tracks = whole.tracks.select(usable)
-    check_learnable(tracks)
+    check_learnable(whole.tracks)
     if valid is not None and test is not None:
-        return Parts(whole, valid, test, failed)
-    hashes = [whole.hashes[position] for position in usable]
+        return {"train": whole, "valid": valid, "test": test}
+    tracks = whole.tracks
     shares = {"valid": 0.0} if valid is not None else {"test": 0.0} if test is not None else {}
-    found = split(tracks.labels, tracks.groups, tracks.classes, seed=seed, hashes=hashes, **shares)
+    found = split(tracks.labels, tracks.groups, tracks.classes, seed=seed, hashes=whole.hashes, **shares)
     for warning in found.warnings:
         logger.warning("%s: %s", name, warning)
-    mine = {part: whole.select(usable[chosen]) for part, chosen in found.parts.items() if len(chosen)}
-    return Parts(mine["train"], mine.get("valid", valid), mine.get("test", test), failed)
+    mine = {part: whole.select(chosen) for part, chosen in found.parts.items() if len(chosen)}
+    return {"train": mine["train"], "valid": mine.get("valid", valid), "test": mine.get("test", test)}
 
 
 def _heard(part: Tracks | Arrays, recipe: Recipe, workers: int | None, progress: Progress) -> Features:
@@ -224,10 +231,10 @@ def _heard(part: Tracks | Arrays, recipe: Recipe, workers: int | None, progress:
 
 
 def _splits(parts: Parts) -> tuple[Tracks, list[str]]:
-    """Return the tracks of all parts, and the name of each one's part."""
+    """Return all tracks, and the name of each one's part ("failed" for those that could not be heard)."""
     tracks = [track for part in parts.named().values() for track in part.tracks]
     names = [name for name, part in parts.named().items() for _ in part.tracks]
-    return Tracks(tracks, parts.train.tracks.classes), names
+    return Tracks([*tracks, *parts.lost], parts.train.tracks.classes), names + ["failed"] * len(parts.lost)
 
 
 def _identity(recipe: Recipe, parts: Parts, seed: int) -> dict[str, Any]:
@@ -241,7 +248,7 @@ def _identity(recipe: Recipe, parts: Parts, seed: int) -> dict[str, Any]:
 
 
 def _summary(dataset: Dataset, recipe: Recipe, parts: Parts) -> str:
-    counts = ", ".join(f"{len(np.unique(part.track))} {name}" for name, part in parts.named().items())
+    counts = ", ".join(f"{len(part.tracks)} {name}" for name, part in parts.named().items())
     lines = [dataset.describe(), f"{recipe.name} ({recipe.title}); tracks: {counts}"]
     if parts.failed:
         lines.append(f"{len(parts.failed)} files failed and are in no part")
@@ -263,7 +270,7 @@ def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, 
         "judged_on": judged_on,
         "last_epoch": last.as_json(),
         "training": learnt.best.record,
-        "parts": {name: {"tracks": len(np.unique(part.track)), "clips": len(part)} for name, part in parts.named().items()},
+        "parts": {name: {"tracks": len(part.tracks), "clips": len(part)} for name, part in parts.named().items()},
         "failed": [{"path": failure.path, "reason": failure.reason} for failure in parts.failed],
         "published": learnt.best.recipe.published,
     }

@@ -43,9 +43,10 @@ def command(
     from harken.classifier import Classifier
     from harken.datasets import read
 
+    classifier = Classifier.load(model)
     dataset = read(data, label=label, group=group, classes=split_names(classes))
-    evaluation = Classifier.load(model).evaluate(
-        dataset.test if dataset.test is not None else dataset.train,
+    evaluation = classifier.evaluate(
+        dataset.judged,
         seed=seed,
         workers=workers,
         progress=progress_for(quiet or as_json),

@@ -23,9 +23,7 @@ from harken.errors import RecipeError
 @click.argument("data", type=click.Path())
 @click.option("--recipe", metavar="NAME|FILE.toml", help="Hear as this recipe does.")
 @click.option("--frontend", metavar="KIND", help="Or: waveform, frames or mel, with --set.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting, as n_mels=64 (repeatable)."
-)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting, as n_mels=64 (repeatable).")
 @click.option("--out", required=True, type=click.Path(), metavar="FILE.npz|.csv")
 @data_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the split.")

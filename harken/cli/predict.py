@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def _failures(row: Row) -> list[Failure]:
     return [Failure(row[0].path, "; ".join(reasons))] if reasons else []
 
 
-def _print_json(rows: Iterable[Row], classes: dict[str, Sequence[str]], timeline: bool, top: int | None) -> list[Failure]:
+def _print_json(rows: Iterable[Row], classes: Mapping[str, Sequence[str]], timeline: bool, top: int | None) -> list[Failure]:
     documents: list[dict[str, Any]] = [{"model": name, "classes": list(names), "files": []} for name, names in classes.items()]
     failed: list[Failure] = []
     for row in rows:
@@ -97,7 +97,7 @@ def _print_json(rows: Iterable[Row], classes: dict[str, Sequence[str]], timeline
     return failed
 
 
-def _print_csv(rows: Iterable[Row], classes: dict[str, Sequence[str]], timeline: bool) -> list[Failure]:
+def _print_csv(rows: Iterable[Row], classes: Mapping[str, Sequence[str]], timeline: bool) -> list[Failure]:
     prefixes = [""] if len(classes) == 1 else [f"{name}:" for name in classes]
     head = ["path", *(["start", "end"] if timeline else [])]
     for prefix, names in zip(prefixes, classes.values(), strict=True):
@@ -141,7 +141,7 @@ def _write_csv(cells: Sequence[str]) -> None:
     click.echo(os.fsencode(line.getvalue()), nl=False)
 
 
-def _print_text(rows: Iterable[Row], classes: dict[str, Sequence[str]], timeline: bool, top: int | None) -> list[Failure]:
+def _print_text(rows: Iterable[Row], classes: Mapping[str, Sequence[str]], timeline: bool, top: int | None) -> list[Failure]:
     if len(classes) > 1:
         click.echo("\t".join(["file", *classes]))
     failed: list[Failure] = []

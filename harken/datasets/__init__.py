@@ -23,7 +23,18 @@ from harken.errors import DataError, suggest
 from harken.progress import Progress, silent
 from harken.tracks import Tracks
 
-__all__ = ["KNOWN", "NO_GROUPS", "Arrays", "Dataset", "Loader", "check_learnable", "in_classes", "known_dataset", "read"]
+__all__ = [
+    "KNOWN",
+    "NO_GROUPS",
+    "Arrays",
+    "Dataset",
+    "Loader",
+    "check_learnable",
+    "in_classes",
+    "known_dataset",
+    "read",
+    "select_classes",
+]
 
 _log = logging.getLogger("harken")
 

@@ -47,6 +47,11 @@ class Dataset:
         return self.train.classes
 
     @property
+    def judged(self) -> Tracks | Arrays:
+        """What a model is judged on: the data's own test part where they bring one, else everything."""
+        return self.train if self.test is None else self.test
+
+    @property
     def parts(self) -> dict[str, Tracks | Arrays]:
         """The parts that are there, by name."""
         parts = {"train": self.train, "valid": self.valid, "test": self.test}
