@@ -15,6 +15,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
@@ -44,7 +45,8 @@ MODEL_BYTES = 64 << 20
 """The largest ``model.json`` that is read."""
 
 _NAME = "harken model"
-_HASH_DIGITS = 32
+_HASH_BYTES = 16
+_HASH = re.compile("[0-9a-f]{32}")
 _MEMBERS, _DIRECTORY_BYTES = 64, 64 << 10
 _DATE = (1980, 1, 1, 0, 0, 0)
 """The earliest date that zip knows: all members have it, so that the same model gives the same bytes."""
@@ -63,7 +65,7 @@ class TrainedOn:
     Attributes
     ----------
     tracks : frozenset of str
-        Content hashes of the training and validation tracks.
+        What the training and validation tracks hold: the hash of the file's bytes, and the span where it is a part of it.
     groups : frozenset of str
         Their groups (:func:`group_hash`).
     """
@@ -105,7 +107,7 @@ class Model:
 
 def group_hash(name: str) -> str:
     """Return what a model remembers of a group: 32 hexadecimal digits, and not its name."""
-    return hashlib.blake2b(b"group\0" + name.encode("utf-8", "surrogateescape"), digest_size=_HASH_DIGITS // 2).hexdigest()
+    return hashlib.blake2b(b"group\0" + name.encode("utf-8", "surrogateescape"), digest_size=_HASH_BYTES).hexdigest()
 
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
@@ -246,26 +248,25 @@ def _first(faults: list[str], shown: int = 5) -> str:
     return "; ".join(faults[:shown]) + more
 
 
-def _pack(hashes: Iterable[str]) -> str:
-    """Return a set of hashes as base64 of their sorted bytes: 22 characters for each instead of 35."""
-    try:
-        raw = sorted(bytes.fromhex(digits) for digits in hashes)
-    except ValueError as error:
-        raise ModelError(f"what a model was trained on is kept as hexadecimal hashes: {error}") from error
-    if any(len(one) != _HASH_DIGITS // 2 for one in raw):
-        raise ModelError(f"what a model was trained on is kept as hashes of {_HASH_DIGITS} hexadecimal digits")
-    return base64.b64encode(b"".join(raw)).decode("ascii")
+def _pack(hashes: Iterable[str]) -> dict[str, Any]:
+    """Return a set of hashes for JSON: whole files' as base64 of their bytes (22 characters each), others as they are."""
+    known = sorted(hashes)
+    whole = "".join(found for found in known if _HASH.fullmatch(found))
+    others = [found for found in known if not _HASH.fullmatch(found)]
+    return {"packed": base64.b64encode(bytes.fromhex(whole)).decode("ascii"), "others": others}
 
 
-def _unpack(packed: object) -> frozenset[str]:
+def _unpack(table: object) -> frozenset[str]:
     try:
-        raw = base64.b64decode(packed, validate=True) if isinstance(packed, str) else b"?"
-    except ValueError:
-        raw = b"?"
-    size = _HASH_DIGITS // 2
+        if not isinstance(table, dict) or not all(isinstance(one, str) for one in table["others"]):
+            raise ValueError
+        raw = base64.b64decode(table["packed"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        raise UnreadableError(f"the hashes of what it was trained on in {MODEL} are damaged") from None
+    size = _HASH_BYTES
     if len(raw) % size:
-        raise UnreadableError(f"the hashes of what it was trained on in {MODEL} are damaged")
-    return frozenset(raw[start : start + size].hex() for start in range(0, len(raw), size))
+        raise UnreadableError(f"the hashes of what it was trained on in {MODEL} are cut short")
+    return frozenset(table["others"]) | {raw[start : start + size].hex() for start in range(0, len(raw), size)}
 
 
 def write_pair(path: str | os.PathLike[str], members: Mapping[str, bytes]) -> None:

@@ -39,7 +39,7 @@ from threadpoolctl import threadpool_info
 
 from harken import __version__
 from harken.archive import UnreadableError, read_pair, write_pair
-from harken.errors import Failure, RunError
+from harken.errors import RunError
 from harken.files import TEMPORARY, json_bytes, plain, write_csv, write_json, write_text
 from harken.recipes import Cosine, Recipe
 from harken.tracks import Tracks
@@ -193,6 +193,8 @@ class Run:
         self.metrics = self.folder / "metrics.json"
         self.predictions = self.folder / "predictions.csv"
         self.curves = self.folder / "learning-curves.png"
+        self.confusion = self.folder / "confusion-matrix.png"
+        self.curves = self.folder / "learning-curves.png"
         self.confusion = self.folder / "confusion.png"
 
     def read_record(self) -> dict[str, Any] | None:
@@ -325,49 +327,6 @@ class Run:
         """Write splits.csv: each track with its part's name."""
         rows = [(t.path, t.label, t.group, t.start, t.end, part) for t, part in zip(tracks, parts, strict=True)]
         write_csv(self.splits, ["path", "label", "group", "start", "end", "part"], rows)
-
-    def write_predictions(
-        self,
-        tracks: Tracks,
-        clips: Mapping[str, npt.NDArray[Any]],
-        probabilities: npt.NDArray[np.floating],
-        track_probabilities: npt.NDArray[np.floating],
-        failed: Sequence[Failure] = (),
-    ) -> None:
-        """Write predictions.csv: of each track a line, then a line for each of its clips.
-
-        Parameters
-        ----------
-        tracks : Tracks
-            Whose classes are the columns.
-        clips : mapping
-            ``track`` (position in ``tracks``), ``start`` and ``end`` (s), each of shape (clips,).
-        probabilities : ndarray, shape (clips, classes)
-        track_probabilities : ndarray, shape (tracks, classes)
-            NaN for a track without clips: its cells stay empty.
-        failed : sequence of Failure
-            Files without an answer.
-        """
-        reasons = {failure.path: failure.reason for failure in failed}
-        of_track: list[list[int]] = [[] for _ in tracks]
-        for clip, position in enumerate(clips["track"]):
-            of_track[int(position)].append(clip)
-        rows: list[list[Any]] = []
-        for position, track in enumerate(tracks):
-            row = track_probabilities[position]
-            named = [track.path, track.label]
-            rows.append(["track", *named, _decided(row, tracks.classes), None, None, *row, reasons.pop(track.path, None)])
-            for clip in of_track[position]:
-                row = probabilities[clip]
-                times = [clips["start"][clip], clips["end"][clip]]
-                rows.append(["clip", *named, _decided(row, tracks.classes), *times, *row, None])
-        rows += [["track", path, None, None, None, None, *[None] * len(tracks.classes), why] for path, why in reasons.items()]
-        head = ["level", "path", "label", "predicted", "start", "end", *(f"p_{name}" for name in tracks.classes), "error"]
-        write_csv(self.predictions, head, rows)
-
-
-def _decided(row: npt.NDArray[np.floating], classes: Sequence[str]) -> str | None:
-    return classes[int(row.argmax())] if np.isfinite(row).all() else None
 
 
 def _now() -> str:

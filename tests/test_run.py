@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harken.archive import load_model
-from harken.errors import Failure, RunError
+from harken.errors import RunError
 from harken.recipes import Recipe, recipe_from_table
 from harken.run import FORMAT, Run, default_folder, differences, fingerprint, free_name, identity, machine, open_run
 from harken.tracks import Track, Tracks
@@ -321,23 +321,6 @@ def test_splits(run: Run) -> None:
         {"path": "a, b.mp3", "label": "jig", "group": "x", "start": "0.0", "end": "", "part": "train"},
         {"path": odd, "label": "reel", "group": "", "start": "1.5", "end": "3.0", "part": "test"},
     ]
-
-
-def test_predictions(run: Run) -> None:
-    tracks = Tracks([Track("a.mp3", "jig"), Track("b.mp3", "reel")])
-    clips = {"track": np.array([0, 0]), "start": np.array([0.0, 3.0]), "end": np.array([3.0, 5.5])}
-    each = np.array([[0.75, 0.25], [0.25, 0.75]])
-    whole = np.array([[0.5, 0.5], [np.nan, np.nan]])
-    run.write_predictions(tracks, clips, each, whole, [Failure("b.mp3", "is empty"), Failure("c.mp3", "no such file")])
-    found = rows(run.predictions)
-    assert [(row["level"], row["path"], row["predicted"], row["start"], row["end"], row["error"]) for row in found] == [
-        ("track", "a.mp3", "jig", "", "", ""),
-        ("clip", "a.mp3", "jig", "0.0", "3.0", ""),
-        ("clip", "a.mp3", "reel", "3.0", "5.5", ""),
-        ("track", "b.mp3", "", "", "", "is empty"),
-        ("track", "c.mp3", "", "", "", "no such file"),
-    ]
-    assert [(row["p_jig"], row["p_reel"]) for row in found[1:]] == [("0.75", "0.25"), ("0.25", "0.75"), ("", ""), ("", "")]
 
 
 # -- killed -----------------------------------------------------------------------------------------------------------

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from harken.archive import Model, TrainedOn, group_hash
-from harken.engines import engine
+from harken.engines import EngineNet, engine
 from harken.engines.base import Weights
 from harken.learn.batches import part
 from harken.learn.callbacks import Callback, TrainingState
 from harken.learn.loop import TrainingResult, fit
+from harken.nets import Net
 from harken.progress import Progress, silent
-from harken.recipes import Recipe
+from harken.recipes import Recipe, Training
 from harken.run import machine
 from harken.store import Features
 
@@ -80,16 +82,8 @@ def learn(
     classes = train.tracks.classes
     net = recipe.bind(len(classes), train.frontend.shape)
     training = recipe.training
-    built = engine(engine_name).EngineNet(
-        net,
-        loss=training.loss,
-        optimizer=training.optimizer,
-        clip_value=training.clip_value,
-        clip_norm=training.clip_norm,
-        seed=seed,
-    )
     result = fit(
-        built,
+        _built(net, training, engine_name, seed),
         part(train, net, len(classes), training.class_weights),
         None if valid is None else part(valid, net, len(classes)),
         training,
@@ -101,12 +95,27 @@ def learn(
     record = _record(result, seed, engine_name)
     known = _trained_on([train] if valid is None else [train, valid])
 
-    def model(weights: Weights, epoch: int) -> Model:
-        arrays = {name: np.asarray(values, dtype=np.float32) for name, values in weights.items()}
-        return Model(recipe, classes, arrays, net.input_shape, {**record, "epoch": epoch}, known)
-
-    best, last = model(result.best_weights, result.best_epoch), model(result.last_weights, len(result.history))
+    model = Model(recipe, classes, {}, net.input_shape, record, known)
+    best = replace(model, weights=_float32(result.best_weights), record={**record, "epoch": result.best_epoch})
+    last = replace(model, weights=_float32(result.last_weights), record={**record, "epoch": len(result.history)})
     return Learnt(best, last, result)
+
+
+def _float32(weights: Weights) -> dict[str, npt.NDArray[np.float32]]:
+    return {name: np.asarray(values, dtype=np.float32) for name, values in weights.items()}
+
+
+def _built(net: Net, training: Training, engine_name: str, seed: int) -> EngineNet:
+    """Return the net on an engine, ready to learn as the recipe says."""
+    built: EngineNet = engine(engine_name).EngineNet(
+        net,
+        loss=training.loss,
+        optimizer=training.optimizer,
+        clip_value=training.clip_value,
+        clip_norm=training.clip_norm,
+        seed=seed,
+    )
+    return built
 
 
 def _record(result: TrainingResult, seed: int, engine_name: str) -> dict[str, Any]:

@@ -1,0 +1,154 @@
+"""The house: imports run downwards, nothing goes in circles, files and functions stay small, and nothing heavy is loaded."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "harken"
+
+ROOMS = [
+    "errors",
+    "settings",
+    "progress",
+    "files",
+    "decoders",
+    "audio",
+    "tracks",
+    "clips",
+    "datasets",
+    "frontends",
+    "store",
+    "nets",
+    "recipes",
+    "archive",
+    "engines",
+    "folds",
+    "metrics",
+    "run",
+    "learn",
+    "sequential",
+    "judge",
+    "report",
+    "prediction",
+    "export",
+    "classifier",
+    "train",
+    "cli",
+    "__main__",
+]
+"""Lowest first: a module imports from its own room and from those before it."""
+
+MOST_LINES, MOST_FUNCTION_LINES = 600, 60
+HEAVY = ("torch", "keras", "tensorflow", "librosa", "matplotlib", "sklearn", "pandas")
+LIGHT = ("harken", "harken.recipes", "harken.archive", "harken.run", "harken.engines.numpy", "harken.learn", "harken.cli")
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+"""Every module's file by the module's name."""
+
+
+@cache
+def syntax(module: str) -> ast.Module:
+    return ast.parse(FILES[module].read_text("utf-8"))
+
+
+def room(module: str) -> str:
+    """The room of a module; the package itself, which only shows what lies in it, is none."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Every module of Harken that a module imports, wherever in its text; ``harken.__version__`` does not count."""
+    found: set[str] = set()
+    for node in ast.walk(syntax(module)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "harken"}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            if node.module and node.module.split(".")[0] == "harken":
+                names = {alias.name for alias in node.names if (node.module, alias.name) != ("harken", "__version__")}
+                parts = {name for name in names if f"{node.module}.{name}" in FILES}
+                found |= {f"{node.module}.{name}" for name in parts}
+                found |= {node.module} if names - parts else set()
+    return frozenset(found)
+
+
+def test_the_house_was_found() -> None:
+    assert {"harken", "harken.errors", "harken.recipes.reader", "harken.learn.loop"} <= set(FILES)
+    assert "harken.recipes" in imports("harken.archive")
+    assert "harken.errors" in imports("harken.nets.layers")
+    assert sum(len(imports(module)) for module in FILES) > 50
+
+
+def test_every_room_stands_in_the_order() -> None:
+    unknown = {room(module) for module in FILES} - {*ROOMS, ""}
+    assert not unknown, f"give these rooms their place in ROOMS: {unknown}"
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_imports_run_downwards(module: str) -> None:
+    if not room(module):
+        return
+    upwards = {name for name in imports(module) if not room(name) or ROOMS.index(room(name)) > ROOMS.index(room(module))}
+    assert not upwards, f"{module} imports from above: {sorted(upwards)}"
+
+
+def test_imports_do_not_go_in_circles() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"a circle: {' → '.join([*path[path.index(module) :], module])}"
+        if module in FILES and module not in done:
+            for name in sorted(imports(module) - {module}):
+                visit(name, (*path, module))
+            done.add(module)
+
+    for module in FILES:
+        visit(module, ())
+    assert done == set(FILES)
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_files_and_functions_stay_small(module: str) -> None:
+    assert len(FILES[module].read_text("utf-8").splitlines()) <= MOST_LINES
+    for node in ast.walk(syntax(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= MOST_FUNCTION_LINES, f"{module}.{node.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_every_module_says_what_it_is_for(module: str) -> None:
+    assert ast.get_docstring(syntax(module)), f"{module} has no docstring"
+
+
+@pytest.mark.parametrize("module", [*LIGHT, "harken.classifier", "harken.store"])
+def test_nothing_heavy_is_loaded(module: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not there yet")
+    code = f"import sys, {module}; print(*sorted({set(HEAVY)!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "", f"import {module} loads {done.stdout.strip()}"
+    assert done.stderr == ""
