@@ -116,6 +116,15 @@ def test_no_layer_is_forgotten():
     assert tested == set(DECLARED) == set(LAYERS)
 
 
+@pytest.mark.parametrize("seed", range(4))  # gammas of either sign
+@pytest.mark.parametrize("pool", [MaxPool(), MaxPool(size=3, stride=2, padding="same"), AveragePool()], ids=str)
+@pytest.mark.parametrize(("kernel", "shape"), [(Conv1D, (9, 2)), (Conv2D, (7, 6, 1))])
+def test_a_batch_norm_before_pooling(seed, pool, kernel, shape):
+    layers = [kernel(filters=3, kernel=2, activation="relu"), BatchNorm(), pool, kernel(filters=2, kernel=1)]
+    check_parity(layers, shape, seed=seed)
+    check_parity([BatchNorm(), pool], shape, seed=seed)
+
+
 def test_a_layer_that_learns_nothing_before_one_that_does():
     check_parity([Permute(axes=(2, 1)), MaxPool(size=2), Conv1D(filters=2, kernel=2), GlobalMaxPool()], (3, 8))
 

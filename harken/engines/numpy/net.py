@@ -20,10 +20,9 @@ from harken.engines import base
 from harken.engines.base import Array, Weights
 from harken.engines.numpy import losses, optimizers
 from harken.engines.numpy.buffers import slices
-from harken.engines.numpy.layers import Context, Layer, build
+from harken.engines.numpy.layers import Context, build
 from harken.engines.numpy.layers.base import back_through, forward_through
 from harken.nets import Net
-from harken.nets.net import named
 from harken.recipes.training import Adam, Loss
 
 TOGETHER = 1 << 21
@@ -71,11 +70,7 @@ class EngineNet(base.EngineNet):
 
     def _build(self, declared: Sequence[nets.Layer], loss: losses.Loss) -> None:
         self.loss = loss
-        self.layers: list[Layer] = []
-        shape = self.net.input_shape
-        for name, layer in named(declared):
-            self.layers.append(build(layer, shape, name, self.context))
-            shape = self.layers[-1].output_shape
+        self.layers = build(declared, self.net.input_shape, "", self.context)
         self.parts = [part for layer in self.layers for part in layer.parts()]
         weights = {f"{part.name}/{key}": array for part in self.parts for key, array in part.weights.items()}
         gradients = {f"{part.name}/{key}": array for part in self.parts for key, array in part.gradients.items()}

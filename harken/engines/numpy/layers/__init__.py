@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from harken import nets
@@ -10,11 +11,12 @@ from harken.engines.numpy.layers.base import Context, Layer
 from harken.engines.numpy.layers.conv import Conv
 from harken.engines.numpy.layers.dense import Dense
 from harken.engines.numpy.layers.dropout import Dropout
-from harken.engines.numpy.layers.norm import BatchNorm
+from harken.engines.numpy.layers.norm import BatchNorm, PooledBatchNorm
 from harken.engines.numpy.layers.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
 from harken.engines.numpy.layers.residual import Residual
 from harken.engines.numpy.layers.shape import Permute, Reshape
 from harken.nets import Shape
+from harken.nets.net import named
 
 __all__ = ["LAYERS", "Context", "Layer", "build"]
 
@@ -41,17 +43,27 @@ LAYERS: dict[str, type[Any]] = {
 """Every kind of :data:`harken.nets.LAYERS`, and the class that computes it."""
 
 
-def build(declared: nets.Layer, shape: Shape, name: str, context: Context) -> Layer:
-    """Return the layer that computes a declared one.
+def build(declared: Sequence[nets.Layer], shape: Shape, within: str, context: Context) -> list[Layer]:
+    """Return the layers that compute declared ones, in a row.
+
+    There may be fewer: a max pooling straight after a batch norm is taken into it.
 
     Parameters
     ----------
-    declared : nets.Layer
+    declared : sequence of nets.Layer
     shape : tuple of int
-        Of one example that it reads.
-    name : str
-        Its full name in the net.
+        Of one example that the first of them reads.
+    within : str
+        What comes before a layer's own name: nothing, or the name of the block that holds it and ``/``.
     context : Context
     """
-    layer: Layer = LAYERS[declared.kind](declared, shape, name, context)
-    return layer
+    layers: list[Layer] = []
+    for name, each in named(declared):
+        layer: Layer = LAYERS[each.kind](each, shape, within + name, context)
+        shape = layer.output_shape
+        before = layers[-1] if layers else None
+        if isinstance(layer, MaxPool) and type(before) is BatchNorm:
+            layers[-1] = PooledBatchNorm(before, layer)
+        else:
+            layers.append(layer)
+    return layers

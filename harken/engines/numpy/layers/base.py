@@ -26,14 +26,14 @@ class Context:
     step : int
         Training steps done.
     build : callable
-        Makes a layer of a declaration, its input shape, its name and this context: for layers that hold layers.
+        :func:`harken.engines.numpy.layers.build`, for layers that hold layers.
     scratch : Buffers
         Room that any layer may use within one call; its contents do not last.
     """
 
     dtype: np.dtype[Any]
     seed: int
-    build: Callable[[nets.Layer, Shape, str, Context], Layer]
+    build: Callable[[Sequence[nets.Layer], Shape, str, Context], list[Layer]]
     step: int = 0
     scratch: Buffers = field(default_factory=Buffers)
 

@@ -23,6 +23,9 @@ from harken.engines.numpy.layers.base import Context, Layer
 from harken.nets import Shape
 from harken.nets.layers import same_padding, window_places
 
+LONG = 256
+"""Values in a run from which on copying it for its own sake does not pay."""
+
 Winners = npt.NDArray[Any]
 """Which position of each window holds its largest value: small whole numbers."""
 
@@ -42,6 +45,17 @@ class Axis:
         self.length, self.size, self.stride = length, size, stride
         self.before = same_padding(length, size, stride)[0] if padding == "same" else 0
         self.places = window_places(length, size, stride, padding)
+
+        self.overlaps = stride < size
+        self.covers = stride == size and self.places * stride == length
+        """Whether each input lies in just one window."""
+
+    def add(self, dx: Array, inputs: slice, share: Array) -> None:
+        """Give the inputs of one position their share of a gradient, which begins with zeros unless windows cover each once."""
+        if self.overlaps:
+            dx[:, inputs] += share
+        else:
+            dx[:, inputs] = share
 
     def positions(self) -> Iterator[tuple[int, slice, slice]]:
         """Yield each position in a window: its number, the windows in which it lies inside, and the inputs there."""
@@ -88,7 +102,8 @@ class Pool(Layer):
             read = dy[examples]
             for number, axis in reversed(list(enumerate(self.axes))):
                 given = dx[examples] if number == 0 else self._between(number, read)
-                given.fill(0)
+                if not axis.covers:
+                    given.fill(0)
                 self._spread(number, axis, _flat(read, number), _flat(given, number), examples)
                 read = given
         return dx
@@ -108,7 +123,7 @@ class Pool(Layer):
 
     @abstractmethod
     def _spread(self, number: int, axis: Axis, dy: Array, dx: Array, examples: slice) -> None:
-        """Add dy, (outer, places, inner), to the zeros of dx, (outer, length, inner)."""
+        """Lead dy, (outer, places, inner), to dx, (outer, length, inner)."""
 
 
 class MaxPool(Pool):
@@ -122,21 +137,30 @@ class MaxPool(Pool):
                 self.winners.append(self.buffers.take(f"winners {number}", shape, np.min_scalar_type(axis.size)))
 
     def _pool(self, number: int, axis: Axis, x: Array, y: Array, examples: slice) -> None:
-        winner = _flat(self.winners[number][examples], number) if self.winners else None
+        winner = _flat(self.winners[number][examples], number) if self.winners else np.empty(0)
         y.fill(-np.inf)
         for position, windows, inputs in axis.positions():
-            candidate, best = x[:, inputs], y[:, windows]
-            if winner is not None:
-                better = (candidate > best).astype(winner.dtype)
-                better *= position
+            best, candidate = y[:, windows], self._side_by_side(x[:, inputs])
+            if self.winners and position == 0:
+                winner.fill(0)
+            elif self.winners:
+                better = (candidate > best).view(np.uint8)
                 held = winner[:, windows]
-                np.maximum(held, better, out=held) if position else held.fill(0)
+                np.maximum(held, better * winner.dtype.type(position), out=held)
             np.maximum(best, candidate, out=best)
 
     def _spread(self, number: int, axis: Axis, dy: Array, dx: Array, examples: slice) -> None:
         winner = _flat(self.winners[number][examples], number)
         for position, windows, inputs in axis.positions():
-            dx[:, inputs] += dy[:, windows] * (winner[:, windows] == position)
+            axis.add(dx, inputs, dy[:, windows] * (winner[:, windows] == position))
+
+    def _side_by_side(self, x: Array) -> Array:
+        """Return a copy in the scratch where the values to be compared lie in short runs: comparing runs costs more."""
+        if x.shape[-1] >= LONG:
+            return x
+        copy: Array = self.context.scratch.take("candidates", x.shape, self.context.dtype)
+        np.copyto(copy, x)
+        return copy
 
 
 class AveragePool(Pool):
@@ -163,7 +187,7 @@ class AveragePool(Pool):
     def _spread(self, number: int, axis: Axis, dy: Array, dx: Array, examples: slice) -> None:
         dy *= self.shares[number]
         for _, windows, inputs in axis.positions():
-            dx[:, inputs] += dy[:, windows]
+            axis.add(dx, inputs, dy[:, windows])
 
 
 class GlobalMaxPool(Layer):

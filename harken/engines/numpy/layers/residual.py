@@ -13,8 +13,8 @@ from harken import nets
 from harken.engines.base import Array
 from harken.engines.numpy.layers.activation import ACTIVATIONS
 from harken.engines.numpy.layers.base import Context, Layer, back_through, forward_through
+from harken.engines.numpy.layers.conv import Conv
 from harken.nets import Shape
-from harken.nets.net import named
 
 
 class Residual(Layer):
@@ -23,13 +23,11 @@ class Residual(Layer):
     def __init__(self, declared: nets.layers.Residual, shape: Shape, name: str, context: Context) -> None:
         super().__init__(declared, shape, name, context)
         self.activation = ACTIVATIONS[declared.activation]
-        self.layers: list[Layer] = []
-        inner = shape
-        for nested, layer in named(declared.layers):
-            self.layers.append(context.build(layer, inner, f"{name}/{nested}", context))
-            inner = self.layers[-1].output_shape
+        self.layers = context.build(declared.layers, shape, f"{name}/", context)
         projection = declared.shortcut(shape)
-        self.shortcut = None if projection is None else context.build(projection, shape, f"{name}/shortcut", context)
+        self.shortcut: Layer | None = None
+        if isinstance(projection, nets.layers.Conv1D | nets.layers.Conv2D):
+            self.shortcut = Conv(projection, shape, f"{name}/shortcut", context)
 
     def forward(self, x: Array, training: bool) -> Array:
         """(batch, …) → (batch, what the layers give)."""
