@@ -53,6 +53,8 @@ FEWEST_FRAMES, MOST_FRAMES = 16, 256
 """Frames in a block, whatever their length: fewer cost calls, more cost cache."""
 BAND_FILTERS = 16
 """Neighbouring filters that are applied in one matrix product, over the few frequencies that they touch."""
+LARGEST_PRODUCT = 1 << 18
+"""Multiplications in a matrix product: OpenBLAS divides larger ones between threads, which costs more than it saves here."""
 
 SINGLE_RANGE = 74.0
 """Decibels that a band may be weaker than its frame's strongest frequency for a float32 transform to be within 1e-3 dB: 5e-4 at
@@ -335,10 +337,12 @@ class _Transform:
     """
 
     def __init__(self, mel: Mel, dtype: type[np.float32 | np.float64]) -> None:
-        self.block = min(max(BLOCK_SAMPLES // mel.n_fft, FEWEST_FRAMES), MOST_FRAMES)
+        plan = _plan(mel)
+        most = min(MOST_FRAMES, LARGEST_PRODUCT // max(band.weights.size for band in plan.bands))
+        self.block = max(min(BLOCK_SAMPLES // mel.n_fft, most), FEWEST_FRAMES)
         frequencies = mel.n_fft // 2 + 1
         self._power = mel.power
-        self._window = _plan(mel).window.astype(dtype)
+        self._window = plan.window.astype(dtype)
         self._windowed = np.empty((self.block, mel.n_fft), dtype=dtype)
         self._spectrum = np.empty((self.block, frequencies), dtype=np.complex64)
         self._double = np.empty((self.block, frequencies), dtype=np.complex128) if dtype is np.float64 else None

@@ -1,0 +1,257 @@
+"""Hearing: from a track to what a network reads of its clips, in bounded memory, and many tracks at once.
+
+Training and prediction hear through :func:`hear` alike. Many tracks are heard by threads: decoding, resampling, the Fourier
+transform and matrix products all run outside Python's lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.audio import stream_audio
+from harken.clips import cut
+from harken.decoders import shown
+from harken.errors import HarkenError
+from harken.frontends import AudioFrontend, Frontend
+from harken.tracks import Track
+
+Times = list[tuple[float, float]]
+"""Start and end of clips, in seconds from the beginning of the file."""
+Floats = npt.NDArray[np.float32]
+
+HEARD_AT_ONCE = 30.0
+"""Seconds of sound that are held beside the decoder's: a batch has no more, or one clip."""
+WAITING = 2
+"""Batches that may wait for each worker to be taken."""
+PATIENCE = 0.2
+"""Seconds after which a waiting thread looks whether it is still wanted."""
+
+logger = logging.getLogger("harken")
+
+
+def hear(
+    track: Track, frontend: Frontend, batch: int = 64, *, warn: Callable[[str], None] = logger.warning
+) -> Iterator[tuple[Times, Floats]]:
+    """Hear a track clip by clip.
+
+    Parameters
+    ----------
+    track : Track
+        A file, or a span of it.
+    frontend : Frontend
+    batch : int
+        The most clips that are given at once; fewer where they are long (:data:`HEARD_AT_ONCE`).
+    warn : callable
+        Takes the warning about a track that is shorter than a clip.
+
+    Yields
+    ------
+    times : list of (start, end)
+        In seconds from the beginning of the file.
+    x : ndarray of float32, shape (clips, *shape)
+        What a network reads. It depends on each clip alone and not on the batch.
+
+    Raises
+    ------
+    AudioError
+        The file cannot be read, or is too short.
+    ModelError
+        The frontend hears no audio.
+    """
+    clipping = frontend.clipping
+    if not isinstance(frontend, AudioFrontend):
+        raise TypeError(f"{type(frontend).__name__} cuts clips, but has no rate to hear them at")
+    size = max(1, min(batch, int(HEARD_AT_ONCE / frontend.clip)))
+    blocks = stream_audio(track.path, frontend.rate, start=track.start, end=track.end)
+    times: Times = []
+    clips = np.empty((size, frontend.clip_samples), dtype=np.float32)
+    for clip in cut(blocks, frontend.rate, clipping, name=shown(track.path), warn=warn):
+        clips[len(times)] = clip.samples
+        times.append((track.start + clip.start, track.start + clip.end))
+        if len(times) == size:
+            yield times, frontend(clips)
+            times = []
+    if times:
+        yield times, frontend(clips[: len(times)])
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A piece of news from :func:`hear_many`.
+
+    Attributes
+    ----------
+    position : int
+        The track's.
+    times : list of (start, end)
+    x : ndarray of float32, shape (clips, *shape), optional
+        The next clips of the track. None: the track is through.
+    failure : str
+        Why it is through, where it failed; what was heard of it before does not count.
+    """
+
+    position: int
+    times: Times
+    x: Floats | None
+    failure: str = ""
+
+
+def hear_many(tracks: Sequence[Track], frontend: Frontend, workers: int) -> Generator[Heard, None, None]:
+    """Hear several tracks at once.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+    frontend : Frontend
+    workers : int
+        Tracks that are worked on at once.
+
+    Yields
+    ------
+    Heard
+        For each track its clips in order, and at last one without clips. The tracks' news are mixed. Close the generator to
+        stop early.
+    """
+    crew = _Crew(tracks, frontend, workers)
+    try:
+        yield from crew.listen()
+    finally:
+        crew.dismiss()
+
+
+class _Crew:
+    """Threads that hear tracks and tell about it.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+    frontend : Frontend
+    workers : int
+    """
+
+    def __init__(self, tracks: Sequence[Track], frontend: Frontend, workers: int) -> None:
+        self._jobs = iter(enumerate(tracks))
+        self._total = len(tracks)
+        self._frontend = frontend
+        self._taking = threading.Lock()
+        self._news: Queue[Heard | BaseException | None] = Queue(WAITING * workers)
+        self._stop = threading.Event()
+        self._short: list[str] = []
+        self._threads = [threading.Thread(target=self._work, name=f"harken-{number}", daemon=True) for number in range(workers)]
+
+    def listen(self) -> Iterator[Heard]:
+        """Set them to work, and yield what they tell until all have gone home."""
+        for thread in self._threads:
+            thread.start()
+        present = len(self._threads)
+        while present:
+            try:
+                item = self._news.get(timeout=PATIENCE)  # with a limit, so that Ctrl-C gets through on every system
+            except Empty:
+                continue
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                present -= 1
+            else:
+                yield item
+
+    def dismiss(self) -> None:
+        """Send them home, whatever is left to do."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+        if len(self._short) == 1:
+            logger.warning(self._short[0])
+        elif self._short:
+            what = "%d of %d tracks are shorter than a clip and were padded with zeros; one of them: %s"
+            logger.warning(what, len(self._short), self._total, self._short[0])
+
+    def _work(self) -> None:
+        """Take track after track; at last tell None: gone home."""
+        try:
+            while not self._stop.is_set():
+                with self._taking:
+                    position, track = next(self._jobs, (-1, None))
+                if track is None:
+                    break
+                for item in _heard(position, track, self._frontend, self._short.append):
+                    self._tell(item)
+                    if self._stop.is_set():
+                        break
+            self._tell(None)
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever listens
+            self._tell(error)
+
+    def _tell(self, item: Heard | BaseException | None) -> None:
+        while not self._stop.is_set():
+            try:
+                self._news.put(item, timeout=PATIENCE)
+                return
+            except Full:
+                continue
+
+
+def _heard(position: int, track: Track, frontend: Frontend, warn: Callable[[str], None]) -> Iterator[Heard]:
+    """Yield a track's news; whatever is wrong with its file is one of them."""
+    failure = ""
+    try:
+        for times, x in hear(track, frontend, warn=warn):
+            yield Heard(position, times, x)
+    except HarkenError as error:
+        failure = reason(track.path, error)
+    except Exception as error:  # one file's fault, whatever a decoder makes of it, must not stop the others
+        logger.warning("%s: %s", shown(track.path), error, exc_info=True)
+        failure = f"{type(error).__name__}: {error}"
+    yield Heard(position, [], None, failure)
+
+
+def reason(path: str, error: HarkenError) -> str:
+    """Return an error's message without the file's name that it may begin with."""
+    return str(error).removeprefix(f"{shown(path)}: ")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def sharing_cores(workers: int | None, jobs: int) -> Iterator[int]:
+    """Divide the cores between workers: as many as there are cores, and matrix products on one thread inside each.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Default: one a core.
+    jobs : int
+        There are no more workers than these.
+
+    Yields
+    ------
+    int
+        The number of workers.
+
+    Raises
+    ------
+    HarkenError
+        ``workers`` is below 1.
+    """
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
+    if workers is not None and workers < 1:
+        raise HarkenError(f"workers = {workers}, but at least one is needed; leave it out for one a core")
+    with threadpool_limits(limits=1):
+        yield max(1, min(usable_cores() if workers is None else workers, jobs))

@@ -1,0 +1,226 @@
+"""Features: what a network reads of all clips of a set of tracks, on disk or in memory, and whose clips they are.
+
+Clips stand in the order of their tracks. Times are seconds from the beginning of the file. Rows are float32,
+(clips, *shape); those on disk are read when they are asked for, so that memory does not grow with the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from harken import datasets, frontends
+from harken.errors import Failure
+from harken.frontends import Frontend
+from harken.tracks import Track, Tracks
+
+Floats = npt.NDArray[np.float32]
+Positions = npt.NDArray[np.int64]
+Seconds = npt.NDArray[np.float64]
+"""Times."""
+
+ROW_TYPE = np.dtype("<f4")
+"""How a number lies in a file of rows."""
+
+
+class StoredRows:
+    """Rows in a file, in an order of their own; indexing reads them.
+
+    Parameters
+    ----------
+    path : Path
+        A file of rows that follow each other, ``<f4``.
+    shape : tuple of int
+        Of one row.
+    places : ndarray of int64, shape (rows,)
+        Where each row stands in the file, counted in rows.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, path: Path, shape: tuple[int, ...], places: Positions) -> None:
+        self._path = path
+        self._row = shape
+        self._places = places
+        self._file: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all rows: (rows, *shape)."""
+        return (len(self), *self._row)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all rows would take in memory."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    def __getitem__(self, key: Any) -> Floats:
+        """Read rows: a position, a slice, positions or a mask; the result is an array of its own."""
+        return np.array(self._mapped()[self._places[key]], dtype=np.float32)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Read all rows."""
+        if copy is False:
+            raise ValueError("rows on disk cannot be had without a copy")
+        rows = self[:]
+        return rows if dtype is None else rows.astype(dtype, copy=False)
+
+    def __repr__(self) -> str:
+        return f"<StoredRows: shape {self.shape} in {self._path}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None}  # another process maps the file itself
+
+    def at(self, positions: Positions) -> StoredRows:
+        """Return the rows at these positions, without reading them."""
+        return StoredRows(self._path, self._row, self._places[positions])
+
+    def _mapped(self) -> Floats:
+        if self._file is None:
+            if not len(self._places):
+                return np.empty((0, *self._row), dtype=np.float32)
+            rows = int(self._places.max()) + 1
+            self._file = np.asarray(np.memmap(self._path, dtype=ROW_TYPE, mode="r", shape=(rows, *self._row)))
+        return self._file
+
+
+Rows: TypeAlias = StoredRows | Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What a network reads of the clips of a set of tracks.
+
+    Attributes
+    ----------
+    x : StoredRows or ndarray, float32, shape (clips, *shape)
+    tracks : Tracks
+        Those without a clip among them are in ``failed``.
+    track : ndarray of int64, shape (clips,)
+        Position of each clip's track in ``tracks``; it never falls.
+    start, end : ndarray of float64, shape (clips,)
+        Each clip's place in the file, in seconds.
+    hashes : tuple of (str or None)
+        For each track what it holds (the hash of the file's bytes, and the span), None where it could not be read.
+    failed : tuple of Failure
+        The tracks that could not be used.
+    frontend : Frontend
+    """
+
+    x: Rows
+    tracks: Tracks
+    track: Positions
+    start: Seconds
+    end: Seconds
+    hashes: tuple[str | None, ...]
+    failed: tuple[Failure, ...]
+    frontend: Frontend
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in ("x", "track", "start", "end")}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"features of as many rows, tracks and times as clips are needed, not {lengths}")
+        if len(self.hashes) != len(self.tracks):
+            raise ValueError(f"{len(self.tracks)} tracks, but {len(self.hashes)} hashes")
+        if len(self.track) and (
+            np.diff(self.track).min(initial=0) < 0 or self.track[0] < 0 or self.track[-1] >= len(self.tracks)
+        ):
+            raise ValueError("clips must stand in the order of their tracks")
+
+    def __len__(self) -> int:
+        return len(self.track)
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"<Features: {len(self)} clips of {len(self.tracks)} tracks{failed}; {self.frontend.kind} {self.x.shape[1:]}>"
+
+    @cached_property
+    def labels(self) -> Positions:
+        """Each clip's class as a position in ``tracks.classes``, shape (clips,); -1 where the track has none."""
+        return self.tracks.labels[self.track]
+
+    def rows(self, positions: npt.ArrayLike) -> Floats:
+        """Read what a network reads of some clips.
+
+        Parameters
+        ----------
+        positions : array_like of int, shape (n,)
+
+        Returns
+        -------
+        ndarray of float32, shape (n, *shape), C order
+        """
+        return np.ascontiguousarray(self.x[np.asarray(positions, dtype=np.int64)])
+
+    def select(self, positions: Iterable[int]) -> Features:
+        """Return the features of the tracks at these positions in ``tracks``, in this order, with the same classes."""
+        chosen = np.fromiter((int(position) for position in positions), dtype=np.int64)
+        first, last = (np.searchsorted(self.track, chosen, side=side) for side in ("left", "right"))
+        clips = np.concatenate([np.arange(0), *(np.arange(a, b) for a, b in zip(first, last, strict=True))])
+        tracks = self.tracks.select(chosen)
+        paths = {track.path for track in tracks}
+        return Features(
+            x=self.x.at(clips) if isinstance(self.x, StoredRows) else self.x[clips],
+            tracks=tracks,
+            track=np.repeat(np.arange(len(chosen)), last - first),
+            start=self.start[clips],
+            end=self.end[clips],
+            hashes=tuple(self.hashes[position] for position in chosen),
+            failed=tuple(failure for failure in self.failed if failure.path in paths),
+            frontend=self.frontend,
+        )
+
+
+def features_of_arrays(arrays: datasets.Arrays, shape: tuple[int, ...] | None = None) -> Features:
+    """Return ready-made arrays as features: every row is a track of one clip.
+
+    Parameters
+    ----------
+    arrays : Arrays
+    shape : tuple of int, optional
+        What the network expects of a row. Where the row's sizes are these but for axes of 1, (1200,) for (1200, 1), it takes
+        this shape. Else it keeps its own, with an axis for channels added where just that is missing.
+
+    Returns
+    -------
+    Features
+        In memory; the frontend is ``Arrays``, the tracks are called ``<name>[<row>]``, the times are 0.
+    """
+    row = _row_shape(arrays.shape, arrays.shape if shape is None else shape)
+    count = len(arrays)
+    tracks = Tracks(
+        (Track(f"{arrays.name}[{number}]", arrays.classes[label]) for number, label in enumerate(arrays.labels.tolist())),
+        arrays.classes,
+    )
+    return Features(
+        x=arrays.x.reshape(count, *row),
+        tracks=tracks,
+        track=np.arange(count, dtype=np.int64),
+        start=np.zeros(count),
+        end=np.zeros(count),
+        hashes=arrays.hashes,
+        failed=(),
+        frontend=frontends.Arrays(shape=row),
+    )
+
+
+def _row_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that rows take where a network expects another one."""
+    if [size for size in found if size != 1] == [size for size in wanted if size != 1]:
+        return wanted
+    return (*found, 1) if len(wanted) == len(found) + 1 else found
