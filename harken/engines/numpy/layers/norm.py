@@ -35,6 +35,7 @@ class Lines:
         most = max(LINE // self.channels, 1)
         self.places = max(divisor for divisor in range(1, min(places, most) + 1) if places % divisor == 0)
         self.block = max(BLOCK // (self.places * self.channels), 1)
+        self.ones = np.ones(max(self.places, self.block), context.dtype)
 
     def blocks(self, *maps: Array) -> Iterator[tuple[Array, ...]]:
         """Yield the same block of lines of each map."""
@@ -45,9 +46,10 @@ class Lines:
         """(channels) → (places · channels)."""
         return np.tile(figures.astype(self.context.dtype), self.places)
 
-    def by_channel(self, line: Array) -> Array:
-        """(places · channels) → (channels), summed in float64."""
-        total: Array = line.reshape(self.places, self.channels).sum(axis=0, dtype=np.float64)
+    def sums(self, block: Array) -> Array:
+        """(lines, places · channels) → (channels): the sums over a block, as products with ones; add several in float64."""
+        line = self.ones[: len(block)] @ block
+        total: Array = self.ones[: self.places] @ line.reshape(self.places, self.channels)
         return total
 
     def scratch(self, like: Array) -> Array:
@@ -95,16 +97,16 @@ class BatchNorm(Layer):
         """Return mean and variance by sums of x - shift and its square, with a shift near the mean: the first block's."""
         lines = self.lines
         (first,) = next(lines.blocks(self.x))
-        shift = lines.by_channel(first.mean(axis=0)) / lines.places
+        shift = lines.sums(first) * lines.channels / first.size
         along = lines.along(shift)
-        total, squares = np.zeros_like(shift), np.zeros_like(shift)
+        total, squares = np.zeros(lines.channels), np.zeros(lines.channels)
         for (part,) in lines.blocks(self.x):
             shifted = np.subtract(part, along, out=lines.scratch(part))
-            total += lines.by_channel(shifted.sum(axis=0))
-            squares += lines.by_channel(np.einsum("lw,lw->w", shifted, shifted))
+            total += lines.sums(shifted)
+            squares += lines.sums(np.square(shifted, out=shifted))
         count = self.x.size // lines.channels
         away = total / count
-        return along[: lines.channels] + away, np.maximum(squares / count - away**2, 0)
+        return shift + away, np.maximum(squares / count - away**2, 0)
 
     def _normalise(self, x: Array, lines: Lines) -> Array:
         y = self._take("y", x.shape)
@@ -120,8 +122,8 @@ class BatchNorm(Layer):
         dbeta, dgamma = np.zeros(lines.channels), np.zeros(lines.channels)
         for part, dpart in lines.blocks(x, dy):
             centred = np.subtract(part, mean, out=lines.scratch(part))
-            dbeta += lines.by_channel(dpart.sum(axis=0))
-            dgamma += lines.by_channel(np.einsum("lw,lw->w", dpart, centred))
+            dbeta += lines.sums(dpart)
+            dgamma += lines.sums(np.multiply(centred, dpart, out=centred))
         self.gradients["beta"][:], self.gradients["gamma"][:] = dbeta, dgamma / self.deviation
 
     def _scale(self, dy: Array, lines: Lines) -> None:
