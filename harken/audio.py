@@ -41,6 +41,8 @@ AUDIO_SUFFIXES = frozenset(
 """How the names of audio files end, in lower case."""
 
 _REACH = 256  # samples of the slower rate on either side that soxr's HQ filter may look at, with room to spare
+_LONGEST_BLOCK = 3600  # s
+_MOST_EXPECTED = 1 << 26  # samples for which there is room from the start, whatever a header announces
 _log = logging.getLogger("harken")
 
 
@@ -114,8 +116,10 @@ def load_audio(path: AnyPath, rate: int | None = None, *, start: float = 0.0, en
     _check_request(name, rate, start, end)
     with Source(name) as source:
         rate = source.rate if rate is None else rate
-        blocks = list(_resampled(source, rate, start, end))
-    return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), rate
+        announced = (source.frames or 0) / source.rate if end is None else end
+        expected = min(max(0, ceil((announced - start) * rate)) + 1, _MOST_EXPECTED)
+        with source.quiet:
+            return _joined(_resampled(source, rate, start, end), expected), rate
 
 
 def stream_audio(
@@ -128,7 +132,7 @@ def stream_audio(
     path, rate, start, end
         As for :func:`load_audio`.
     block : float
-        Seconds in a block; the last one holds what is left.
+        Seconds in a block, at most an hour; the last one holds what is left.
 
     Yields
     ------
@@ -142,22 +146,11 @@ def stream_audio(
     """
     name = os.fspath(path)
     _check_request(name, rate, start, end)
+    if not 0 < block <= _LONGEST_BLOCK:
+        raise AudioError(f"{shown(name)}: cannot be read in blocks of {block!r} s; 0 to {_LONGEST_BLOCK} s were expected")
     with Source(name) as source:
         rate = source.rate if rate is None else rate
-        size = max(1, round(block * rate))
-        waiting: list[Samples] = []
-        held = 0
-        for piece in _resampled(source, rate, start, end):
-            waiting.append(piece)
-            held += len(piece)
-            if held >= size:
-                joined = np.concatenate(waiting)
-                whole = held - held % size
-                for begin in range(0, whole, size):
-                    yield joined[begin : begin + size]
-                waiting, held = [joined[whole:].copy()], held - whole
-        if held:
-            yield np.concatenate(waiting)
+        yield from _cut(_resampled(source, rate, start, end), max(1, round(block * rate)))
 
 
 def audio_info(path: AnyPath) -> AudioInfo:
@@ -235,12 +228,8 @@ def content_hash(path: AnyPath) -> str:
     AudioError
         There is no such file, it is none, it may not be read, or it is empty.
     """
-    name = os.fspath(path)
-    with open_plain(name) as file:
-        try:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        except OSError as error:
-            raise AudioError(f"{shown(name)}: cannot be read to its end ({error.strerror}); check the disk") from error
+    with open_plain(os.fspath(path)) as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _identity(folder: str) -> tuple[int, int]:
@@ -261,7 +250,7 @@ def _check_request(name: str, rate: int | None, start: float, end: float | None)
 
 
 def _resampled(source: Source, rate: int, start: float, end: float | None) -> Iterator[Samples]:
-    """Yield the span at a rate, in blocks of no particular size; at least one sample, or AudioError."""
+    """Yield the span at a rate, in blocks each valid until the next; one sample at least, or AudioError."""
     begin = round(start * rate)
     stop = None if end is None or not isfinite(end) else round(end * rate)
     blocks = source.mono(begin, stop) if rate == source.rate else _through_soxr(source, rate, begin, stop)
@@ -294,6 +283,36 @@ def _through_soxr(source: Source, rate: int, begin: int, stop: int | None) -> It
         position += len(made)
         if stop is not None and position >= stop:
             return
+
+
+def _joined(pieces: Iterator[Samples], expected: int) -> Samples:
+    """Return the pieces as one array; ``expected`` samples are a guess that saves moving them."""
+    room = np.empty(expected, np.float32)
+    filled = 0
+    for piece in pieces:
+        if filled + len(piece) > len(room):
+            room.resize(max(2 * len(room), filled + len(piece)), refcheck=False)
+        room[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    room.resize(filled, refcheck=False)
+    return room
+
+
+def _cut(pieces: Iterator[Samples], size: int) -> Iterator[Samples]:
+    """Yield the same samples in arrays of ``size``, the last one as long as what is left."""
+    room = np.empty(size, np.float32)
+    filled = 0
+    for piece in pieces:
+        taken = 0
+        while taken < len(piece):
+            part = piece[taken : taken + size - filled]
+            room[filled : filled + len(part)] = part
+            taken, filled = taken + len(part), filled + len(part)
+            if filled == size:
+                yield room
+                room, filled = np.empty(size, np.float32), 0
+    if filled:
+        yield room[:filled]
 
 
 def _with_end(blocks: Iterator[Samples]) -> Iterator[Samples]:

@@ -21,7 +21,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import BufferedReader
 from itertools import chain
 from types import TracebackType
@@ -69,15 +69,18 @@ class Decoder(Protocol):
         As the header announces; None where it does not say.
     format : str
         ``"container/codec"`` in the library's own words.
+    quiet : context manager
+        Keeps the library's remarks off the terminal; entered around every read, and by who reads a file at one go.
     """
 
     rate: int
     channels: int
     frames: int | None
     format: str
+    quiet: AbstractContextManager[None]
 
     def blocks(self, first: int) -> Iterator[Samples]:
-        """Yield mono blocks from a frame on; raises UndecodableError where the data break off with an error."""
+        """Yield mono blocks from a frame on, each valid until the next; raises UndecodableError where the data break off."""
 
     def tags(self) -> dict[str, str]:
         """Return the file's tags, keys in lower case."""
@@ -99,6 +102,7 @@ class _Libsndfile:
         except self._errors as error:
             raise UndecodableError(_reason(error)) from error
         self._seekable = self._file.seekable()
+        self.quiet: AbstractContextManager[None] = _hush if self._file.format == "MP3" else nullcontext()
         # soundfile seeks after each read of a seekable file. In an MP3 that decodes frames anew, off by rounding and with
         # complaints of libmpg123 on the terminal; in a file whose header lies it stops where the header says.
         self._file.seekable = _never
@@ -114,17 +118,17 @@ class _Libsndfile:
 
     def _read(self, begin: int) -> Iterator[Samples]:
         size = max(1024, _BLOCK // self.channels)
-        many = np.empty((size, self.channels), np.float32) if self.channels > 1 else None
+        room = np.empty((size, self.channels), np.float32)  # filled again and again: fresh memory costs more than the copy
         try:
             if begin:
-                with _hush:
+                with self.quiet:
                     self._file.seek(begin)
             while True:
-                with _hush:
-                    block = self._file.read(size, dtype="float32", out=many)
+                with self.quiet:
+                    block = self._file.read(size, dtype="float32", out=room)
                 if not len(block):
                     return
-                yield block if many is None else _mean(block.T)
+                yield _mean(block.T)
         except self._errors as error:
             raise UndecodableError(_reason(error)) from error
 
@@ -144,6 +148,7 @@ class _Ffmpeg:
         self._path = path
         # FFmpeg's errors are OSError, ValueError and others besides; AttributeError is a stream without a decoder.
         self._errors = (av.FFmpegError, AttributeError, OSError, ValueError)
+        self.quiet: AbstractContextManager[None] = nullcontext()  # PyAV keeps FFmpeg's log to itself
         try:
             self._handle = open(path, "rb")  # noqa: PTH123, SIM115 (a handle, so that no name is taken for a URL)
         except OSError as error:
@@ -246,12 +251,14 @@ def _channels(frame: Any) -> npt.NDArray[np.floating]:
 
 def _mean(channels: npt.NDArray[Any]) -> Samples:
     """Return the mean over the first axis of (channels, frames), adding channel by channel: no large temporary."""
+    if len(channels) == 1:
+        only: Samples = channels[0].astype(np.float32, copy=False)
+        return only
     total = np.array(channels[0], np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows here is refused by Source.mono
         for channel in channels[1:]:
             total += channel
-    if len(channels) > 1:
-        total *= np.float32(1 / len(channels))
+    total *= np.float32(1 / len(channels))
     return total
 
 
@@ -286,7 +293,7 @@ class Source:
 
     Attributes
     ----------
-    rate, channels, frames, format
+    rate, channels, frames, format, quiet
         See :class:`Decoder`.
 
     Raises
@@ -297,10 +304,11 @@ class Source:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._head = _head(path)
+        check_plain(path)
         self._decoder = self._open()
         self.rate, self.channels = self._decoder.rate, self._decoder.channels
         self.frames, self.format = self._decoder.frames, self._decoder.format
+        self.quiet = self._decoder.quiet
         if not RATES[0] <= self.rate <= RATES[1]:
             self.close()
             expected = f"a rate from {RATES[0]} to {RATES[1]} Hz was expected"
@@ -320,7 +328,7 @@ class Source:
             empty = empty or decoder
         if empty is not None:
             return empty
-        raise AudioError(_refusal(self.path, self._head, reasons))
+        raise AudioError(_refusal(self.path, reasons))
 
     def __enter__(self) -> Self:
         return self
@@ -345,7 +353,7 @@ class Source:
         return found
 
     def mono(self, first: int = 0, last: int | None = None) -> Iterator[Samples]:
-        """Yield the frames [first, last) as blocks; fewer where the file ends earlier.
+        """Yield the frames [first, last) as blocks, each valid until the next is asked for; fewer where the file ends earlier.
 
         Where libsndfile breaks off with an error, FFmpeg goes on from the same frame. What is missing of the announced
         frames is said in a warning.
@@ -400,7 +408,7 @@ class Source:
             except UndecodableError as error:
                 reasons["FFmpeg"] = str(error)
         if position == first:
-            raise AudioError(_refusal(self.path, self._head, reasons))
+            raise AudioError(_refusal(self.path, reasons))
         if begin > first:
             where, why = begin / self.rate, "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
             _log.warning("%s: damaged from %.1f s on (%s); using what could be decoded", shown(self.path), where, why)
@@ -415,42 +423,45 @@ class Source:
 _AGAIN = "Export the file again from its source"
 
 
-@contextmanager
-def open_plain(path: str) -> Iterator[BufferedReader]:
-    """Open a file that is there, is a plain file, may be read and holds something; else raise AudioError."""
+def check_plain(path: str) -> None:
+    """Raise AudioError where a path leads to no plain file, or to an empty one."""
     name = shown(path)
-    try:
-        file = _open_file(path)
-    except FileNotFoundError as error:
-        raise AudioError(f"{name}: no such file; check the path") from error
-    except PermissionError as error:
-        raise AudioError(f"{name}: may not be read by this user; change its permissions (chmod +r)") from error
-    except (OSError, ValueError) as error:
-        raise AudioError(f"{name}: cannot be opened ({_reason(error)}); check the path and the disk") from error
-    with file:
-        yield file
-
-
-def _open_file(path: str) -> BufferedReader:
-    name, status = shown(path), os.stat(path)  # noqa: PTH116 (paths are plain str here: a Path gains nothing)
+    with _file_errors(path):
+        status = os.stat(path)  # noqa: PTH116 (paths are plain str here: a Path gains nothing)
     if stat.S_ISDIR(status.st_mode):
         raise AudioError(f"{name}: is a folder; an audio file was expected. Name the files in it")
     if not stat.S_ISREG(status.st_mode):
         raise AudioError(f"{name}: is a device or a pipe; a plain audio file was expected. Save it to a file first")
     if not status.st_size:
         raise AudioError(f"{name}: is empty (0 bytes); copy it again from its source")
-    return open(path, "rb")  # noqa: PTH123
 
 
-def _head(path: str) -> bytes:
-    with open_plain(path) as file:
-        return file.read(512)
+@contextmanager
+def open_plain(path: str) -> Iterator[BufferedReader]:
+    """Open a plain file that holds something and may be read; else raise AudioError."""
+    check_plain(path)
+    with _file_errors(path), open(path, "rb") as file:  # noqa: PTH123
+        yield file
 
 
-def _refusal(path: str, head: bytes, reasons: dict[str, str]) -> str:
+@contextmanager
+def _file_errors(path: str) -> Iterator[None]:
+    """Turn the system's errors about a file into AudioErrors."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise AudioError(f"{shown(path)}: no such file; check the path") from error
+    except PermissionError as error:
+        raise AudioError(f"{shown(path)}: may not be read by this user; change its permissions (chmod +r)") from error
+    except (OSError, ValueError) as error:
+        raise AudioError(f"{shown(path)}: cannot be opened or read ({_reason(error)}); check path and disk") from error
+
+
+def _refusal(path: str, reasons: dict[str, str]) -> str:
     """Say what a file holds instead of audio, as far as its first bytes tell."""
+    with open_plain(path) as file:  # which says so where the file may not be read
+        text = _as_text(file.read(512))
     why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-    text = _as_text(head)
     if text:
         return f"{shown(path)}: holds text, not audio (it begins {text!r}); check what was saved under this name"
     cure = "check that a player plays it, and convert it to WAV or FLAC"

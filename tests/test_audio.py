@@ -11,6 +11,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -434,17 +435,27 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         load_audio(tmp_path / "pipe.wav")
 
 
-def test_a_file_that_may_not_be_read(tone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tone("a.wav")
-    path.chmod(0)
-    if os.access(path, os.R_OK):  # root may read all: refuse in the system's stead
-
-        def refuse(*_: object) -> None:
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(AudioError, match="may not be read"):
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions as Unix has them")
+@pytest.mark.parametrize("suffix", ["wav", "m4a"])
+def test_a_file_that_may_not_be_read(tone: Any, suffix: str) -> None:
+    good = tone(f"a.{suffix}")
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to other users
+        Path(folder).chmod(0o755)
+        path = Path(folder) / good.name
+        path.write_bytes(good.read_bytes())
         load_audio(path)
+        path.chmod(0)
+        root = os.geteuid() == 0
+        try:
+            if root:  # whom no permission stops
+                os.seteuid(nobody)
+            for work in (load_audio, audio_info, read_tags, content_hash):
+                with pytest.raises(AudioError, match="may not be read by this user"):
+                    work(path)
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30, 3 * LOUDEST])
