@@ -131,8 +131,9 @@ def _fill(
     """Hear the tracks that the shelf lacks; return why some failed, by what they hold."""
     reasons: dict[str, str] = {}
     with shelf.writing() as writer:
-        contents = shelf.contents()  # another process may have written meanwhile
-        damaged = shelf.damaged(contents, progress) if check or not shelf.is_sound(contents) else set()
+        contents = shelf.contents(wanted.first)  # another process may have written meanwhile
+        check = check or not shelf.is_sound(contents)
+        damaged = shelf.damaged(shelf.contents(), progress) if check else set()
         if damaged:
             logger.warning("%d tracks' features were damaged in %s; they are computed again", len(damaged), shelf.folder)
             writer.forget(damaged)

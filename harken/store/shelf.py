@@ -123,7 +123,8 @@ class Shelf:
                 index.execute("BEGIN")
                 meta = dict(index.execute("SELECT name, value FROM meta"))
                 data = self.folder / meta["data"]
-                touched = meta["writing"] == "0" and meta["seen"] != seen(data)
+                cut_off = self._rows_in(data) < int(meta["next"])
+                touched = cut_off or (meta["writing"] == "0" and meta["seen"] != seen(data))
                 return Contents(data, dict(map(_entry, _select(index, hashes))), touched)
         except (sqlite3.DatabaseError, KeyError, ValueError, TypeError) as error:
             logger.debug("%s cannot be read: %s", self._index, error)
@@ -195,9 +196,7 @@ class Shelf:
         """Open the index for writing; a new one where there is none, or none that can be used. The lock is held."""
         index = sqlite3.connect(self._index, timeout=BUSY, isolation_level=None)
         try:
-            names = {name for (name,) in index.execute("SELECT name FROM meta")}
-            index.execute(f"SELECT {_COLUMNS} FROM tracks LIMIT 1")
-            if {"data", "next", "writing", "seen"} <= names and index.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
+            if _is_index(index):
                 return index
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF not in DAMAGE:
@@ -224,8 +223,11 @@ class Shelf:
 
     def _cut_off(self, contents: Contents) -> set[str]:
         """Return the tracks that have rows behind the end of the file, or none."""
-        there = contents.data.stat().st_size // self.row_bytes if contents.data.exists() else 0
+        there = self._rows_in(contents.data)
         return {key for key, entry in contents.entries.items() if not 0 <= entry.places.max(initial=-1) < there}
+
+    def _rows_in(self, data: Path) -> int:
+        return data.stat().st_size // self.row_bytes if data.exists() else 0
 
     def _wrong(self, contents: Contents, progress: Progress = silent) -> set[str]:
         """Return the tracks whose rows do not have their checksum."""
@@ -245,6 +247,19 @@ class Shelf:
                     wrong.add(key)
                 progress("checking", done, total)
         return wrong
+
+
+def _is_index(index: sqlite3.Connection) -> bool:
+    """Tell whether a database is a whole index; SQLite's own errors come through."""
+    meta = dict(index.execute("SELECT name, value FROM meta"))
+    rows = index.execute(f"SELECT {_COLUMNS} FROM tracks")
+    try:
+        for row in rows:
+            _entry(row)
+    except (ValueError, TypeError):
+        return False
+    named = {"data", "next", "writing", "seen"} <= set(meta) and meta["next"].isdecimal()
+    return named and index.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
 
 
 def _select(index: sqlite3.Connection, hashes: Iterable[str] | None) -> Iterator[tuple[Any, ...]]:

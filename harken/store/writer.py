@@ -46,7 +46,7 @@ class Writer:
         self._row_bytes = row_bytes
         meta = dict(index.execute("SELECT name, value FROM meta"))
         self._path = folder / meta["data"]
-        self._next = int(meta["next"])
+        self._next = max(int(meta["next"]), _end(index))
         self._free: list[int] = []
         self._begun: dict[str, _Begun] = {}
         self._complete: dict[str, _Begun] = {}
@@ -137,6 +137,20 @@ class Writer:
         first = self._next
         self._next += count - len(reused)
         return [*reused, *range(first, self._next)]
+
+
+def _end(index: sqlite3.Connection) -> int:
+    """Return the place behind the last row that the index knows of."""
+    return (
+        max(
+            (
+                int(np.frombuffer(places, dtype="<i8").max(initial=-1))
+                for (places,) in index.execute("SELECT places FROM tracks")
+            ),
+            default=-1,
+        )
+        + 1
+    )
 
 
 def _record(item: tuple[str, _Begun]) -> tuple[str, bytes, bytes, int]:
