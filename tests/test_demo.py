@@ -129,7 +129,7 @@ def test_recordings_of_a_tune_differ_in_tempo(demo):
         assert slow <= float(row["tempo"]) <= fast
         tempi.setdefault(row["tune"], []).append(float(row["tempo"]))
     for name, (first, second) in tempi.items():
-        assert abs(np.log(first / second)) > 0.02, name
+        assert abs(np.log(first / second)) > 0.1, name
 
 
 def test_tempo_alone_does_not_give_a_style_away():

@@ -98,10 +98,9 @@ def perform(recording: Recording, made_from: MadeFrom) -> tuple[Performance, Sam
     key = (made_from.seed, *recording.key)
     tune = compose(recording.style, np.random.default_rng(key))
     takes = made_from.recordings if recording.part == "train" else 1
-    place = int(np.random.default_rng((*key, _TEMPI)).permutation(takes)[recording.take])
-    tempi = (place / takes, (place + (0.7 if takes > 1 else 1)) / takes)  # apart, so that takes of a tune do differ
+    pace = (np.random.default_rng((*key, _TEMPI)).random() + recording.take / takes) % 1  # takes of a tune lie apart
     random = np.random.default_rng((*key, _TEMPI, 1 + recording.take))
-    performance = arrange(tune, random, tempi)
+    performance = arrange(tune, random, float(pace))
     return performance, record(performance, made_from.seconds, RATE, random)
 
 

@@ -54,18 +54,18 @@ class Performance:
         return 60 / self.tempo / self.tune.style.beat
 
 
-def arrange(tune: Tune, random: np.random.Generator, share: tuple[float, float] = (0.0, 1.0)) -> Performance:
+def arrange(tune: Tune, random: np.random.Generator, pace: float | None = None) -> Performance:
     """Choose tempo and band.
 
     Parameters
     ----------
     tune : Tune
     random : numpy.random.Generator
-    share : tuple of float
-        The part of the style's range, from 0 (slowest) to 1 (fastest), that the tempo is taken from.
+    pace : float, optional
+        Where in the style's range of tempi, from 0 (slowest) to 1 (fastest). Default: anywhere.
     """
     slow, fast = tune.style.tempo
-    tempo = round(slow + (fast - slow) * float(random.uniform(*share)), 1)
+    tempo = round(slow + (fast - slow) * float(random.random() if pace is None else pace), 1)
     band = {}
     for part in PARTS:
         expected = tune.style.band.get(part, PLAYERS[part])
@@ -155,7 +155,7 @@ def _room(dry: Samples, rate: int, random: np.random.Generator) -> Samples:
 def _master(sound: Samples, rate: int, random: np.random.Generator) -> Samples:
     """Bring a recording to its level, with a little noise of the tape, and fade it out."""
     level = 10 ** (float(random.uniform(-5, -1)) / 20)
-    noise = 10 ** (float(random.uniform(-75, -55)) / 20) * random.standard_normal(len(sound), dtype=np.float32)
+    noise = 10 ** (float(random.uniform(-80, -65)) / 20) * random.standard_normal(len(sound), dtype=np.float32)
     sound = sound * np.float32(level / max(float(np.abs(sound).max(initial=0)), 1e-9)) + noise.astype(np.float32)
     fade = min(len(sound), round(_FADE_OUT * rate))
     sound[len(sound) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
