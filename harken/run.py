@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import re
@@ -46,6 +47,8 @@ from harken.tracks import Tracks
 
 FORMAT = 1
 """The version of run.json and resume.state."""
+
+logger = logging.getLogger("harken")
 
 _RUN, _STATE = "harken run", "harken training state"
 _LOCK = ".lock"
@@ -241,6 +244,11 @@ class Run:
         """
         old = self.read_record() or {}
         self._compare(old.get("identity", same), same)
+        here = machine()
+        before = old.get("machine", here)
+        if before != here:
+            changed = "; ".join(differences(before, here))
+            logger.warning("%s was begun elsewhere or otherwise (%s): the last bits may differ", self.folder, changed)
         document = {
             "format": _RUN,
             "version": FORMAT,
@@ -248,7 +256,7 @@ class Run:
             "state": "running",
             "created": old.get("created", _now()),
             **record,
-            "machine": machine(),
+            "machine": here,
             "identity": same,
         }
         write_json(self.record, document)

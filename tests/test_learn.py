@@ -251,6 +251,13 @@ def test_a_resumed_training_equals_an_unbroken_one(kind: str, tmp_path: Path) ->
         assert_equal_results(train(training, TrainingState.from_tree(tree)), unbroken)
 
 
+def test_clips_in_the_order_in_which_they_are_given() -> None:
+    clips, training = Clips(np.zeros((10, 24, 1)), np.zeros(10)), Training(batch=4, epochs=2)
+    fake = Scripted([1.0, 1.0])
+    fit(fake, part(clips, fake.net, 2), None, training, shuffle=False)  # type: ignore[arg-type]
+    assert [positions.tolist() for positions in clips.read] == 2 * [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
 def test_more_epochs_continue_what_was_done() -> None:
     states: list[TrainingState] = []
     train(TRAININGS["momentum, clipped"], None, Checkpoint(states.append), epochs=2)

@@ -204,6 +204,17 @@ def test_the_same_run_is_begun_again(run: Run) -> None:
     assert (run.read_record() or {})["created"] == created
 
 
+def test_other_threads_are_told(run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("harken.run.machine", lambda: {"threads": 2, "cores": 2})
+    run.begin(same(), recipe(), {})
+    run.begin(same(), recipe(), {})
+    assert caplog.text == ""
+    monkeypatch.setattr("harken.run.machine", lambda: {"threads": 1, "cores": 2})
+    run.begin(same(), recipe(), {})
+    assert "threads was 2 and is 1" in caplog.text
+    assert "cores" not in caplog.text
+
+
 def test_the_recipe_as_used_is_a_recipe(run: Run) -> None:
     from harken.recipes import load_recipe
 

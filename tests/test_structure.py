@@ -123,12 +123,18 @@ def test_imports_do_not_go_in_circles() -> None:
     assert done == set(FILES)
 
 
+def docstring_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """What is said of a function is not part of its length."""
+    first = function.body[0]
+    return (first.end_lineno or first.lineno) - first.lineno + 1 if ast.get_docstring(function) else 0
+
+
 @pytest.mark.parametrize("module", sorted(FILES))
 def test_files_and_functions_stay_small(module: str) -> None:
     assert len(FILES[module].read_text("utf-8").splitlines()) <= MOST_LINES
     for node in ast.walk(syntax(module)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1 - docstring_lines(node)
             assert lines <= MOST_FUNCTION_LINES, f"{module}.{node.name} has {lines} lines"
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from harken.engines import EngineNet
 from harken.engines.base import Weights
 from harken.errors import HarkenError
-from harken.learn.batches import Batch, Part, batches, decisions, order, outputs_of
+from harken.learn.batches import Batch, Part, Positions, batches, decisions, order, outputs_of
 from harken.learn.callbacks import BestEpoch, Callback, EarlyStopping, Epoch, Report, TrainingState
 from harken.learn.schedules import schedule_callback
 from harken.progress import Progress, silent
@@ -58,6 +58,7 @@ def fit(
     training: Training,
     *,
     seed: int = 0,
+    shuffle: bool = True,
     callbacks: Sequence[Callback] = (),
     state: TrainingState | None = None,
     progress: Progress = silent,
@@ -74,6 +75,8 @@ def fit(
         Epochs, batch, schedule, early stopping, monitor.
     seed : int
         Of the order of the clips.
+    shuffle : bool
+        False: every epoch shows the clips in the order in which they are given.
     callbacks : sequence of Callback
         Told of everything after the built-in ones, in their order.
     state : TrainingState, optional
@@ -91,15 +94,15 @@ def fit(
         The loss is no finite number any more; the message names epoch, step and learning rate.
     """
     steps = -(-len(train) // training.batch)
-    job = _Job(net, training, steps, seed=seed, validated=valid is not None, callbacks=callbacks, progress=progress)
+    job = _Job(net, training, steps, validated=valid is not None, callbacks=callbacks, progress=progress)
     job.restore(state)
     job.tell("begin")
     while len(job.history) < training.epochs and not job.stopped:
         began, epoch = perf_counter(), len(job.history) + 1
         job.tell("epoch_begin", epoch)
         rate = float(net.learning_rate)
-        loss, accuracy = _learn(job, train, epoch)
-        valid_loss, valid_accuracy = _judge(job, valid, epoch) if valid is not None else (None, None)
+        loss, accuracy = _learn(job, train, order(len(train), seed, epoch) if shuffle else np.arange(len(train)))
+        valid_loss, valid_accuracy = _judge(job, valid) if valid is not None else (None, None)
         row = Epoch(epoch, loss, accuracy, valid_loss, valid_accuracy, rate, perf_counter() - began)
         job.history.append(row)
         job.tell("epoch_end", row)
@@ -116,12 +119,11 @@ class _Job:
         training: Training,
         steps: int,
         *,
-        seed: int,
         validated: bool,
         callbacks: Sequence[Callback],
         progress: Progress,
     ) -> None:
-        self.net, self.training, self.steps, self.seed = net, training, steps, seed
+        self.net, self.training, self.steps = net, training, steps
         self.history: list[Epoch] = []
         self.stopped = False
         self.monitored = "validation" if validated else "training"
@@ -170,26 +172,25 @@ class _Job:
         )
 
 
-def _learn(job: _Job, train: Part, epoch: int) -> tuple[float, float]:
+def _learn(job: _Job, train: Part, positions: Positions) -> tuple[float, float]:
     """Go once through the training clips; return the mean loss and the share of right answers on the way."""
-    size, total = job.training.batch, len(train)
-    losses, right = 0.0, 0
-    for step, batch in enumerate(batches(train, size, order(total, job.seed, epoch)), 1):
+    epoch, losses, right = len(job.history) + 1, 0.0, 0
+    for step, batch in enumerate(batches(train, job.training.batch, positions), 1):
         loss, outputs = job.net.train_step(batch.x, batch.targets, batch.weights)
         if not isfinite(loss):
             raise _lost(job, f"in epoch {epoch}, step {step} of {job.steps}", batch)
         losses += loss * len(batch.x)
         right += int(np.count_nonzero(decisions(outputs) == decisions(batch.targets)))
         job.tell("step_end", epoch, step)
-    return losses / total, right / total
+    return losses / len(train), right / len(train)
 
 
-def _judge(job: _Job, valid: Part, epoch: int) -> tuple[float, float]:
+def _judge(job: _Job, valid: Part) -> tuple[float, float]:
     """Return the loss and the share of right answers of the validation clips."""
     outputs = outputs_of(job.net, valid.examples, job.training.batch)
     loss = float(job.net.data_loss(outputs, valid.targets))
     if not isfinite(loss):
-        raise _lost(job, f"of the validation clips after epoch {epoch}", None)
+        raise _lost(job, f"of the validation clips after epoch {len(job.history) + 1}", None)
     return loss, float(np.mean(decisions(outputs) == decisions(valid.targets)))
 
 
