@@ -492,45 +492,53 @@ class _Hush:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._inside = 0
+        self._inside = self._told = 0
         self._real = self._sink = -1
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._inside == 0:
-                try:
-                    self._real = os.dup(2)
-                except OSError:  # a process without a standard error has nothing to keep clean
-                    self._real = -1
-                else:
-                    os.dup2(self._open_sink(), 2)
             self._inside += 1
+            if self._inside > 1:
+                return
+            try:
+                self._real = os.dup(2)
+            except OSError:  # a process without a standard error has nothing to keep clean
+                self._real = -1
+            else:
+                os.dup2(self._open_sink(), 2)
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._real < 0:
                 return
-            if self._inside == 0:
-                os.dup2(self._real, 2)
+            if self._inside:
+                self._pass_on()
+                return
+            os.dup2(self._real, 2)
             self._pass_on()
-            if self._inside == 0:
-                os.close(self._real)
-                self._real = -1
+            if self._told:
+                os.ftruncate(self._sink, 0)
+                self._told = 0
+            os.close(self._real)
+            self._real = -1
 
     def _open_sink(self) -> int:
-        if self._sink < 0:
-            with tempfile.TemporaryFile(buffering=0) as file:
-                self._sink = os.dup(file.fileno())
+        if self._sink < 0:  # written to at its end only, so that reading it here moves no writer
+            handle, path = tempfile.mkstemp(prefix="harken-")
+            os.close(handle)
+            flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_TEMPORARY", 0)  # Windows deletes it with the process
+            self._sink = os.open(path, os.O_RDWR | os.O_APPEND | flags)
+            if os.name != "nt":
+                os.unlink(path)  # noqa: PTH108
         return self._sink
 
     def _pass_on(self) -> None:
         size = os.fstat(self._sink).st_size
-        if size:
-            os.lseek(self._sink, 0, os.SEEK_SET)
-            said = os.read(self._sink, size)
-            os.ftruncate(self._sink, 0)
-            os.lseek(self._sink, 0, os.SEEK_SET)
+        if size > self._told:
+            os.lseek(self._sink, self._told, os.SEEK_SET)
+            said = os.read(self._sink, size - self._told)
+            self._told = size
             rest = self._REMARKS.sub(b"", said)
             if rest:
                 os.write(self._real, rest)

@@ -1,0 +1,302 @@
+"""Bad audio: what is no audio says what it is, what is damaged gives what is there, and nothing else happens."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harken.audio import audio_info, content_hash, load_audio, read_tags, stream_audio
+from harken.decoders import LOUDEST
+from harken.errors import AudioError
+
+
+def noise(seconds: float, rate: int, channels: int = 1) -> np.ndarray:
+    """Shape (frames, channels)."""
+    return (np.random.default_rng(0).standard_normal((round(seconds * rate), channels)) * 0.1).astype(np.float32)
+
+
+def _mp4_header() -> bytes:
+    return b"\0\0\0\x20ftypM4A \0\0\2\0M4A mp42isom\0\0\0\0" + b"\0\0\0\x08free"
+
+
+BAD = {
+    "csv": (b"path,label\na.mp3,jig\n" * 50, "holds text"),
+    "html": (b"<!DOCTYPE html><html><head><title>404 Not Found</title>", "holds text.*DOCTYPE"),
+    "playlist": (b"#EXTM3U\n#EXTINF:1,\nhttp://example.org/a.mp3\n", "holds text"),
+    "concat": (b"ffconcat version 1.0\nfile secret.wav\n", "holds text"),
+    "subtitles": (b"1\n00:00:01,000 --> 00:00:02,000\nhello\n", "holds text"),
+    "utf8": ("Müsik\n".encode() * 200, "holds text"),
+    "utf16": ("Musik\n".encode("utf-16"), "holds text"),
+    "one byte": (b"\0", "cannot be decoded"),
+    "zeros": (b"\0" * 5000, "cannot be decoded"),
+    "ones": (b"\xff" * 5000, "cannot be decoded"),
+    "zip": (b"PK\x03\x04" + bytes(range(256)) * 4, "cannot be decoded"),
+    "jpeg": (b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(range(256)) * 8, "cannot be decoded"),
+    "riff alone": (b"RIFF\x24\0\0\0WAVE", "cannot be decoded|holds no samples"),
+    "flac alone": (b"fLaC\0\0\0\x22" + b"\0" * 34, "cannot be decoded|holds no samples"),
+    "ogg alone": (b"OggS\0\2" + b"\0" * 60, "cannot be decoded"),
+    "id3 alone": (b"ID3\x04\0\0\0\0\0\x0a" + b"\0" * 10, "cannot be decoded"),
+    "mp4 alone": (_mp4_header(), "cannot be decoded"),
+    "aiff alone": (b"FORM\0\0\0\x04AIFF", "cannot be decoded|holds no samples"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("suffix", ["mp3", "wav"])
+def test_what_is_no_audio_says_what_it_is(tmp_path: Path, kind: str, suffix: str, capfd: Any) -> None:
+    data, words = BAD[kind]
+    path = tmp_path / f"bad.{suffix}"
+    path.write_bytes(data)
+    (tmp_path / "secret.wav").touch()
+    with pytest.raises(AudioError, match=words) as caught:
+        load_audio(path, 8000)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(AudioError):
+        list(stream_audio(path, 8000))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_missing_and_empty_files_and_folders(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp3").touch()
+    cases = {"none.mp3": "no such file", "empty.mp3": "is empty", ".": "is a folder", "empty.mp3/x.wav": "opened|no such"}
+    for work in (load_audio, audio_info, read_tags, content_hash, lambda path: list(stream_audio(path, 400))):
+        for name, words in cases.items():
+            with pytest.raises(AudioError, match=words):
+                work(tmp_path / name)
+    with pytest.raises(AudioError, match="opened"):
+        load_audio("nul\0byte.wav")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no named pipes on this system")
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(AudioError, match="device or a pipe"):
+        load_audio(tmp_path / "pipe.wav")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions as Unix has them")
+@pytest.mark.parametrize("suffix", ["wav", "m4a"])
+def test_a_file_that_may_not_be_read(tone: Any, suffix: str) -> None:
+    good = tone(f"a.{suffix}")
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to other users
+        Path(folder).chmod(0o755)
+        path = Path(folder) / good.name
+        path.write_bytes(good.read_bytes())
+        load_audio(path)
+        path.chmod(0)
+        root = os.geteuid() == 0
+        try:
+            if root:  # whom no permission stops
+                os.seteuid(nobody)
+            for work in (load_audio, audio_info, read_tags, content_hash):
+                with pytest.raises(AudioError, match="may not be read by this user"):
+                    work(path)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30, 3 * LOUDEST])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [None, 400])
+def test_samples_that_are_no_sound(tmp_path: Path, value: float, channels: int, rate: int | None) -> None:
+    whole = noise(2.0, 8000, channels)
+    whole[12000, -1] = value
+    soundfile.write(tmp_path / "a.wav", whole, 8000, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"sample at 1\.500 s is"):
+        load_audio(tmp_path / "a.wav", rate)
+    assert len(load_audio(tmp_path / "a.wav", end=1.0)[0]) == 8000  # what is not asked for is not judged
+
+
+def test_the_mean_of_enormous_channels_overflows_into_an_error(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full((1000, 2), 3e38, np.float32), 8000, subtype="FLOAT")
+    with pytest.raises(AudioError, match="is inf"):
+        load_audio(tmp_path / "a.wav")
+
+
+def test_silence_one_sample_and_loud_samples_are_sound(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(8000), 8000)
+    assert not load_audio(tmp_path / "silence.wav", 400)[0].any()
+    soundfile.write(tmp_path / "one.wav", np.array([0.5], np.float32), 8000, subtype="FLOAT")
+    assert load_audio(tmp_path / "one.wav")[0].tolist() == [0.5]
+    with pytest.raises(AudioError, match="less than one sample at 400 Hz"):
+        load_audio(tmp_path / "one.wav", 400)
+    soundfile.write(tmp_path / "loud.wav", np.full(8000, 1.5, np.float32), 8000, subtype="FLOAT")
+    assert load_audio(tmp_path / "loud.wav")[0].max() == 1.5
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "ogg"])
+def test_a_header_without_samples(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, np.zeros(0, np.float32), 8000)
+    assert path.stat().st_size > 40
+    for work in (load_audio, lambda path: list(stream_audio(path, 400))):
+        with pytest.raises(AudioError, match="no samples"):
+            work(path)
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"start": -1.0}, "start = -1"),
+        ({"start": math.nan}, "start = nan"),
+        ({"start": math.inf}, "start = inf"),
+        ({"start": 2.0, "end": 1.0}, "end = 1"),
+        ({"start": 0.5, "end": 0.5}, "end = 0.5"),
+        ({"end": math.nan}, "end = nan"),
+        ({"end": 0.0}, "end = 0"),
+        ({"rate": 0}, "rate = 0"),
+        ({"rate": -400}, "rate = -400"),
+        ({"rate": 22050.5}, "rate = 22050.5"),
+        ({"rate": "400"}, "rate = '400'"),
+        ({"start": 1.0}, r"begins at 1 s, but the file has only 1 s"),
+        ({"start": 7.0, "rate": 400}, "begins at 7 s, but the file has only 1 s"),
+        ({"start": 0.5, "end": 0.50001}, "holds no sample"),
+    ],
+)
+def test_impossible_requests(tone: Any, request_: dict[str, Any], words: str) -> None:
+    with pytest.raises(AudioError, match=words):
+        load_audio(tone("a.wav", 1.0, 8000), **request_)
+
+
+# Damaged files: what is there is used
+
+
+def _wav(tmp_path: Path, seconds: float = 1.0) -> bytearray:
+    soundfile.write(tmp_path / "good.wav", noise(seconds, 8000), 8000, subtype="PCM_16")
+    return bytearray((tmp_path / "good.wav").read_bytes())
+
+
+@pytest.mark.parametrize("claimed", [0, 0xFFFFFFFF, 0x7FFFFFFF, 10**9])
+def test_a_wav_whose_header_lies_about_its_length(tmp_path: Path, claimed: int) -> None:
+    data = _wav(tmp_path)
+    data[40:44] = claimed.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(data)
+    samples, _ = load_audio(tmp_path / "a.wav")
+    assert np.array_equal(samples, load_audio(tmp_path / "good.wav")[0])
+    assert audio_info(tmp_path / "a.wav").duration == 1.0
+
+
+@pytest.mark.parametrize("rate", [0, 1, 50, 2_000_000, 0xFFFFFFFF])
+def test_a_wav_whose_header_lies_about_its_rate(tmp_path: Path, rate: int) -> None:
+    data = _wav(tmp_path)
+    data[24:28] = rate.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(AudioError, match=r"samples a second|cannot be decoded"):
+        load_audio(tmp_path / "a.wav", 400)
+
+
+@pytest.mark.parametrize("channels", [0, 1000, 9999, 65535])
+def test_a_wav_whose_header_lies_about_its_channels(tmp_path: Path, channels: int) -> None:
+    data = _wav(tmp_path)
+    data[22:24] = channels.to_bytes(2, "little")
+    (tmp_path / "a.wav").write_bytes(data)
+    try:
+        samples, _ = load_audio(tmp_path / "a.wav")
+    except AudioError as error:
+        assert "cannot be decoded" in str(error)
+    else:
+        assert channels == 1000
+        assert len(samples) == 8
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "aiff", "ogg", "opus", "mp3", "aac", "wma"])
+def test_a_truncated_file_gives_what_is_there(conftest_write: Any, tmp_path: Path, suffix: str, capfd: Any) -> None:
+    path = tmp_path / f"a.{suffix}"
+    conftest_write(path, noise(6.0, 48000), 48000)
+    whole, rate = load_audio(path, 16000)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    samples, _ = load_audio(path, 16000)
+    assert 0.25 * len(whole) < len(samples) < 0.75 * len(whole)
+    same = slice(0, rate // 2)
+    assert np.abs(samples[same] - whole[same]).max() < 1e-4
+    assert capfd.readouterr().err == ""
+
+
+def test_a_truncated_mp4_without_its_index_is_an_error(tone: Any) -> None:
+    path = tone("a.m4a", seconds=2.0)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(AudioError, match=r"cannot be decoded as audio .*libsndfile: .*FFmpeg: "):
+        load_audio(path)
+
+
+def test_ffmpeg_goes_on_where_libsndfile_breaks_off(
+    conftest_write: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.flac"
+    conftest_write(path, noise(10.0, 16000), 16000)
+    whole, _ = load_audio(path)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = bytes(40)
+    path.write_bytes(data)
+    with caplog.at_level(logging.WARNING, "harken"):
+        samples, _ = load_audio(path)
+    assert len(samples) == pytest.approx(len(whole), abs=2 * 4096)
+    assert np.array_equal(samples[:60_000], whole[:60_000])
+    assert np.array_equal(samples[-60_000:], whole[-60_000:])
+    assert "damaged from" in caplog.text
+    assert "a.flac" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "m4a", "wma"])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_flipped_bytes_give_finite_samples_or_an_audio_error(tone: Any, suffix: str, seed: int) -> None:
+    path = tone(f"a.{suffix}", seconds=0.5, rate=44100)
+    data = bytearray(path.read_bytes())
+    random = np.random.default_rng(seed)
+    for place in random.integers(0, len(data), int(random.integers(1, 40))):
+        data[place] ^= int(random.integers(1, 256))
+    if random.random() < 0.3:
+        del data[int(random.integers(1, len(data))) :]
+    path.write_bytes(data)
+    try:
+        samples, rate = load_audio(path, 8000)
+        assert rate == 8000
+        assert np.isfinite(samples).all()
+        assert len(samples) > 0
+    except AudioError as error:
+        assert str(path) in str(error)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=600), start=st.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"FORM"]))
+def test_any_bytes_give_samples_or_an_audio_error(tmp_path: Path, data: bytes, start: bytes) -> None:
+    path = tmp_path / "bytes.mp3"
+    path.write_bytes(start + data)
+    try:
+        assert np.isfinite(load_audio(path)[0]).all()
+        read_tags(path)
+    except AudioError as error:
+        assert str(path) in str(error)
+
+
+def test_the_bad_files_beside_the_repository(shared_data: Path, caplog: pytest.LogCaptureFixture, capfd: Any) -> None:
+    bad = shared_data / "bad-audio"
+    with pytest.raises(AudioError, match="is empty"):
+        load_audio(bad / "empty.mp3")
+    with pytest.raises(AudioError, match=r"holds text.*path,label"):
+        load_audio(bad / "table-named.mp3")
+    samples, rate = load_audio(bad / "truncated.mp3")
+    assert (len(samples), rate) == (70895, 22050)
+    assert "3.2 s of the announced 30.0 s" in caplog.text
+    samples, rate = load_audio(bad / "good-but-aac.m4a", 22050)
+    assert len(samples) / rate == pytest.approx(3.0, abs=0.01)
+    assert 0.05 < np.abs(samples).max() <= 1.2
+    assert read_tags(bad / "good-but-aac.m4a").artist == "Greg Annussek"
+    assert capfd.readouterr() == ("", "")
