@@ -32,6 +32,7 @@ from harken.nets.layers import (
     Softmax,
     Tanh,
 )
+from harken.recipes.training import SGD
 from tests.parity import check_parity
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "tanh", "sigmoid", "softmax")
@@ -109,6 +110,21 @@ def test_a_layer_hands_its_gradient_on(layer, shape):
     check_parity(
         [Reshape(shape=shape), ReLU(), layer, Flatten(), Dense(units=2, activation="tanh")], (int(np.prod(shape)),), seed=1
     )
+
+
+@pytest.mark.parametrize(("layer", "shape"), ONE_LAYER, ids=lambda value: str(value).replace(" ", ""))
+def test_a_step_descends_the_proved_gradient(layer, shape):
+    """A step leaves out the gradient by the first layer's input, and may take another way to the rest."""
+    rng = np.random.default_rng(2)
+    net = Net([layer], shape)
+    model = engine("numpy").EngineNet(net, loss="mean_squared_error", optimizer=SGD(learning_rate=1.0), dtype="float64")
+    x, targets = rng.standard_normal((5, *shape)), rng.standard_normal((5, *net.output_shape))
+    before = model.weights()
+    _, gradients, _ = model.gradients(x, targets)
+    model.train_step(x, targets)
+    after = model.weights()
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(before[name] - after[name], gradient, atol=1e-12)
 
 
 def test_no_layer_is_forgotten():

@@ -30,6 +30,7 @@ def _model(layers, shape, **options):
         (CE, [Dense(units=3, activation="softmax")]),
         (CE, [Dense(units=3), Softmax()]),
         (CE, [Tanh(), Softmax()]),
+        (CE, [Residual(layers=(Dense(units=4),), activation="softmax")]),
         (BCE, [Dense(units=1, activation="sigmoid")]),
         (BCE, [Dense(units=3, activation="sigmoid")]),
         (BCE, [Dense(units=3), Sigmoid()]),

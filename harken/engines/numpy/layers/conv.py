@@ -148,53 +148,92 @@ class Conv(Layer):
     def backward(self, dy: Array, needs_input: bool) -> Array | None:
         """With z = windows · matrix: d matrix = windowsᵀ · dz."""
         dy = dy.reshape(self.y.shape)
+        if needs_input:
+            return self._back_to_input(dy)
         self.matrix_gradient.fill(0)
         for examples, rows, windows in self.windows.blocks(self.x):
             dz = dy[examples, rows]
             self.activation.backward(dz, self.y[examples, rows])  # in the place of dy
             self.matrix_gradient += windows.T @ dz.reshape(-1, self.filters)
-        return self._input_gradient(dy) if needs_input else None
+        return None
 
-    # The input's gradient. Along one axis, the place p reads the inputs p · stride + k, for k in the kernel. So the input
-    # q · stride + r, with r < stride, is read by the places q - j, each with k = j · stride + r, and
+    # The way back to the input. Along one axis, place p reads the inputs p · stride + k, with k in the kernel. So the input
+    # q · stride + r, with r < stride, is read by the places q - j, there with k = j · stride + r, and
     #
-    #     dx[q · stride + r] = Σ_j dz[q - j] · kernel[j · stride + r].
+    #     dx[q · stride + r] = Σ_j dz[q - j] · kernel[j · stride + r],
+    #     d kernel[j · stride + r] = Σ_q x[q · stride + r] · dz[q - j].
     #
-    # For every r this is a convolution of dz, with each stride-th tap of the kernel in the opposite order: one product gives
-    # all r at once, side by side as if they were channels; (q, r) then is the input's own order.
+    # Both want the windows dz[q - j], q being the place and j the tap in the opposite order; so these are laid out once. The
+    # r of one q lie side by side as if they were channels (_stack), so that one product gives them all.
 
     def _prepare_way_back(self) -> None:
         read = self.windows
-        taps, padding, self.crop = [], [], []
-        for axis in range(2):
-            length, window, stride = read.picture[axis], read.size[axis], read.stride[axis]
-            before, places = read.padding[axis][0], read.places[axis]
-            taps.append(-(-window // stride))  # the values that j takes
-            first, last = before // stride, (before + length - 1) // stride  # the q that hold true inputs, no padding
-            padding.append((taps[axis] - 1 - first, last + 1 - places))
-            start = before - first * stride
-            self.crop.append(slice(start, start + length))
-        around = ((padding[0][0], padding[0][1]), (padding[1][0], padding[1][1]))
+        befores = (read.top, read.left)
+        axes = zip(read.picture[:2], read.size, read.stride, befores, read.places, strict=True)
+        (high, top, above_below), (wide, left, beside) = (_way_back(*axis) for axis in axes)
+        self.steps, self.start = (high, wide), (top, left)
         gradients = (*read.places, self.filters)
-        self.back = Windows(self.context, gradients, size=(taps[0], taps[1]), stride=(1, 1), padding=around)
+        self.back = Windows(self.context, gradients, size=self.steps, stride=(1, 1), padding=(above_below, beside))
 
-    def _input_gradient(self, dz: Array) -> Array:
-        (down, across), channels = self.windows.stride, self.windows.picture[2]
-        matrix = self._matrix_back()
-        dx = self._take("dx", (len(dz), *self.back.places, down * across * channels))
-        for examples, rows, windows in self.back.blocks(dz):
-            np.matmul(windows, matrix, out=dx[examples, rows].reshape(-1, matrix.shape[1]))
-        batch, rows_of_q, columns_of_q, _ = dx.shape
-        dx = dx.reshape(batch, rows_of_q, columns_of_q, down, across, channels).transpose(0, 1, 3, 2, 4, 5)
-        dx = dx.reshape(batch, rows_of_q * down, columns_of_q * across, channels)[:, self.crop[0], self.crop[1]]
+    def _back_to_input(self, dy: Array) -> Array:
+        for example in range(len(dy)):
+            self.activation.backward(dy[example], self.y[example])  # dz in the place of dy
+        x, kernel = self._stacked_input(), self._stacked_kernel()
+        dx, dkernel = self._take("stacked dx", x.shape), np.zeros_like(kernel)
+        for examples, rows, windows in self.back.blocks(dy):
+            np.matmul(windows, kernel.T, out=dx[examples, rows].reshape(-1, len(kernel)))
+            dkernel += x[examples, rows].reshape(-1, len(kernel)).T @ windows
+        self._unstack_kernel_gradient(dkernel)
+        if "bias" in self.gradients:
+            self.gradients["bias"][:] = dy.sum(axis=0).sum(axis=(0, 1))
+        dx = _unstack(dx, self.windows.stride)[:, *self._true_inputs()]
         return np.ascontiguousarray(dx).reshape(-1, *self.shape)
 
-    def _matrix_back(self) -> Array:
-        """Return the kernel as (taps back · filters, stride · stride · channels)."""
-        (down, across), channels = self.windows.stride, self.windows.picture[2]
-        high, wide = self.back.size
-        kernel = self._zeros((high * down, wide * across, channels, self.filters))  # zeros where stride · j + r is past the end
-        rows, columns = self.windows.size
-        kernel[:rows, :columns] = self.matrix[: self.windows.taps].reshape(rows, columns, channels, self.filters)
-        split = kernel.reshape(high, down, wide, across, channels, self.filters)[::-1, :, ::-1]
-        return split.transpose(0, 2, 5, 1, 3, 4).reshape(high * wide * self.filters, down * across * channels)
+    def _true_inputs(self) -> tuple[slice, slice]:
+        """Return where the input's rows and columns lie among all (q, r)."""
+        (top, left), (height, width, _) = self.start, self.windows.picture
+        return slice(top, top + height), slice(left, left + width)
+
+    def _stacked_input(self) -> Array:
+        """Return x as (batch, q down, q across, stride · stride · channels)."""
+        if self.windows.stride == (1, 1):
+            return self.x
+        (down, across), (rows, columns) = self.windows.stride, self.back.places
+        room = self._take("stacked x", (len(self.x), rows * down, columns * across, self.windows.picture[2]))
+        room[:, *self._true_inputs()] = self.x  # and zeros, which are never written, around it
+        return _stack(room, self.windows.stride)
+
+    def _stacked_kernel(self) -> Array:
+        """Return the kernel as (stride · stride · channels, taps back · filters)."""
+        (down, across), (high, wide), (rows, columns) = self.windows.stride, self.steps, self.windows.size
+        room = self._zeros((1, high * down, wide * across, self.windows.picture[2] * self.filters))
+        room[0, :rows, :columns] = self.weights["kernel"].reshape(rows, columns, -1)
+        stacked = _stack(room, self.windows.stride)[0, ::-1, ::-1].reshape(high, wide, -1, self.filters)
+        return stacked.transpose(2, 0, 1, 3).reshape(-1, high * wide * self.filters)
+
+    def _unstack_kernel_gradient(self, stacked: Array) -> None:
+        (high, wide), (rows, columns) = self.steps, self.windows.size
+        split = stacked.reshape(-1, high, wide, self.filters).transpose(1, 2, 0, 3)[::-1, ::-1]
+        whole = _unstack(split.reshape(1, high, wide, -1), self.windows.stride)[0, :rows, :columns]
+        self.gradients["kernel"].reshape(rows, columns, -1)[...] = whole
+
+
+def _way_back(length: int, window: int, stride: int, before: int, places: int) -> tuple[int, int, Pair]:
+    """Return of one axis: how many values j takes, where the first true input lies among all (q, r), and dz's padding."""
+    steps = -(-window // stride)
+    first, last = before // stride, (before + length - 1) // stride  # the q that hold true inputs, not only padding
+    return steps, before - first * stride, (steps - 1 - first, last + 1 - places)
+
+
+def _stack(x: Array, stride: Pair) -> Array:
+    """(batch, rows · down, columns · across, channels) → (batch, rows, columns, down · across · channels)."""
+    (batch, rows, columns, channels), (down, across) = x.shape, stride
+    split = x.reshape(batch, rows // down, down, columns // across, across, channels)
+    return split.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows // down, columns // across, -1)
+
+
+def _unstack(x: Array, stride: Pair) -> Array:
+    """(batch, rows, columns, down · across · channels) → (batch, rows · down, columns · across, channels)."""
+    (batch, rows, columns, _), (down, across) = x.shape, stride
+    split = x.reshape(batch, rows, columns, down, across, -1)
+    return split.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows * down, columns * across, -1)
