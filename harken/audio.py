@@ -323,8 +323,10 @@ def _with_end(blocks: Iterator[Samples]) -> Iterator[Samples]:
 
 def _nothing(source: Source, rate: int, start: float, end: float | None) -> str:
     """Say why a span gave no sample."""
-    announced = source.frames if start > 0 else None  # with nothing from 0 on, the announcement is worth nothing
-    frames = announced or sum(len(block) for block in source.mono())
+    frames = source.frames if start > 0 else None  # with nothing from 0 on, the announcement is worth nothing
+    if not frames:
+        with Source(source.path) as again:
+            frames = sum(len(block) for block in again.mono())
     name = shown(source.path)
     if frames == 0:
         return f"{name}: holds no samples, only a header; export it again from its source"

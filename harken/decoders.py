@@ -355,7 +355,7 @@ class Source:
     def mono(self, first: int = 0, last: int | None = None) -> Iterator[Samples]:
         """Yield the frames [first, last) as blocks, each valid until the next is asked for; fewer where the file ends earlier.
 
-        Where libsndfile breaks off with an error, FFmpeg goes on from the same frame. What is missing of the announced
+        To be called once: the decoder is behind its last block afterwards. Where libsndfile breaks off with an error, FFmpeg goes on from the same frame. What is missing of the announced
         frames is said in a warning.
 
         Raises

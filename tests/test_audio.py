@@ -400,18 +400,21 @@ def test_nothing_that_others_write_meanwhile_is_lost(capfd: Any) -> None:
     from harken.decoders import _hush
 
     done = Event()
+    reads = [0, 0, 0]
 
-    def read() -> None:
+    def read(number: int) -> None:
         while not done.is_set():
             with _hush:
                 os.write(2, b"[src/libmpg123/layer3.c] error: noise\n")
+            reads[number] += 1
 
-    readers = [Thread(target=read) for _ in range(3)]
+    readers = [Thread(target=read, args=(number,)) for number in range(3)]
     for reader in readers:
         reader.start()
-    lines = [f"line {number}\n" for number in range(60)]
-    for line in lines:
-        os.write(2, line.encode())
+    lines: list[str] = []
+    while min(reads) < 10 or len(lines) < 20:
+        lines.append(f"line {len(lines)}\n")
+        os.write(2, lines[-1].encode())
     done.set()
     for reader in readers:
         reader.join()
