@@ -7,6 +7,7 @@ Pitches in the test are not those in training. Run it:  python examples/notes_le
 
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import soundfile
 from harken import Classifier, Tracks
 
 RATE = 16_000  # Hz
+TAKES = 5  # recordings of each note
 OVERTONES = {
     "flute": [1, 0.2, 0.05],
     "reed": [1, 0, 0.75, 0, 0.5, 0, 0.14, 0, 0.5],
@@ -27,7 +29,7 @@ def tone(family, pitch, rng):
     t = np.arange(RATE) / RATE
     frequency = 440 * 2 ** ((pitch - 69) / 12)
     parts = [
-        level * np.sin(2 * np.pi * frequency * (k + 1) * t + rng.uniform(0, 2 * np.pi))
+        level * np.exp(rng.normal(0, 0.3)) * np.sin(2 * np.pi * frequency * (k + 1) * t + rng.uniform(0, 2 * np.pi))
         for k, level in enumerate(OVERTONES[family])
         if frequency * (k + 1) < RATE / 2
     ]
@@ -40,8 +42,8 @@ def write_notes(folder, pitches, rng):
     paths, labels, groups = [], [], []
     for family in OVERTONES:
         Path(folder, family).mkdir(parents=True)
-        for pitch in pitches:
-            path = Path(folder, family, f"{pitch}.wav")
+        for pitch, take in product(pitches, range(TAKES)):
+            path = Path(folder, family, f"{pitch}-{take}.wav")
             soundfile.write(path, tone(family, pitch, rng), RATE)
             paths.append(str(path))
             labels.append(family)
@@ -50,17 +52,17 @@ def write_notes(folder, pitches, rng):
 
 
 def main(epochs=12):
-    """Train on even pitches, judge on odd ones, and return the track accuracy."""
+    """Train on three pitches of four, judge on the others, and return the track accuracy."""
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
-        train = write_notes(Path(folder, "train"), range(48, 84, 2), rng)
-        test = write_notes(Path(folder, "test"), range(49, 83, 2), rng)
+        train = write_notes(Path(folder, "train"), [pitch for pitch in range(56, 80) if pitch % 4], rng)
+        test = write_notes(Path(folder, "test"), range(56, 80, 4), rng)
         model = Classifier(recipe="note-cnn", seed=0, epochs=epochs).fit(train)
         accuracy = model.score(test)
-        print(f"note-cnn on pitches that it has not heard: track accuracy {accuracy:.2f}")
+        print(f"note-cnn on pitches that it has not heard: track accuracy {accuracy:.2f} (chance 0.33)")
         model.save(Path(folder, "notes.harken"))
         again = Classifier.load(Path(folder, "notes.harken"))
-        for track, label in zip(list(test)[::8], again.predict([track.path for track in list(test)[::8]]), strict=True):
+        for track, label in zip(list(test)[::15], again.predict([track.path for track in list(test)[::15]]), strict=True):
             print(f"  {track.label} {Path(track.path).stem} is heard as {label}")
     return accuracy
 

@@ -33,7 +33,7 @@ array([1, 0])
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -42,6 +42,7 @@ import numpy.typing as npt
 
 from harken.archive import Model, load_model, save_model
 from harken.engines import EngineNet, engine
+from harken.engines.base import Weights
 from harken.errors import DataError, HarkenError, ModelError
 from harken.frontends import Arrays as ArraysFrontend
 from harken.learn import Epoch, Part, fit, outputs_of, targets
@@ -166,6 +167,14 @@ class Sequential:
         single = outputs.shape[1] == 1
         right = (outputs > 0.5) == (wanted > 0.5) if single else outputs.argmax(axis=1) == wanted.argmax(axis=1)
         return float(self._ready.data_loss(outputs, wanted)), float(np.mean(right))
+
+    def weights(self) -> Weights:
+        """Return a copy of all weights by name, in the canonical layout (:mod:`harken.nets`)."""
+        return self._ready.weights()
+
+    def load_weights(self, weights: Mapping[str, npt.NDArray[np.floating]]) -> None:
+        """Take over all weights; raises :class:`harken.errors.NetError` where some do not fit."""
+        self._ready.load_weights(weights)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``.harken`` file, which ``harken info`` and :meth:`load` read.
