@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 NETS = ("wave-mlp", "wave-conv", "dance-cnn-small", "dance-cnn")
 ENGINES = ("numpy", "torch", "torch channels_last")
@@ -175,6 +176,15 @@ def measure(engine: str, name: str, threads: int, seconds: float) -> dict[str, f
     return json.loads(done.stdout)
 
 
+def processor() -> str:
+    """Return the processor's name, with family and model where the name says little."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    known = [facts.get("model name", platform.processor() or platform.machine())]
+    known += [f"{key} {facts[key]}" for key in ("cpu family", "model") if key in facts]
+    return " ".join(known)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", default="1,2")
@@ -187,7 +197,9 @@ def main() -> None:
         one(given.one[0], given.one[1], int(given.one[2]), float(given.one[3]))
         return
     engines = [name for name in ENGINES if importlib.util.find_spec(name.split()[0])]
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; ms")
+    print(
+        f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}; times in ms"
+    )
     print(f"{'net':<16} {'engine':<20} {'threads':>7} {'step':>9} {'predict 1':>9} {'peak MB':>8}")
     for name in given.nets.split(","):
         for threads in map(int, given.threads.split(",")):

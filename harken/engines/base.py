@@ -24,7 +24,7 @@ Optimizer = SGD | Adam
 
 
 class EngineNet(Protocol):
-    """A net that an engine has built: it predicts and learns.
+    """A net that an engine has built: it predicts and learns. It is used by one thread at a time.
 
     Parameters
     ----------

@@ -8,6 +8,10 @@ the batch first and channels last.
 
 What makes it fast: arrays are kept from step to step (:mod:`~harken.engines.numpy.buffers`), work on large maps goes in blocks
 that fit the processor's cache, and every sum of products is one matrix product.
+
+What it holds: of each layer the output for one batch and one gradient of its input's size, and of each weight its gradient and
+the optimizer's slots. So a step of ``dance-cnn-small`` with 32 clips, whose largest map is 105 MB, peaks at 0.4 GB, the whole
+process counted, and ``dance-cnn`` at 1.2 GB (``benchmarks/step.py``). A prediction holds a few examples at a time.
 """
 
 from harken.engines.numpy.net import EngineNet

@@ -99,7 +99,7 @@ class SoftmaxCrossEntropy(CrossEntropy):
         return _sum_rows(targets * (np.log(np.exp(z).sum(axis=-1, keepdims=True)) - z))
 
     def gradient_by_logits(self, outputs: Array, targets: Array) -> Array:
-        """P Σ t - t, which is p - t where the targets add up to 1."""
+        """``p Σ t - t``, which is ``p - t`` where the targets add up to 1."""
         gradient: Array = outputs * targets.sum(axis=-1, keepdims=True) - targets
         return gradient
 
@@ -114,7 +114,7 @@ class SigmoidBinaryCrossEntropy(BinaryCrossEntropy):
         return _sum_rows(np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits))))
 
     def gradient_by_logits(self, outputs: Array, targets: Array) -> Array:
-        """P - t."""
+        """``p - t``."""
         return outputs - targets
 
 

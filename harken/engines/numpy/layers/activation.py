@@ -33,21 +33,21 @@ class Linear(Activation):
     """The value itself."""
 
     def apply(self, z: Array) -> None:
-        """Y = z."""
+        """``y = z``."""
 
     def backward(self, dy: Array, y: Array) -> None:
-        """Dz = dy."""
+        """``dz = dy``."""
 
 
 class ReLU(Activation):
     """max(z, 0); at 0 the slope is 0."""
 
     def apply(self, z: Array) -> None:
-        """Y = max(z, 0), which NumPy clips four times as fast as it compares with one number."""
+        """``y = max(z, 0)``; NumPy clips four times as fast as it compares with a single number."""
         np.clip(z, 0, np.inf, out=z)
 
     def backward(self, dy: Array, y: Array) -> None:
-        """Dz = dy where y > 0, else 0."""
+        """``dz = dy`` where y > 0, else 0."""
         dy *= y > 0
 
 
@@ -58,12 +58,12 @@ class LeakyReLU(Activation):
         self.slope = slope
 
     def apply(self, z: Array) -> None:
-        """Y = z where z > 0, else slope · z."""
+        """``y = z`` where z > 0, else ``slope · z``: the larger of the two, for a slope over 1 the smaller."""
         choose = np.maximum if self.slope <= 1 else np.minimum
         choose(z, self.slope * z, out=z)
 
     def backward(self, dy: Array, y: Array) -> None:
-        """Dz = dy where y > 0, else slope · dy."""
+        """``dz = dy`` where y > 0, else ``slope · dy``."""
         slopes = np.multiply(y > 0, 1 - self.slope, dtype=y.dtype)
         slopes += self.slope
         dy *= slopes
@@ -73,11 +73,11 @@ class Tanh(Activation):
     """Hyperbolic tangent; its slope is 1 - y²."""
 
     def apply(self, z: Array) -> None:
-        """Y = tanh(z)."""
+        """``y = tanh(z)``."""
         np.tanh(z, out=z)
 
     def backward(self, dy: Array, y: Array) -> None:
-        """Dz = (1 - y²) · dy."""
+        """``dz = (1 - y²) · dy``."""
         dy *= 1 - y * y
 
 
@@ -85,14 +85,14 @@ class Sigmoid(Activation):
     """1 / (1 + exp(-z)); its slope is y (1 - y)."""
 
     def apply(self, z: Array) -> None:
-        """Y = 1 / (1 + exp(-z)), written as exp(min(z, 0)) / (1 + exp(-|z|)), which cannot overflow."""
+        """``y = 1 / (1 + exp(-z))``, written as exp(min(z, 0)) / (1 + exp(-|z|)), which cannot overflow."""
         below = 1 + np.exp(-np.abs(z))
         np.clip(z, -np.inf, 0, out=z)
         np.exp(z, out=z)
         z /= below
 
     def backward(self, dy: Array, y: Array) -> None:
-        """Dz = y (1 - y) · dy."""
+        """``dz = y (1 - y) · dy``."""
         dy *= y * (1 - y)
 
 
@@ -100,13 +100,13 @@ class Softmax(Activation):
     """exp(z) / Σ exp(z) over the last axis."""
 
     def apply(self, z: Array) -> None:
-        """Y = exp(z - max z) / Σ exp(z - max z): the same, and it cannot overflow."""
+        """``y = exp(z - max z) / Σ exp(z - max z)``: the same as without max z, and it cannot overflow."""
         z -= z.max(axis=-1, keepdims=True)
         np.exp(z, out=z)
         z /= z.sum(axis=-1, keepdims=True)
 
     def backward(self, dy: Array, y: Array) -> None:
-        """Dz_i = y_i (dy_i - Σ_j y_j dy_j)."""
+        """``dz_i = y_i (dy_i - Σ_j y_j dy_j)``."""
         dy -= (dy * y).sum(axis=-1, keepdims=True)
         dy *= y
 
@@ -131,13 +131,13 @@ class ActivationLayer(Layer):
         self.activation = ACTIVATIONS[declared.kind] if slope is None else LeakyReLU(slope)
 
     def forward(self, x: Array, training: bool) -> Array:
-        """Y = f(x), of the same shape."""
+        """``y = f(x)``, of the same shape."""
         self.y = self._take("y", x.shape)
         np.copyto(self.y, x)
         self.activation.apply(self.y)
         return self.y
 
     def backward(self, dy: Array, needs_input: bool) -> Array:
-        """Dx = f'(x) · dy, in the place of dy."""
+        """``dx = f'(x) · dy``, in the place of dy."""
         self.activation.backward(dy, self.y)
         return dy

@@ -31,7 +31,7 @@ class Dropout(Layer):
         return y
 
     def backward(self, dy: Array, needs_input: bool) -> Array:
-        """Dx = mask · dy / (1 - rate), in the place of dy."""
+        """``dx = mask · dy / (1 - rate)``, in the place of dy."""
         dy *= self.mask
         dy *= 1 / (1 - self.rate)
         return dy

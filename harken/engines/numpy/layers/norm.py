@@ -117,7 +117,7 @@ class BatchNorm(Layer):
         return y
 
     def _sum_gradients(self, x: Array, dy: Array, lines: Lines) -> None:
-        """D beta = Σ dy, d gamma = Σ dy · x̂."""
+        """``d beta = Σ dy`` and ``d gamma = Σ dy · x̂``."""
         mean = lines.along(self.mean)
         dbeta, dgamma = np.zeros(lines.channels), np.zeros(lines.channels)
         for part, dpart in lines.blocks(x, dy):
