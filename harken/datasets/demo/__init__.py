@@ -65,7 +65,7 @@ class DemoSet:
     classes: tuple[str, ...]
     tracks: int
     tunes: int
-    recipe: str = "dance-cnn-small"
+    recipe: str = "dance-demo"
 
     def describe(self) -> str:
         """Return one sentence on what there is."""
@@ -79,10 +79,10 @@ def synthesise(
     folder: str | os.PathLike[str],
     *,
     seed: int = 0,
-    tunes: int = 12,
+    tunes: int = 20,
     recordings: int = 2,
     unheard: int = 2,
-    seconds: float = 20.0,
+    seconds: float = 12.0,
     progress: Progress = silent,
 ) -> DemoSet:
     """Make the demo set, or find it made.
