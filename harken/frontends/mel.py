@@ -60,8 +60,9 @@ SINGLE_RANGE = 74.0
 """Decibels that a band may be weaker than its frame's strongest frequency for a float32 transform to be within 1e-3 dB: 5e-4 at
 worst, measured on real music and on tones."""
 
-DECIBELS = np.float32(10 / np.log(10))
+DECIBELS = 10 / np.log(10)
 """Decibels in a natural logarithm of power."""
+TINY = float(np.finfo(np.float32).tiny)
 
 
 def hz_to_mel(hz: npt.ArrayLike, scale: MelScale = "slaney") -> npt.NDArray[np.float64]:
@@ -214,70 +215,88 @@ class Mel(AudioFrontend):
         return matrix
 
     def _shape(self) -> tuple[int, ...]:
-        padding = 2 * (self.n_fft // 2) if self.center else 0
-        return (self.n_mels, 1 + (self.clip_samples + padding - self.n_fft) // self.hop_length, 1)
+        return (self.n_mels, 1 + (self.clip_samples + 2 * self._padding - self.n_fft) // self.hop_length, 1)
 
     def _hear(self, clips: Samples) -> Samples:
         out = np.empty((len(clips), *self.shape[:2]), dtype=np.float32)
-        plan = _plan(self)
         single, double = _Transform(self, np.float32), _Transform(self, np.float64)
+        padded = np.zeros(self.clip_samples + 2 * self._padding, dtype=np.float32)
+        frames = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)[:: self.hop_length]
         for clip, mel in zip(clips, out, strict=True):
-            frames = self._frames(clip)
-            strongest = np.empty(len(frames), dtype=np.float32)
-            for start in range(0, len(frames), single.block):
-                block = slice(start, start + single.block)
-                strength = single.strength(frames[block])
-                if self.scale == "db":
-                    np.max(strength, axis=1, out=strongest[block])
-                plan.apply(strength, mel[:, block])
-            faint = self._faint(mel, strongest * plan.totals) if self.scale == "db" else ()
-            for start in range(0, len(faint), double.block):
-                chosen = faint[start : start + double.block]
-                exact = np.empty((self.n_mels, len(chosen)), dtype=np.float32)
-                plan.apply(double.strength(frames[chosen]), exact)
-                mel[:, chosen] = exact
-        if self.exponent == 2:
-            np.multiply(out, out, out=out)
-        elif self.exponent != 1:
-            np.power(out, np.float32(self.exponent), out=out)
-        if self.scale == "db":
-            self._decibels(out)
+            self._pad(clip, padded)
+            strongest = self._spectrogram(single, frames, mel)
+            if self.scale == "db":
+                lowest = self._lowest(float(mel.max()))
+                faint = self._faint(mel, lowest, strongest)
+                if len(faint):
+                    exact = np.empty((self.n_mels, len(faint)), dtype=np.float32)
+                    self._spectrogram(double, frames, exact, faint)
+                    mel[:, faint] = exact
+                self._decibels(mel, lowest)
+            elif self.exponent == 2:
+                np.multiply(mel, mel, out=mel)
+            elif self.exponent != 1:
+                np.power(mel, np.float32(self.exponent), out=mel)
         return out[..., None]
 
-    def _frames(self, clip: Samples) -> Samples:
-        """Return the frames of a clip (clip_samples,) as a view, (frames, n_fft)."""
-        if self.center:
-            clip = np.pad(clip, self.n_fft // 2, mode=self.pad_mode)
-        return np.lib.stride_tricks.sliding_window_view(clip, self.n_fft)[:: self.hop_length]
+    @property
+    def _padding(self) -> int:
+        """Samples that are added at either end of a clip."""
+        return self.n_fft // 2 if self.center else 0
 
-    def _faint(self, mel: Samples, strongest: Samples) -> npt.NDArray[np.intp]:
-        """Return the frames in which decibels would show the rounding of float32.
+    def _pad(self, clip: Samples, padded: Samples) -> None:
+        """Write a clip (clip_samples,) into the middle of ``padded``, and what belongs at its ends: zeros stay there."""
+        size = self._padding
+        padded[size : size + len(clip)] = clip
+        if size and self.pad_mode == "reflect":
+            padded[:size] = clip[size:0:-1]
+            padded[-size:] = clip[-2 : -size - 2 : -1]
 
-        ``mel`` (mels, frames) holds the bands' power, ``strongest`` what they would have if all frequencies were as strong as
-        the frame's strongest.
+    def _spectrogram(
+        self, transform: _Transform, frames: Samples, mel: Samples, chosen: npt.NDArray[np.intp] | None = None
+    ) -> Samples:
+        """Write the mel spectrogram (mels, frames) of all frames, or of those chosen.
+
+        Returns the strength of each frame's strongest frequency, (frames,), which only decibels need.
         """
-        depth = SINGLE_RANGE * self.power / 20  # as powers of ten
+        plan = _plan(self)
+        strongest = np.zeros(mel.shape[1], dtype=np.float32)
+        for start in range(0, mel.shape[1], transform.block):
+            block = slice(start, start + transform.block)
+            strength = transform.strength(frames[block] if chosen is None else frames[chosen[block]])
+            if self.scale == "db":
+                np.max(strength, axis=1, out=strongest[block])
+            plan.apply(strength, mel[:, block])
+        return strongest
+
+    def _lowest(self, highest: float) -> float:
+        """Return the power under which nothing goes in decibels, before the exponent; ``highest`` is the clip's maximum."""
         lowest = self.floor ** (1 / self.exponent)
         if self.range_db != "none":
-            lowest = max(lowest, float(mel.max()) * 10 ** (-self.range_db / (10 * self.exponent)))
-        shows = (mel > np.float32(lowest)) & (mel < strongest * np.float32(10**-depth))
+            lowest = max(lowest, highest * 10.0 ** (-self.range_db / (10 * self.exponent)))
+        return max(float(lowest), TINY)
+
+    def _faint(self, mel: Samples, lowest: float, strongest: Samples) -> npt.NDArray[np.intp]:
+        """Return the frames in which decibels would show the rounding of float32.
+
+        They have a band in ``mel`` (mels, frames) that is far weaker than if all its frequencies were as strong as the frame's
+        ``strongest`` (frames,), and yet counts.
+        """
+        limits = _plan(self).totals * np.float32(10 ** (-SINGLE_RANGE * self.power / 20))
+        if lowest >= limits.max() * strongest.max():
+            return np.empty(0, dtype=np.intp)
+        shows = (mel > np.float32(lowest)) & (mel < limits * strongest)
         return np.flatnonzero(shows.any(axis=0))
 
-    def _decibels(self, mel: Samples) -> None:
-        """Turn power (clips, mels, frames) into decibels, in place."""
-        np.maximum(mel, np.float32(self.floor), out=mel)
+    def _decibels(self, mel: Samples, lowest: float) -> None:
+        """Turn power (mels, frames) into decibels, in place."""
+        np.maximum(mel, np.float32(lowest), out=mel)
         np.log(mel, out=mel)
-        np.multiply(mel, DECIBELS, out=mel)
-        highest = mel.max(axis=(1, 2), keepdims=True)
+        np.multiply(mel, np.float32(self.exponent * DECIBELS), out=mel)
         if self.reference == "max":
-            np.subtract(mel, highest, out=mel)
-            highest = np.zeros_like(highest)
-        elif self.reference != 1 or self.floor > 1:
-            zero = np.float32(10 * np.log10(max(self.reference, self.floor)))
-            np.subtract(mel, zero, out=mel)
-            highest -= zero
-        if self.range_db != "none":
-            np.maximum(mel, highest - np.float32(self.range_db), out=mel)
+            np.subtract(mel, mel.max(), out=mel)
+        elif max(self.reference, self.floor) != 1:
+            np.subtract(mel, np.float32(10 * np.log10(max(self.reference, self.floor))), out=mel)
 
 
 @dataclass(frozen=True, slots=True)
