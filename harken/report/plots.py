@@ -67,10 +67,6 @@ def learning_curves(
     for axis, quantity, words in zip(axes, ("loss", "accuracy"), ("loss", "clip accuracy"), strict=True):
         _curves(axis, columns, quantity, best)
         axis.set_ylabel(words, color=INK, fontsize=11)
-    axes[1].set_ylim(-0.02, 1.02)
-    loss = np.concatenate([columns["loss"], columns["valid_loss"]])
-    if np.isfinite(loss).any() and np.nanmin(loss) >= 0:
-        axes[0].set_ylim(0, max(1.08 * float(np.nanmax(loss)), 1e-3))
     handles, names = axes[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, names, loc="outside upper right", ncols=3, frameon=False, fontsize=10, labelcolor=INK)
@@ -109,6 +105,11 @@ def _curves(axis: Axes, columns: Mapping[str, npt.NDArray[np.float64]], quantity
         if np.isfinite(values).any():
             axis.plot(epochs, values, dash, color=colour, marker=shape if marker else "", ms=4, lw=1.8, label=name)
     axis.set_xlim(float(epochs.min()) - 0.5, float(epochs.max()) + 0.5)
+    both = np.concatenate([columns[quantity], columns["valid_" + quantity]])
+    if quantity == "accuracy":
+        axis.set_ylim(-0.02, 1.02)
+    elif np.isfinite(both).any() and np.nanmin(both) >= 0:
+        axis.set_ylim(0, max(1.08 * float(np.nanmax(both)), 1e-3))
     if best is not None:
         axis.axvline(best, color=GREY, lw=1.2, ls=":", zorder=0, label=f"best epoch ({best})")
         _ring(axis, columns, quantity, best)
@@ -125,21 +126,17 @@ def _ring(axis: Axes, columns: Mapping[str, npt.NDArray[np.float64]], quantity: 
     if here.size:
         value = float(values[here[0]])
         axis.plot([best], [value], "o", ms=11, mfc="none", mec=colour, mew=1.8)
-        where = _beside(axis, best, value, quantity)
-        axis.annotate(f"{value:.3f}", (best, value), textcoords="offset points", color=colour, fontsize=10, **where)
+        paper = {"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.85}
+        where = _beside(axis, value, quantity)
+        axis.annotate(f"{value:.3f}", (best, value), textcoords="offset points", color=colour, fontsize=10, bbox=paper, **where)
 
 
-def _beside(axis: Axes, epoch: int, value: float, quantity: str) -> dict[str, Any]:
-    """Return where a value is written so that its curve does not run through it: losses fall, accuracies rise."""
-    low, high = axis.get_xlim()
-    place = (epoch - low) / (high - low)
-    if quantity == "accuracy" and value > 0.9:
-        return {"xytext": (0, -12), "ha": "center", "va": "top"}
-    if quantity == "loss" and place < 0.8:
-        return {"xytext": (9, 6), "ha": "left", "va": "bottom"}
-    if quantity == "accuracy" and place > 0.2:
-        return {"xytext": (-9, 6), "ha": "right", "va": "bottom"}
-    return {"xytext": (0, 12), "ha": "center", "va": "bottom"}
+def _beside(axis: Axes, value: float, quantity: str) -> dict[str, Any]:
+    """Return where a value is written: under a least loss, above a highest accuracy, but within the axes."""
+    low, high = axis.get_ylim()
+    height = (value - low) / (high - low)
+    under = height > 0.12 if quantity == "loss" else height > 0.9
+    return {"xytext": (0, -11 if under else 11), "ha": "center", "va": "top" if under else "bottom"}
 
 
 def confusion_matrix(
@@ -162,7 +159,7 @@ def confusion_matrix(
     path : path-like
         Where the PNG goes; written atomically.
     title : str
-        Default: the accuracy that the matrix amounts to.
+        Stands above the accuracy that the matrix amounts to.
     unit : str
         What is counted.
 
@@ -199,7 +196,8 @@ def confusion_matrix(
         axis.axhline(place - 0.5, color="white", lw=1.5)
         axis.axvline(place - 0.5, color="white", lw=1.5)
     axis.spines[:].set_color(PALE)
-    axis.set_title(_words(title, 60) if title else _verdict(counts, unit), fontsize=12, color=INK, pad=10, parse_math=False)
+    head = f"{_words(title, 60)}\n{_verdict(counts, unit)}" if title else _verdict(counts, unit)
+    axis.set_title(head, fontsize=12, color=INK, pad=10, parse_math=False)
     _save(figure, path)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from harken.datasets.demo.names import bands
 from harken.datasets.demo.render import Performance, arrange, record
 from harken.datasets.demo.styles import STYLES, Style
 from harken.datasets.demo.tunes import PARTS, compose
+from harken.files import write_csv, write_json
 from harken.progress import Progress
 
 RATE = 22050
@@ -116,10 +114,10 @@ def write(folder: Path, made_from: MadeFrom, progress: Progress) -> None:
         progress("synthesis", done, len(recordings))
     for part, rows in tables.items():
         (folder / part).mkdir(exist_ok=True)
-        _write_table(folder / f"{part}.csv", rows)
+        write_csv(folder / f"{part}.csv", _COLUMNS, [[row[name] for name in _COLUMNS] for row in rows])
     document = {"about": "Dance music by synthesis, made by 'harken demo'.", "version": VERSION, **asdict(made_from)}
     document["files"] = [recording.path for recording in recordings]
-    (folder / MANIFEST).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / MANIFEST, document)
 
 
 def _write_audio(path: Path, samples: Samples, recording: Recording) -> None:
@@ -145,10 +143,3 @@ def _row(recording: Recording, performance: Performance) -> dict[str, str]:
         "bar": f"{performance.step * style.bar:.4f}",
         **performance.band,
     }
-
-
-def _write_table(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
