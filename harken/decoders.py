@@ -41,7 +41,8 @@ LOUDEST = 1000.0
 RATES = (100, 1_000_000)
 """Lowest and highest rate (Hz) that a file may claim."""
 
-_BLOCK = 65_536  # samples of all channels together that one read brings
+_READ = 262_144  # samples of all channels that one read brings at most: each read costs libsndfile a tenth of a millisecond
+_BLOCK = 65_536  # frames in a block: small enough for a processor's cache
 _EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_")  # libsndfile's subtypes (FLAC's are PCM_…) that seek exactly
 _FORMATS = "aac,ac3,aiff,ape,asf,au,caf,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,tta,w64,wav,wv"  # no playlists
 _HEADERLESS = ("aac", "ac3", "mp3")  # FFmpeg guesses their length from the first frames' bit rate: no announcement
@@ -79,8 +80,11 @@ class Decoder(Protocol):
     format: str
     quiet: AbstractContextManager[None]
 
-    def blocks(self, first: int) -> Iterator[Samples]:
-        """Yield mono blocks from a frame on, each valid until the next; raises UndecodableError where the data break off."""
+    def blocks(self, first: int, last: int | None = None) -> Iterator[Samples]:
+        """Yield mono blocks from a frame on, each valid until the next; those behind ``last`` are not wanted.
+
+        Raises UndecodableError where the data break off with an error.
+        """
 
     def tags(self) -> dict[str, str]:
         """Return the file's tags, keys in lower case."""
@@ -111,13 +115,14 @@ class _Libsndfile:
         self.frames: int | None = int(self._file.frames)
         self.format = f"{self._file.format}/{self._file.subtype}"
 
-    def blocks(self, first: int) -> Iterator[Samples]:
+    def blocks(self, first: int, last: int | None = None) -> Iterator[Samples]:
+        announced = int(self._file.frames)
         run_up = 0 if self._file.subtype.startswith(_EXACT) else round(RUN_UP * self.rate)
-        begin = max(0, min(first, int(self._file.frames)) - run_up) if self._seekable else 0
-        return _from(self._read(begin), first - begin)
+        begin = max(0, min(first, announced) - run_up) if self._seekable else 0
+        size = max(1024, min(_READ // self.channels, announced if last is None else last - begin))
+        return _from(self._read(begin, size), first - begin)
 
-    def _read(self, begin: int) -> Iterator[Samples]:
-        size = max(1024, _BLOCK // self.channels)
+    def _read(self, begin: int, size: int) -> Iterator[Samples]:
         room = np.empty((size, self.channels), np.float32)  # filled again and again: fresh memory costs more than the copy
         try:
             if begin:
@@ -125,10 +130,11 @@ class _Libsndfile:
                     self._file.seek(begin)
             while True:
                 with self.quiet:
-                    block = self._file.read(size, dtype="float32", out=room)
-                if not len(block):
+                    read = self._file.read(size, dtype="float32", out=room)
+                if not len(read):
                     return
-                yield _mean(block.T)
+                for at in range(0, len(read), _BLOCK):
+                    yield _mean(read[at : at + _BLOCK].T)
         except self._errors as error:
             raise UndecodableError(_reason(error)) from error
 
@@ -176,7 +182,7 @@ class _Ffmpeg:
             return int(self._stream.duration * self._stream.time_base * self.rate)
         return int(self._container.duration * self.rate / 1_000_000) if self._container.duration else None
 
-    def blocks(self, first: int) -> Iterator[Samples]:
+    def blocks(self, first: int, last: int | None = None) -> Iterator[Samples]:
         landed, frames = 0, self._frames()
         begin = first - round(RUN_UP * self.rate)
         if begin > 0 and "mov" in self._container.format.name:
@@ -355,8 +361,8 @@ class Source:
     def mono(self, first: int = 0, last: int | None = None) -> Iterator[Samples]:
         """Yield the frames [first, last) as blocks, each valid until the next is asked for; fewer where the file ends earlier.
 
-        To be called once: the decoder is behind its last block afterwards. Where libsndfile breaks off with an error, FFmpeg goes on from the same frame. What is missing of the announced
-        frames is said in a warning.
+        To be called once: the decoder is behind its last block afterwards. Where libsndfile breaks off with an error, FFmpeg
+        goes on from the same frame. What is missing of the announced frames is said in a warning.
 
         Raises
         ------
@@ -364,7 +370,7 @@ class Source:
             Nothing can be decoded, or a sample is NaN, infinite or absurdly large.
         """
         position = first
-        for block in self._unbroken(first):
+        for block in self._unbroken(first, last):
             piece = block if last is None else block[: last - position]
             self._check(piece, position)
             position += len(piece)
@@ -378,21 +384,23 @@ class Source:
             there, claimed = position / self.rate, announced / self.rate
             _log.warning("%s: %.1f s of the announced %.1f s could be decoded; using these", shown(self.path), there, claimed)
 
-    def _unbroken(self, first: int) -> Iterator[Samples]:
+    def _unbroken(self, first: int, last: int | None) -> Iterator[Samples]:
         position = first
         try:
-            for block in self._decoder.blocks(first):
+            for block in self._decoder.blocks(first, last):
                 yield block
                 position += len(block)
             if position > first or isinstance(self._decoder, _Ffmpeg) or (self.frames and first >= self.frames):
                 return
-            reasons = {"libsndfile": "no samples in it"}
+            reasons = {"libsndfile": _NOTHING}
         except UndecodableError as error:
             reasons = {"libsndfile" if isinstance(self._decoder, _Libsndfile) else "FFmpeg": str(error)}
         yield from self._second_try(first, position, reasons)
 
     def _second_try(self, first: int, position: int, reasons: dict[str, str]) -> Iterator[Samples]:
         """Go on with FFmpeg from a position; if it cannot either, what was decoded so far must do."""
+        if position > first:
+            self._tell_damage(position, reasons)
         begin = position
         if "libsndfile" in reasons:
             try:
@@ -401,17 +409,21 @@ class Source:
                     if other.rate != self.rate:
                         raise UndecodableError(f"reads it at {other.rate} Hz instead of {self.rate} Hz")
                     for block in other.blocks(position):
-                        yield block
+                        if begin == position == first and reasons["libsndfile"] != _NOTHING:
+                            self._tell_damage(begin, reasons)
                         position += len(block)
+                        yield block
                 finally:
                     other.close()
             except UndecodableError as error:
                 reasons["FFmpeg"] = str(error)
         if position == first:
             raise AudioError(_refusal(self.path, reasons))
-        if begin > first:
-            where, why = begin / self.rate, "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-            _log.warning("%s: damaged from %.1f s on (%s); using what could be decoded", shown(self.path), where, why)
+
+    def _tell_damage(self, position: int, reasons: dict[str, str]) -> None:
+        why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        where = f"{position / self.rate:.1f} s"
+        _log.warning("%s: damaged behind %s (%s); using what can be decoded", shown(self.path), where, why)
 
     def _check(self, block: Samples, position: int) -> None:
         if len(block) and not (block.min() >= -LOUDEST and block.max() <= LOUDEST):
@@ -420,6 +432,7 @@ class Source:
             raise AudioError(f"{shown(self.path)}: {found}; numbers within about ±1 were expected. {_AGAIN}")
 
 
+_NOTHING = "no samples in it"
 _AGAIN = "Export the file again from its source"
 
 
