@@ -6,7 +6,7 @@ summed by ``n_mels`` triangular filters, evenly spaced on the mel scale; decibel
 
 A float32 Fourier transform rounds by 1e-7 of a frame's whole strength: a band's power is within 1e-5 of the true one where it
 is at most 35 dB weaker than the frame's strongest frequency, and else within 3e-9 of that frequency's power. Decibels would
-show this far down, so frames with bands weaker than :data:`SINGLE_RANGE` are transformed again in float64: all decibels are
+show this far down, so frames with weaker bands (:data:`SINGLE_RANGE`) are transformed again in float64: all decibels are
 within 1e-3 dB.
 
 Conventions and figures are librosa's (0.11; B. McFee et al., 2015), which follow M. Slaney's Auditory Toolbox (1998) and, for
@@ -56,9 +56,9 @@ BAND_FILTERS = 16
 LARGEST_PRODUCT = 1 << 18
 """Multiplications in a matrix product: OpenBLAS divides larger ones between threads, which costs more than it saves here."""
 
-SINGLE_RANGE = 74.0
-"""Decibels that a band may be weaker than its frame's strongest frequency for a float32 transform to be within 1e-3 dB: 5e-4 at
-worst, measured on real music and on tones."""
+SINGLE_RANGE = 45.0
+"""Decibels that a band may be weaker than its frame on average, for a float32 transform to be within 1e-3 dB (7e-4 at worst,
+measured on real music and on tones). A band of n frequencies may be 10 log10(n) weaker still: their errors even out."""
 
 DECIBELS = 10 / np.log(10)
 """Decibels in a natural logarithm of power."""
@@ -224,10 +224,10 @@ class Mel(AudioFrontend):
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)[:: self.hop_length]
         for clip, mel in zip(clips, out, strict=True):
             self._pad(clip, padded)
-            strongest = self._spectrogram(single, frames, mel)
+            mean = self._spectrogram(single, frames, mel)
             if self.scale == "db":
                 lowest = self._lowest(float(mel.max()))
-                faint = self._faint(mel, lowest, strongest)
+                faint = self._faint(mel, lowest, mean)
                 if len(faint):
                     exact = np.empty((self.n_mels, len(faint)), dtype=np.float32)
                     self._spectrogram(double, frames, exact, faint)
@@ -257,17 +257,16 @@ class Mel(AudioFrontend):
     ) -> Samples:
         """Write the mel spectrogram (mels, frames) of all frames, or of those chosen.
 
-        Returns the strength of each frame's strongest frequency, (frames,), which only decibels need.
+        Returns the mean power of each frame's frequencies, (frames,), which only decibels need: else zeros.
         """
         plan = _plan(self)
-        strongest = np.zeros(mel.shape[1], dtype=np.float32)
+        mean = np.zeros(mel.shape[1], dtype=np.float32)
         for start in range(0, mel.shape[1], transform.block):
             block = slice(start, start + transform.block)
-            strength = transform.strength(frames[block] if chosen is None else frames[chosen[block]])
-            if self.scale == "db":
-                np.max(strength, axis=1, out=strongest[block])
+            wanted = mean[block] if self.scale == "db" else None
+            strength = transform.strength(frames[block] if chosen is None else frames[chosen[block]], wanted)
             plan.apply(strength, mel[:, block])
-        return strongest
+        return mean
 
     def _lowest(self, highest: float) -> float:
         """Return the power under which nothing goes in decibels, before the exponent; ``highest`` is the clip's maximum."""
@@ -276,16 +275,16 @@ class Mel(AudioFrontend):
             lowest = max(lowest, highest * 10.0 ** (-self.range_db / (10 * self.exponent)))
         return max(float(lowest), TINY)
 
-    def _faint(self, mel: Samples, lowest: float, strongest: Samples) -> npt.NDArray[np.intp]:
+    def _faint(self, mel: Samples, lowest: float, mean: Samples) -> npt.NDArray[np.intp]:
         """Return the frames in which decibels would show the rounding of float32.
 
-        They have a band in ``mel`` (mels, frames) that is far weaker than if all its frequencies were as strong as the frame's
-        ``strongest`` (frames,), and yet counts.
+        They have a band in ``mel`` (mels, frames) that is far weaker than the frame's ``mean`` power (frames,), and yet counts.
         """
-        limits = _plan(self).totals * np.float32(10 ** (-SINGLE_RANGE * self.power / 20))
-        if lowest >= limits.max() * strongest.max():
+        limits = _plan(self).limits
+        means = mean ** np.float32(self.power / 2)
+        if lowest / 2 >= limits.max() * means.max():
             return np.empty(0, dtype=np.intp)
-        shows = (mel > np.float32(lowest)) & (mel < limits * strongest)
+        shows = (mel > np.float32(lowest / 2)) & (mel < limits * means)  # half: a band may have been rounded down
         return np.flatnonzero(shows.any(axis=0))
 
     def _decibels(self, mel: Samples, lowest: float) -> None:
@@ -310,11 +309,14 @@ class _Band:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What the settings amount to, computed once: the window (n_fft,), the filters, and the sum of each, (mels, 1)."""
+    """What the settings amount to, computed once: the window (n_fft,) and the filters.
+
+    ``limits`` (mels, 1) is how weak a band may be for :data:`SINGLE_RANGE`, where the frame's mean power is 1.
+    """
 
     window: npt.NDArray[np.float64]
     bands: tuple[_Band, ...]
-    totals: Samples
+    limits: Samples
 
     def apply(self, strength: Samples, mel: Samples) -> None:
         """Write into (mels, frames) what the filters let through of (frames, frequencies)."""
@@ -333,8 +335,16 @@ def _plan(mel: Mel) -> _Plan:
         high = int(np.searchsorted(bins, edges[last + 1], side="left"))
         weights = _triangles(edges[first : last + 2], bins[low:high], mel.mel_norm == "slaney")
         bands.append(_Band(slice(first, last), slice(low, high), weights))
-    totals = np.concatenate([band.weights.sum(axis=1, keepdims=True) for band in bands])
-    return _Plan(window_weights(mel.window, mel.n_fft), tuple(bands), totals)
+    limits = np.concatenate([_limits(band.weights, mel.power) for band in bands])
+    return _Plan(window_weights(mel.window, mel.n_fft), tuple(bands), limits)
+
+
+def _limits(weights: Samples, power: float) -> Samples:
+    """Return :data:`SINGLE_RANGE` for each filter (filters, frequencies), as (filters, 1)."""
+    total = weights.sum(axis=1, keepdims=True)
+    frequencies = total**2 / np.square(weights).sum(axis=1, keepdims=True)
+    limits: Samples = total * (10 ** (-SINGLE_RANGE / 10) / frequencies) ** np.float32(power / 2)
+    return limits
 
 
 def _triangles(edges: npt.NDArray[np.float64], bins: npt.NDArray[np.float64], unit_area: bool) -> npt.NDArray[np.float32]:
@@ -368,8 +378,11 @@ class _Transform:
         self._strength = np.empty((self.block, frequencies), dtype=np.float32)
         self._transform = real_transform()
 
-    def strength(self, frames: Samples) -> Samples:
-        """Return the spectra's magnitudes to the power, (frames, frequencies): a view that lasts until the next call."""
+    def strength(self, frames: Samples, mean: Samples | None = None) -> Samples:
+        """Return the spectra's magnitudes to the power, (frames, frequencies): a view that lasts until the next call.
+
+        Into ``mean`` (frames,), if it is given, goes the mean power of each frame's frequencies.
+        """
         count = len(frames)
         windowed, spectrum, strength = self._windowed[:count], self._spectrum[:count], self._strength[:count]
         if self._double is None:
@@ -383,6 +396,8 @@ class _Transform:
         parts = spectrum.view(np.float32)  # real and imaginary parts in turn
         np.multiply(parts, parts, out=parts)
         np.add(parts[:, 0::2], parts[:, 1::2], out=strength)
+        if mean is not None:
+            np.mean(strength, axis=1, out=mean)
         if self._power == 1:
             np.sqrt(strength, out=strength)
         elif self._power != 2:
