@@ -79,7 +79,7 @@ def synthesise(
     folder: str | os.PathLike[str],
     *,
     seed: int = 0,
-    tunes: int = 20,
+    tunes: int = 24,
     recordings: int = 2,
     unheard: int = 2,
     seconds: float = 12.0,
