@@ -1,4 +1,7 @@
-"""Writing on a shelf: rows are appended to its file, and tracks entered in its index once all their rows are on the disk."""
+"""Writing on a shelf: rows are appended to its file, and tracks entered in its index once all their rows are on the disk.
+
+A thread of its own waits for the disk, so that nobody else has to.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +21,7 @@ import numpy as np
 from harken.store.table import ROW_TYPE, Floats, Positions
 
 COMMIT = 1.0
-"""Seconds between commits."""
+"""Seconds from one entry in the index to the next flush."""
 
 
 @dataclass(slots=True)
@@ -50,21 +54,27 @@ class Writer:
         self._free: list[int] = []
         self._begun: dict[str, _Begun] = {}
         self._complete: dict[str, _Begun] = {}
+        self._flushed: dict[str, _Begun] = {}
         self._forgotten: list[str] = []
-        self._committed = time.monotonic()
+        self._entered = time.monotonic()
         self._file: BinaryIO | None = None
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="harken-disk")
+        self._waiting: Future[None] | None = None
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Commit what is complete, also where the caller was interrupted."""
+        """Enter what is complete, also where the caller was interrupted."""
         try:
-            self.commit(last=True)
+            self._enter()
+            self._flush()
+            self._enter(last=True)
         except (OSError, sqlite3.DatabaseError):
             if kind is None:
                 raise  # else the first error says more
         finally:
+            self._disk.shutdown()
             if self._file is not None:
                 with suppress(OSError):
                     self._file.close()
@@ -72,7 +82,7 @@ class Writer:
     def append(self, key: str, times: list[tuple[float, float]], x: Floats) -> None:
         """Write the next clips (clips, *shape) of a track."""
         track = self._begun.setdefault(key, _Begun())
-        content = np.ascontiguousarray(x, dtype=ROW_TYPE).tobytes()
+        content = np.ascontiguousarray(x, dtype=ROW_TYPE).data.cast("B")
         track.checksum = zlib.crc32(content, track.checksum)
         places = self._room(len(x))
         file = self._opened()
@@ -85,10 +95,12 @@ class Writer:
         track.times += times
 
     def finish(self, key: str) -> None:
-        """Take note that a track is complete, and commit if it is time to."""
+        """Take note that a track is complete, and enter what has reached the disk."""
         self._complete[key] = self._begun.pop(key)
-        if time.monotonic() - self._committed > COMMIT:
-            self.commit()
+        if self._waiting is not None and self._waiting.done():
+            self._enter()
+        if self._waiting is None and time.monotonic() - self._entered > COMMIT:
+            self._flush()
 
     def discard(self, key: str) -> None:
         """Forget what was written of a track that failed; its rows are written over."""
@@ -100,18 +112,25 @@ class Writer:
         """Take tracks out of the index; their places stay unused, as somebody may have mapped them."""
         self._forgotten += keys
 
-    def commit(self, *, last: bool = False) -> None:
-        """Flush the rows, then enter the tracks that are complete."""
+    def _flush(self) -> None:
+        """Send the rows of all complete tracks to the disk, without waiting."""
         if self._file is not None:
             self._file.flush()
-            os.fsync(self._file.fileno())
-        # Behind the last complete track nothing is kept: a later process writes there again.
-        end = max((place + 1 for track in self._complete.values() for place in track.places), default=0)
+            self._waiting = self._disk.submit(os.fsync, self._file.fileno())
+        self._flushed, self._complete = self._complete, {}
+
+    def _enter(self, *, last: bool = False) -> None:
+        """Wait until the rows that were sent are on the disk, and enter their tracks in the index."""
+        if self._waiting is not None:
+            self._waiting.result()
+            self._waiting = None
+        # Behind the last entered track nothing is kept: a later process writes there again.
+        end = max((place + 1 for track in self._flushed.values() for place in track.places), default=0)
         meta = {"writing": str(int(not last)), "seen": seen(self._path)}
         self._index.execute("BEGIN IMMEDIATE")
         try:
             self._index.executemany("DELETE FROM tracks WHERE hash = ?", [(key,) for key in self._forgotten])
-            self._index.executemany("INSERT OR REPLACE INTO tracks VALUES (?, ?, ?, ?)", map(_record, self._complete.items()))
+            self._index.executemany("INSERT OR REPLACE INTO tracks VALUES (?, ?, ?, ?)", map(_record, self._flushed.items()))
             self._index.execute("UPDATE meta SET value = max(CAST(value AS INTEGER), ?) WHERE name = 'next'", (end,))
             self._index.executemany("UPDATE meta SET value = ? WHERE name = ?", [(value, name) for name, value in meta.items()])
             self._index.execute("COMMIT")
@@ -119,9 +138,9 @@ class Writer:
             with suppress(sqlite3.DatabaseError):
                 self._index.execute("ROLLBACK")
             raise
-        self._complete.clear()
-        self._forgotten.clear()
-        self._committed = time.monotonic()
+        self._flushed = {}
+        self._forgotten = []
+        self._entered = time.monotonic()
 
     def _opened(self) -> BinaryIO:
         """Return the file of rows; before the first change, the index is told that it is being written."""
