@@ -3,7 +3,7 @@
     python benchmarks/step.py [--threads 1,2] [--rounds 5] [--seconds 1.5]
 
 Every engine and net runs in a process of its own, bound to as many cores as it has threads; the engines take turns, round by
-round, and the least time of all counts. One core is the plainest comparison; other programs should be quiet.
+round, and the median of the rounds' medians counts. One core is the plainest comparison; other programs should be quiet.
 """
 
 from __future__ import annotations
@@ -12,54 +12,25 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+
+from common import machine, print_table
 
 NETS = ("wave-mlp", "wave-conv", "dance-cnn-small", "dance-cnn")
 ENGINES = ("numpy", "torch", "torch channels_last")
 
 
 def declared(name: str):
-    """Return a benchmark's net, loss, optimizer and batch."""
-    from harken.nets import Net
-    from harken.nets.layers import BatchNorm, Conv1D, Conv2D, Dense, Dropout, Flatten, MaxPool
-    from harken.recipes.training import SGD, Adam
+    """Return a recipe's net, loss, optimizer and batch, for as many classes as its parameters were counted for."""
+    from harken.recipes import load_recipe
 
-    relu = {"activation": "relu"}
-    if name == "wave-mlp":
-        layers = [Flatten(), Dense(units=256, **relu), Dense(units=64, **relu), Dense(units=1, activation="sigmoid")]
-        return Net(layers, (1200, 1)), "mean_squared_error", SGD(), 16
-    if name == "wave-conv":
-        sizes = [(32, 31, 4), (32, 31, 3), (48, 15, 2), (48, 15, 2)]
-        layers = [Conv1D(filters=f, kernel=k, stride=s, padding="same", **relu) for f, k, s in sizes]
-        layers += [Flatten(), Dense(units=64, **relu), Dense(units=1, activation="sigmoid")]
-        return Net(layers, (1200, 1)), "mean_squared_error", Adam(), 16
-    l2 = {**relu, "l2": 0.04}
-    if name == "dance-cnn-small":
-        layers = [
-            Conv2D(filters=16, kernel=5, **l2),
-            BatchNorm(),
-            MaxPool(size=2),
-            Conv2D(filters=8, kernel=3, **l2),
-            BatchNorm(),
-        ]
-        layers += [MaxPool(size=2), Dropout(rate=0.2)]
-    else:
-        layers = [
-            Conv2D(filters=64, kernel=4, **relu),
-            BatchNorm(),
-            MaxPool(size=(2, 4)),
-            Conv2D(filters=32, kernel=(3, 5), **l2),
-        ]
-        layers += [MaxPool(size=2), Dropout(rate=0.2), Conv2D(filters=32, kernel=2, **relu), BatchNorm(), MaxPool(size=2)]
-        layers += [Dropout(rate=0.2)]
-    layers += [Flatten(), Dense(units=64, **l2), Dropout(rate=0.5), Dense(units=32, **l2), Dense(units=3, activation="softmax")]
-    optimizer = SGD() if name == "dance-cnn-small" else Adam()
-    return Net(layers, (64, 862, 1)), "cross_entropy", optimizer, 32
+    recipe = load_recipe(name)
+    training = recipe.training
+    return recipe.bind(recipe.parameters_classes), training.loss, training.optimizer, training.batch
 
 
 def numpy_engine(name: str, threads: int) -> tuple[Callable[[], object], Callable[[], object]]:
@@ -145,15 +116,15 @@ def _same(size: int, window: int, stride: int) -> tuple[int, int]:
     return same_padding(size, window, stride)
 
 
-def least(call: Callable[[], object], seconds: float) -> float:
-    """Return the least milliseconds of a call, over some seconds and at least three calls."""
+def median(call: Callable[[], object], seconds: float) -> float:
+    """Return the median of a call's milliseconds, over some seconds and at least five calls."""
     call()
     times: list[float] = []
-    while sum(times) < seconds or len(times) < 3:
+    while sum(times) < seconds or len(times) < 5:
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
+    return 1e3 * statistics.median(times)
 
 
 def one(engine: str, name: str, threads: int, seconds: float) -> None:
@@ -163,7 +134,7 @@ def one(engine: str, name: str, threads: int, seconds: float) -> None:
     )
     import resource
 
-    figures = {"step": least(step, seconds), "predict": least(predict, seconds / 3)}
+    figures = {"step": median(step, seconds), "predict": median(predict, seconds / 3)}
     print(json.dumps(figures | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
@@ -174,15 +145,6 @@ def measure(engine: str, name: str, threads: int, seconds: float) -> dict[str, f
     settings = {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
-
-
-def processor() -> str:
-    """Return the processor's name, with family and model where the name says little."""
-    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    known = [facts.get("model name", platform.processor() or platform.machine())]
-    known += [f"{key} {facts[key]}" for key in ("cpu family", "model") if key in facts]
-    return " ".join(known)
 
 
 def main() -> None:
@@ -197,19 +159,23 @@ def main() -> None:
         one(given.one[0], given.one[1], int(given.one[2]), float(given.one[3]))
         return
     engines = [name for name in ENGINES if importlib.util.find_spec(name.split()[0])]
-    print(
-        f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}; times in ms"
-    )
-    print(f"{'net':<16} {'engine':<20} {'threads':>7} {'step':>9} {'predict 1':>9} {'peak MB':>8}")
+    print(machine(*[name for name in ("torch",) if name in engines]))
+    print(f"load {os.getloadavg()[0]:.1f} before; medians in ms, of rounds in turns; the ratio is to torch as it comes\n")
+    rows = []
     for name in given.nets.split(","):
         for threads in map(int, given.threads.split(",")):
             rounds = [
                 {engine: measure(engine, name, threads, given.seconds) for engine in engines} for _ in range(given.rounds)
             ]
-            for engine in engines:
-                figures = {key: min(r[engine][key] for r in rounds) for key in ("step", "predict", "peak_mb")}
+            found = {
+                engine: {key: statistics.median(r[engine][key] for r in rounds) for key in ("step", "predict", "peak_mb")}
+                for engine in engines
+            }
+            for engine, figures in found.items():
                 step, predict, peak = figures.values()
-                print(f"{name:<16} {engine:<20} {threads:>7} {step:>9.2f} {predict:>9.3f} {peak:>8.0f}", flush=True)
+                ratio = f"{step / found['torch']['step']:.2f}" if "torch" in found else "–"
+                rows.append([name, engine, threads, f"{step:.2f}", ratio, f"{predict:.3f}", f"{peak:.0f}"])
+    print_table(["net", "engine", "threads", "step", "ratio", "predict 1", "peak MB"], rows)
 
 
 if __name__ == "__main__":
