@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_peak_normalisation_takes_level_out_and_leaves_silence(frontend: AudioFr
 
 
 def test_peak_normalisation_reaches_one_on_either_side() -> None:
-    frontend = Waveform(rate=10, clip=1.0, normalise="peak")
+    frontend = Waveform(rate=100, clip=0.1, normalise="peak")
     clip = np.linspace(-0.25, 0.2, 10)
     assert frontend(clip).min() == -1
     assert frontend(-clip).max() == 1
@@ -135,7 +136,7 @@ def test_the_waveform_is_the_samples() -> None:
 
 
 def test_frames_follow_each_other_and_leave_out_the_rest() -> None:
-    frontend = Frames(rate=10, clip=1.0, frame_length=3)
+    frontend = Frames(rate=100, clip=0.1, frame_length=3)
     assert np.array_equal(frontend(np.arange(10.0)), [[0, 1, 2], [3, 4, 5], [6, 7, 8]])
 
 
@@ -402,7 +403,9 @@ GOOD = {"kind": "mel", "rate": 8000, "clip": 1.0, "n_mels": 16, "n_fft": 256, "h
         ({"kind": None}, "'kind'"),
         ({"colour": 1}, "unknown key 'colour'"),
         ({"nmels": 1}, "did you mean 'n_mels'"),
-        ({"rate": 0}, "at least 1"),
+        ({"rate": 0}, "at least 100"),
+        ({"rate": 99}, "at least 100"),
+        ({"rate": 1_000_001}, "at most 1e\\+06"),
         ({"rate": 8000.5}, "whole number"),
         ({"rate": "high"}, "whole number"),
         ({"rate": True}, "whole number"),
@@ -411,12 +414,19 @@ GOOD = {"kind": "mel", "rate": 8000, "clip": 1.0, "n_mels": 16, "n_fft": 256, "h
         ({"clip": float("nan")}, "finite"),
         ({"clip": 0.00001}, "holds no sample"),
         ({"hop": 0.00001}, "shorter than a sample"),
+        ({"hop": 0.0009}, "less than 0.001 s apart"),
+        ({"hop": 3601.0}, "at most 3600"),
+        ({"clip": 3601.0}, "at most 3600"),
+        ({"skip": 3601.0}, "at most 3600"),
         ({"skip": -1.0}, "at least 0"),
         ({"take": "last"}, "known: all, first"),
         ({"normalise": "rms"}, "known: none, peak"),
         ({"n_mels": 0}, "at least 1"),
         ({"n_mels": 100, "fmax": 1000.0}, "filters between 0 and 1000 Hz hold none"),
-        ({"n_mels": 10**12}, "take fewer n_mels"),
+        ({"n_mels": 4097}, "at most 4096"),
+        ({"n_mels": 10**12}, "at most 4096"),
+        ({"n_mels": 200}, "take fewer n_mels"),
+        ({"n_fft": 2**17 + 1}, "at most 131072"),
         ({"n_fft": 1}, "at least 2"),
         ({"n_fft": 8001}, "longer than a clip"),
         ({"hop_length": 0}, "at least 1"),
@@ -442,6 +452,46 @@ def test_an_impossible_table_is_refused_with_the_reason(change: dict[str, object
         frontend_from_table(GOOD | change, "[frontend]")
 
 
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ({"kind": "waveform", "rate": 1_000_000, "clip": 3600.0}, r"3,600,000,000 samples.*lower rate"),
+        ({"kind": "waveform", "rate": 100_000, "clip": 1.0, "skip": 3600.0}, r"skip \+ clip = 3601 s"),
+        ({"kind": "waveform", "rate": 22050, "clip": 3600.0}, r"79,380,000 numbers.*at most 67,108,864"),
+        ({"kind": "frames", "rate": 22050, "clip": 3600.0, "frame_length": 100}, "79,380,000 numbers"),
+        ({"kind": "mel", "rate": 22050, "clip": 60.0, "n_mels": 128, "hop_length": 1}, "169,344,128 numbers"),
+        ({"kind": "mel", "rate": 22050, "clip": 60.0, "n_mels": 4096, "n_fft": 2**17, "hop_length": 1}, "numbers"),
+        ({"kind": "arrays", "shape": [1 << 20, 1 << 20]}, "1,099,511,627,776 numbers a row"),
+        ({"kind": "arrays", "shape": [10**300, 10**300]}, "numbers a row"),
+        ({"kind": "arrays", "shape": [1] * 33}, "33 sizes"),
+    ],
+    ids=str,
+)
+def test_what_would_fill_the_memory_is_refused_before_any_is_taken(table: dict[str, object], reason: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecipeError, match=reason):
+            frontend_from_table(table, "[frontend]")
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"kind": "waveform", "rate": 100, "clip": 3600.0, "skip": 3600.0},
+        {"kind": "waveform", "rate": 1_000_000, "clip": 60.0},
+        {"kind": "mel", "rate": 22050, "clip": 3600.0, "n_mels": 128},
+        {"kind": "mel", "rate": 44100, "clip": 5.0, "n_mels": 4096, "n_fft": 2**17, "hop_length": 4096, "mel_scale": "htk"},
+        {"kind": "arrays", "shape": [1 << 26]},
+    ],
+    ids=str,
+)
+def test_what_is_large_but_fits_is_taken(table: dict[str, object]) -> None:
+    assert np.prod(frontend_from_table(table, "[frontend]").shape, dtype=np.float64) <= 1 << 26
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(RecipeError) as caught:
         frontend_from_table(GOOD | {"n_fft": 9000, "fmax": 5000.0, "fmin": 6000.0, "hop": 1e-9}, "[frontend]")
@@ -457,7 +507,7 @@ def test_missing_settings_are_named() -> None:
     with pytest.raises(RecipeError, match="must be a table"):
         frontend_from_table("mel", "[frontend]")  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="longer than a clip"):
-        Frames(rate=10, clip=1.0, frame_length=11)
+        Frames(rate=100, clip=0.1, frame_length=11)
 
 
 @each

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy.typing as npt
 
-from harken.frontends.base import Frontend, Samples, register
+from harken.frontends.base import MOST_VALUES, Frontend, Samples, register
 from harken.settings import Count
+
+MOST_AXES = 32
+"""As NumPy 1 had it."""
 
 
 @register("arrays")
@@ -18,7 +22,7 @@ class Arrays(Frontend):
     Attributes
     ----------
     shape : tuple of int
-        Of one row.
+        Of one row: at most 2^26 numbers.
 
     Examples
     --------
@@ -30,7 +34,14 @@ class Arrays(Frontend):
 
     def mistakes(self) -> list[str]:
         """Return what is wrong between the settings."""
-        return [] if self.shape else ["shape = []: a row needs at least one size"]
+        if not self.shape:
+            return ["shape = []: a row needs at least one size"]
+        if len(self.shape) > MOST_AXES:
+            return [f"shape has {len(self.shape)} sizes, and a row has at most {MOST_AXES}"]
+        values = prod(self.shape)
+        if values > MOST_VALUES:
+            return [f"shape = {list(self.shape)}: {values:,} numbers a row, and at most {MOST_VALUES:,} fit in a network"]
+        return []
 
     def __call__(self, samples: npt.ArrayLike) -> Samples:
         """Refuse: there is nothing to compute from audio.

@@ -13,16 +13,31 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar
+from math import prod
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from harken.clips import Clipping
+from harken.decoders import RATES
 from harken.errors import DataError, ModelError, RecipeError, suggest
-from harken.settings import Count, NotNegative, Positive, Settings
+from harken.settings import Range, Settings
 
 Samples = npt.NDArray[np.float32]
+
+LONGEST = 3600.0
+"""Seconds that a clip, a hop and a skip may have. A recipe may come from anywhere, and must not fill the memory."""
+SHORTEST_HOP = 0.001
+"""Seconds from one clip's start to the next, at least: a thousand clips a second."""
+MOST_SAMPLES = 1 << 27
+"""Samples that skip and clip may have together (512 MiB): so many are held while a track is cut. An hour at 37 kHz."""
+MOST_VALUES = 1 << 26
+"""Numbers that a frontend may make of a clip (256 MiB)."""
+
+Rate = Annotated[int, Range(low=RATES[0], high=RATES[1])]
+"""Hz, as audio files may have it."""
+Seconds = Annotated[float, Range(above=0, high=LONGEST)]
 
 
 class Frontend(Settings):
@@ -85,23 +100,23 @@ class AudioFrontend(Frontend):
     Attributes
     ----------
     rate : int
-        Hz; audio of another rate is resampled.
+        Hz, from 100 to 1,000,000; audio of another rate is resampled.
     clip : float
-        Seconds that a network sees at once.
+        Seconds that a network sees at once, at most 3600. Skip and clip have at most 2^27 samples.
     hop : float, optional
-        Seconds from one clip's start to the next; default: ``clip``.
+        Seconds from one clip's start to the next, from 0.001 to 3600; default: ``clip``.
     skip : float
-        Seconds left out at a track's start, unless it is shorter than skip + clip.
+        Seconds left out at a track's start, unless it is shorter than skip + clip; at most 3600.
     take : str
         ``"all"`` clips of a track, or the ``"first"``.
     normalise : str
         ``"peak"`` scales each clip so that its largest absolute sample is 1; silence stays silence.
     """
 
-    rate: Count
-    clip: Positive
-    hop: Positive | None = None
-    skip: NotNegative = 0.0
+    rate: Rate
+    clip: Seconds
+    hop: Seconds | None = None
+    skip: Annotated[float, Range(low=0, high=LONGEST)] = 0.0
     take: Literal["all", "first"] = "all"
     normalise: Literal["none", "peak"] = "none"
 
@@ -116,6 +131,21 @@ class AudioFrontend(Frontend):
             found.append(f"clip = {self.clip:g}: at rate = {self.rate} Hz, it holds no sample; take a longer clip")
         if self.hop is not None and round(self.hop * self.rate) < 1:
             found.append(f"hop = {self.hop:g}: at rate = {self.rate} Hz, it is shorter than a sample; take a longer hop")
+        name, step = ("clip", self.clip) if self.hop is None else ("hop", self.hop)
+        if not found and step < SHORTEST_HOP:
+            found.append(f"{name} = {step:g}: clips would begin less than {SHORTEST_HOP:g} s apart; take a longer {name}")
+        held = round(self.skip * self.rate) + self.clip_samples
+        if held > MOST_SAMPLES:
+            found.append(
+                f"skip + clip = {self.skip + self.clip:g} s: at rate = {self.rate} Hz these are {held:,} samples, and at most "
+                f"{MOST_SAMPLES:,} are held; take a shorter clip or skip, or a lower rate"
+            )
+        values = prod(self._shape())
+        if not found and values > MOST_VALUES:
+            found.append(
+                f"a clip of {self.clip:g} s at {self.rate} Hz would become {values:,} numbers, and at most {MOST_VALUES:,} "
+                "fit in a network; take a shorter clip or a lower rate"
+            )
         return found
 
     @property

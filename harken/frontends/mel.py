@@ -47,6 +47,11 @@ WINDOWS: dict[str, tuple[float, ...]] = {
 }
 """Each window as its cosine sum, ``a0 - a1 cos(2πt) + a2 cos(4πt)``, by SciPy's names."""
 
+LONGEST_FRAME = 1 << 17
+"""Samples that a frame may have: 3 s at 44.1 kHz."""
+MOST_MELS = 4096
+"""Bands, at most: ten times as many as anybody hears."""
+
 BLOCK_SAMPLES = 1 << 17
 """Windowed samples in a block: with their spectrum, about a megabyte, which second-level caches hold."""
 FEWEST_FRAMES, MOST_FRAMES = 16, 256
@@ -110,9 +115,9 @@ class Mel(AudioFrontend):
     Attributes
     ----------
     n_mels : int
-        Bands.
+        Bands, at most 4096, each with a frequency of the transform in it.
     n_fft : int
-        Samples in a frame.
+        Samples in a frame, from 2 to 2^17.
     hop_length : int
         Samples from one frame's start to the next.
     window : str
@@ -146,8 +151,8 @@ class Mel(AudioFrontend):
     (64, 862, 1)
     """
 
-    n_mels: Count = 128
-    n_fft: Annotated[int, Range(low=2)] = 2048
+    n_mels: Annotated[int, Range(low=1, high=MOST_MELS)] = 128
+    n_fft: Annotated[int, Range(low=2, high=LONGEST_FRAME)] = 2048
     hop_length: Count = 512
     window: Literal["hann", "hamming", "blackman", "boxcar"] = "hann"
     center: bool = True
