@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from harken.errors import AudioError, Failure, HarkenError, ModelError
 from harken.frontends import Arrays as ArraysFrontend
@@ -286,6 +286,43 @@ def test_matrix_products_have_one_thread_in_each_worker(tracks: Tracks, folder: 
     features(tracks, WAVE, folder=folder, workers=2)
     assert len(seen) == 6
     assert {pool["num_threads"] for pools in seen for pool in pools if pool["user_api"] == "blas"} == {1}
+
+
+def blas_threads() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("first_out", [0, 1])
+def test_threads_are_as_before_in_whatever_order_sharers_leave(first_out: int) -> None:
+    with threadpool_limits(limits=3, user_api="blas"):
+        before = blas_threads()
+        sharers = [hearing.sharing_cores(1, 1), hearing.sharing_cores(None, 1)]
+        for sharer in sharers:
+            assert sharer.__enter__() == 1
+        assert blas_threads() == {1} != before
+        sharers[first_out].__exit__(None, None, None)
+        assert blas_threads() == {1}
+        sharers[1 - first_out].__exit__(None, None, None)
+        assert blas_threads() == before
+
+
+def test_suspended_and_abandoned_sharers_leave_no_limit() -> None:
+    def work() -> Iterator[int]:
+        with hearing.sharing_cores(1, 1) as workers:
+            yield workers
+            yield workers
+
+    with threadpool_limits(limits=3, user_api="blas"):
+        before = blas_threads()
+        for _ in zip(work(), work(), strict=True):
+            pass
+        assert blas_threads() == before
+        one, other = work(), work()
+        assert next(one) == next(other) == 1
+        del one
+        assert blas_threads() == {1}
+        other.close()
+        assert blas_threads() == before
 
 
 def _failed(position: int) -> hearing.Heard:

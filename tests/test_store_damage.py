@@ -261,6 +261,43 @@ def test_a_write_that_fails_midway_loses_nothing(tracks: Tracks, folder: Path) -
     assert np.array_equal(features(tracks.select([0, 1]), MEL, folder=folder).x[:], before)
 
 
+@pytest.mark.parametrize("spoil", [lose_rows, truncate_rows], ids=lambda spoil: spoil.__name__)
+def test_rows_that_go_away_before_they_are_read_are_told_with_the_cure(
+    tracks: Tracks, folder: Path, spoil: Callable[[Path], None]
+) -> None:
+    found = features(tracks, MEL, folder=folder)
+    spoil(folder)
+    with pytest.raises(HarkenError, match=r"are gone .*Run the same again.*--resume"):
+        found.rows([0])
+    assert np.array_equal(features(tracks, MEL, folder=folder).x[:], expected(tracks, MEL))
+
+
+def test_a_cache_that_is_emptied_while_it_is_filled_is_told(
+    tracks: Tracks, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = shelf.Shelf.contents
+    monkeypatch.setattr(shelf.Shelf, "contents", lambda self, hashes=None: shelf.Contents(contents(self, hashes).data))
+    with pytest.raises(HarkenError, match=r"6 tracks are gone .*emptied the cache"):
+        features(tracks, MEL, folder=folder)
+
+
+def test_a_reader_in_between_takes_the_begin_of_writing_for_no_damage(
+    tracks: Tracks, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a writer does to the file of rows, the index has said before that it is being written."""
+    features(tracks.select([0]), MEL, folder=folder)
+    touch, looks = Path.touch, []
+
+    def look(self: Path, *arguments: object, **options: object) -> None:
+        touch(self, *arguments, **options)  # type: ignore[arg-type]
+        if self.suffix == ".f32":
+            looks.append(shelf.Shelf(folder, MEL).contents().touched)
+
+    monkeypatch.setattr(Path, "touch", look)
+    features(tracks, MEL, folder=folder)
+    assert looks == [False]
+
+
 def test_a_folder_that_cannot_be_is_told(tracks: Tracks, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harken.errors import Failure
+from harken.errors import Failure, HarkenError
 from harken.frontends import Frontend
 from harken.progress import Progress, silent
 from harken.store.hashes import identities
@@ -41,8 +41,6 @@ __all__ = [
     "hear_many",
     "sharing_cores",
 ]
-
-NO_CLIP = "gave no clip"
 
 logger = logging.getLogger("harken")
 
@@ -88,7 +86,8 @@ def features(
     Raises
     ------
     HarkenError
-        The cache folder may not be written to, or the disk is full. What was computed before stays.
+        The cache folder may not be written to, or the disk is full. What was computed before stays. Or somebody emptied
+        the cache meanwhile.
     ModelError
         The frontend hears no audio.
     """
@@ -105,9 +104,15 @@ def features(
     if not (complete and sound):
         reasons = _fill(shelf, frontend, wanted, check=not sound, workers=workers, progress=progress)
         contents = shelf.contents(wanted.first)
+        lost = sum(one not in contents.entries and one not in reasons for one in wanted.first)
+        if lost:
+            raise HarkenError(
+                f"the features of {lost} tracks are gone from {shelf.folder} as soon as they were kept: another command has "
+                "emptied the cache meanwhile. Run the same again"
+            )
         for position, one in enumerate(wanted.hashes):
             if one is not None and one not in contents.entries:
-                failures[position] = Failure(tracks[position].path, reasons.get(one, NO_CLIP))
+                failures[position] = Failure(tracks[position].path, reasons[one])
     progress("features", len(tracks), len(tracks))
     return _assembled(contents, frontend, wanted, tuple(failures[position] for position in sorted(failures)))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harken import datasets, frontends
-from harken.errors import Failure
+from harken.errors import Failure, HarkenError
 from harken.frontends import Frontend
 from harken.tracks import Track, Tracks
 
@@ -64,13 +63,14 @@ class StoredRows:
         """The number of axes."""
         return len(self.shape)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that all rows would take in memory."""
-        return prod(self.shape) * self.dtype.itemsize
-
     def __getitem__(self, key: Any) -> Floats:
-        """Read rows: a position, a slice, positions or a mask; the result is an array of its own."""
+        """Read rows: a position, a slice, positions or a mask; the result is an array of its own.
+
+        Raises
+        ------
+        HarkenError
+            Somebody has emptied the cache, or cut the file off, since it was looked at.
+        """
         return np.array(self._mapped()[self._places[key]], dtype=np.float32)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -95,7 +95,14 @@ class StoredRows:
             if not len(self._places):
                 return np.empty((0, *self._row), dtype=np.float32)
             rows = int(self._places.max()) + 1
-            self._file = np.asarray(np.memmap(self._path, dtype=ROW_TYPE, mode="r", shape=(rows, *self._row)))
+            try:
+                self._file = np.asarray(np.memmap(self._path, dtype=ROW_TYPE, mode="r", shape=(rows, *self._row)))
+            except (OSError, ValueError) as error:  # ValueError: the file is shorter than that
+                raise HarkenError(
+                    f"the features in {self._path} are gone ({getattr(error, 'strerror', None) or error}): the cache was "
+                    "emptied or damaged meanwhile. Run the same again, and they are computed anew (a training goes on with "
+                    "--resume)"
+                ) from error
         return self._file
 
 

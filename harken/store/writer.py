@@ -145,8 +145,9 @@ class Writer:
     def _opened(self) -> BinaryIO:
         """Return the file of rows; before the first change, the index is told that it is being written."""
         if self._file is None:
-            self._path.touch()
+            # In this order: who reads between the two must not take the new time of the file for damage.
             self._index.execute("UPDATE meta SET value = '1' WHERE name = 'writing'")
+            self._path.touch()
             self._file = self._path.open("r+b")
         return self._file
 
