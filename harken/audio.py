@@ -92,7 +92,7 @@ def load_audio(path: AnyPath, rate: int | None = None, *, start: float = 0.0, en
     rate : int, optional
         The wanted rate in Hz. Default: the file's own.
     start, end : float
-        The span in seconds; ``end=None``, or an end behind the file's, is the file's end.
+        The span in seconds; ``end=None``, or an end behind the file's (infinity too), is the file's end.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def load_audio(path: AnyPath, rate: int | None = None, *, start: float = 0.0, en
     _check_request(name, rate, start, end)
     with Source(name) as source:
         rate = source.rate if rate is None else rate
-        announced = (source.frames or 0) / source.rate if end is None else end
+        announced = (source.frames or 0) / source.rate if end is None or not isfinite(end) else end
         expected = min(max(0, ceil((announced - start) * rate)) + 1, _MOST_EXPECTED)
         with source.quiet:
             return _joined(_resampled(source, rate, start, end), expected), rate

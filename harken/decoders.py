@@ -159,9 +159,10 @@ class _Ffmpeg:
             self._handle = open(path, "rb")  # noqa: PTH123, SIM115 (a handle, so that no name is taken for a URL)
         except OSError as error:
             raise UndecodableError(_reason(error)) from error
+        self._container: Any = None
         try:
             options = {"format_whitelist": _FORMATS}
-            self._container: Any = av.open(self._handle, metadata_errors="replace", options=options)
+            self._container = av.open(self._handle, metadata_errors="replace", options=options)
             streams = self._container.streams.audio
             if not streams:
                 raise UndecodableError("no audio stream in it")
@@ -172,7 +173,7 @@ class _Ffmpeg:
             container = "mp4" if "mp4" in self._container.format.name else self._container.format.name
             self.format = f"{container}/{self._stream.codec_context.name}".upper()
         except (*self._errors, UndecodableError) as error:
-            self._handle.close()
+            self.close()
             raise UndecodableError(_reason(error)) from error
 
     def _announced(self) -> int | None:
@@ -229,7 +230,8 @@ class _Ffmpeg:
         return {key.lower(): value for key, value in found.items()}
 
     def close(self) -> None:
-        self._container.close()
+        if self._container is not None:
+            self._container.close()
         self._handle.close()
 
 
@@ -330,8 +332,13 @@ class Source:
                 reasons[name] = str(error)
                 continue
             if decoder.frames != 0:  # a header that announces none may lie: the other library looks for itself
+                if empty is not None:
+                    empty.close()
                 return decoder
-            empty = empty or decoder
+            if empty is None:
+                empty = decoder
+            else:
+                decoder.close()
         if empty is not None:
             return empty
         raise AudioError(_refusal(self.path, reasons))
@@ -514,11 +521,12 @@ class _Hush:
             if self._inside > 1:
                 return
             try:
+                sink = self._open_sink()
                 self._real = os.dup(2)
-            except OSError:  # a process without a standard error has nothing to keep clean
+            except OSError:  # no standard error to keep clean, or nowhere to lead it: then descriptor 2 stays as it is
                 self._real = -1
             else:
-                os.dup2(self._open_sink(), 2)
+                os.dup2(sink, 2)
 
     def __exit__(self, *_: object) -> None:
         with self._lock:

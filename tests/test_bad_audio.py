@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
@@ -15,6 +16,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harken import decoders
 from harken.audio import audio_info, content_hash, load_audio, read_tags, stream_audio
 from harken.decoders import LOUDEST
 from harken.errors import AudioError
@@ -170,6 +172,103 @@ def test_a_header_without_samples(tmp_path: Path, suffix: str) -> None:
 def test_impossible_requests(tone: Any, request_: dict[str, Any], words: str) -> None:
     with pytest.raises(AudioError, match=words):
         load_audio(tone("a.wav", 1.0, 8000), **request_)
+
+
+# What is opened is closed, and a fault leaves nothing behind
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "m4a"])
+@pytest.mark.parametrize("rate", [None, 400])
+def test_an_infinite_end_is_the_files_end(tone: Any, suffix: str, rate: int | None) -> None:
+    path = tone(f"a.{suffix}", 1.0, 8000 if suffix == "wav" else 44100)
+    whole, _ = load_audio(path, rate)
+    assert np.array_equal(load_audio(path, rate, end=math.inf)[0], whole)
+    assert np.array_equal(np.concatenate(list(stream_audio(path, rate, end=math.inf))), whole)
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch, kind: type[Any], frames: int | None) -> list[Any]:
+    """Let a decoder announce so many frames, and collect those that are open."""
+    begin, close, still_open = kind.__init__, kind.close, []
+
+    def opened(self: Any, path: str) -> None:
+        begin(self, path)
+        still_open.append(self)
+        self.frames = frames
+
+    def closed(self: Any) -> None:
+        close(self)
+        if self in still_open:
+            still_open.remove(self)
+
+    monkeypatch.setattr(kind, "__init__", opened)
+    monkeypatch.setattr(kind, "close", closed)
+    return still_open
+
+
+@pytest.mark.parametrize(("announced", "taken"), [(0, "_Libsndfile"), (None, "_Ffmpeg"), (8000, "_Ffmpeg")])
+def test_the_library_that_is_not_taken_lets_go_of_the_file(
+    tone: Any, monkeypatch: pytest.MonkeyPatch, announced: int | None, taken: str
+) -> None:
+    still_open = [
+        _counted(monkeypatch, decoders._Libsndfile, 0),
+        _counted(monkeypatch, decoders._Ffmpeg, announced),
+    ]
+    with decoders.Source(str(tone("a.wav", 1.0, 8000))):
+        assert [type(one).__name__ for kind in still_open for one in kind] == [taken]
+    assert still_open == [[], []]
+
+
+def test_ffmpeg_lets_go_of_a_file_that_it_cannot_use(tone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import av
+
+    containers = []
+    open_really = av.open
+
+    def opened(*arguments: Any, **options: Any) -> Any:
+        containers.append(Closing(open_really(*arguments, **options)))
+        return containers[-1]
+
+    monkeypatch.setattr(av, "open", opened)
+    monkeypatch.setattr(decoders._Ffmpeg, "_announced", lambda self: int("none"))
+    with pytest.raises(decoders.UndecodableError):
+        decoders._Ffmpeg(str(tone("a.wav", 1.0, 8000)))
+    assert [container.closed for container in containers] == [True]
+
+
+class Closing:
+    """A container that remembers that it was closed."""
+
+    def __init__(self, container: Any) -> None:
+        self.container, self.closed = container, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.container, name)
+
+    def close(self) -> None:
+        self.closed = True
+        self.container.close()
+
+
+def test_mp3_is_read_where_no_temporary_file_can_be_made(tone: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    path = tone("a.mp3", 1.0, 44100)
+    whole, _ = load_audio(path)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    hush = decoders._Hush()
+    monkeypatch.setattr(decoders, "_hush", hush)
+    with monkeypatch.context() as once:
+        once.setattr(decoders.tempfile, "mkstemp", full)
+        with decoders.Source(str(path)) as source:
+            assert source.format.startswith("MP3/MPEG")  # libsndfile's, not FFmpeg's
+            assert np.array_equal(np.concatenate([block.copy() for block in source.mono()]), whole)
+        with hush:
+            os.write(2, b"Note: goes through\n")
+    assert capfd.readouterr().err == "Note: goes through\n"
+    with hush:  # the next time it is tried again
+        os.write(2, b"Note: is kept back\n")
+    assert capfd.readouterr().err == ""
 
 
 # Damaged files: what is there is used
