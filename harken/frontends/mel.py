@@ -52,8 +52,8 @@ LONGEST_FRAME = 1 << 17
 MOST_MELS = 4096
 """Bands, at most: ten times as many as anybody hears."""
 
-BLOCK_SAMPLES = 1 << 17
-"""Windowed samples in a block: with their spectrum, about a megabyte, which second-level caches hold."""
+BLOCK_SAMPLES = 1 << 16
+"""Windowed samples in a block: with their spectrum, half a megabyte, which second-level caches hold."""
 FEWEST_FRAMES, MOST_FRAMES = 16, 256
 """Frames in a block, whatever their length: fewer cost calls, more cost cache."""
 BAND_FILTERS = 16
@@ -268,10 +268,10 @@ class Mel(AudioFrontend):
         mean = np.zeros(mel.shape[1], dtype=np.float32)
         for start in range(0, mel.shape[1], transform.block):
             block = slice(start, start + transform.block)
-            wanted = mean[block] if self.scale == "db" else None
-            strength = transform.strength(frames[block] if chosen is None else frames[chosen[block]], wanted)
+            totals = mean[block] if self.scale == "db" else None
+            strength = transform.strength(frames[block] if chosen is None else frames[chosen[block]], totals)
             plan.apply(strength, mel[:, block])
-        return mean
+        return mean / np.float32(self.n_fft // 2 + 1)
 
     def _lowest(self, highest: float) -> float:
         """Return the power under which nothing goes in decibels, before the exponent; ``highest`` is the clip's maximum."""
@@ -380,13 +380,15 @@ class _Transform:
         self._windowed = np.empty((self.block, mel.n_fft), dtype=dtype)
         self._spectrum = np.empty((self.block, frequencies), dtype=np.complex64)
         self._double = np.empty((self.block, frequencies), dtype=np.complex128) if dtype is np.float64 else None
-        self._strength = np.empty((self.block, frequencies), dtype=np.float32)
+        # The windowed samples are not needed any more when the strength is written: it takes their place in the cache.
+        room = self._windowed.view(np.float32).reshape(-1)
+        self._strength = room[: self.block * frequencies].reshape(self.block, frequencies)
         self._transform = real_transform()
 
-    def strength(self, frames: Samples, mean: Samples | None = None) -> Samples:
+    def strength(self, frames: Samples, totals: Samples | None = None) -> Samples:
         """Return the spectra's magnitudes to the power, (frames, frequencies): a view that lasts until the next call.
 
-        Into ``mean`` (frames,), if it is given, goes the mean power of each frame's frequencies.
+        Into ``totals`` (frames,), if it is given, goes the power of each frame's frequencies together.
         """
         count = len(frames)
         windowed, spectrum, strength = self._windowed[:count], self._spectrum[:count], self._strength[:count]
@@ -401,8 +403,8 @@ class _Transform:
         parts = spectrum.view(np.float32)  # real and imaginary parts in turn
         np.multiply(parts, parts, out=parts)
         np.add(parts[:, 0::2], parts[:, 1::2], out=strength)
-        if mean is not None:
-            np.mean(strength, axis=1, out=mean)
+        if totals is not None:
+            np.add.reduce(strength, axis=1, out=totals)
         if self._power == 1:
             np.sqrt(strength, out=strength)
         elif self._power != 2:
