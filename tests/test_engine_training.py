@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from harken.engines import engine
+from harken.engines import build, engine
 from harken.errors import HarkenError, NetError
 from harken.nets import Net
 from harken.nets.layers import BatchNorm, Conv1D, Conv2D, Dense, Dropout, Flatten, MaxPool, Residual, Sigmoid, Softmax, Tanh
-from harken.recipes.training import SGD, Adam, AdamW
+from harken.recipes.training import SGD, Adam, AdamW, Training
 from tests.parity import check_parity
 
 MSE, CE, BCE = "mean_squared_error", "cross_entropy", "binary_cross_entropy"
@@ -78,6 +78,44 @@ def test_the_loss_is_exact_where_the_probability_is_not(loss, ends, logit):
     value, gradients, _ = model.gradients([[1.0]], targets)
     assert value == pytest.approx(max(logit, 0) + math.log1p(math.exp(-abs(logit))), rel=1e-6, abs=1e-7)
     assert gradients["0_dense/kernel"][0, 0] == pytest.approx(1 / (1 + math.exp(-max(logit, -700))), abs=1e-6)
+    judged, outputs = model.evaluate([[1.0]], targets)
+    assert judged == pytest.approx(value, rel=1e-6)
+    np.testing.assert_array_equal(outputs, model.forward([[1.0]]))
+
+
+@pytest.mark.parametrize(
+    ("loss", "ends"), [(CE, "softmax"), (BCE, "sigmoid"), (BCE, "softmax"), (MSE, "sigmoid"), (MSE, "linear")]
+)
+def test_judging_in_batches_is_judging_at_once(loss, ends):
+    rng = np.random.default_rng(1)
+    layers = [Dense(units=8, activation="relu"), BatchNorm(), Dropout(rate=0.5), Dense(units=3, activation=ends, l2=0.1)]
+    model = _model(layers, (4,), loss=loss, dtype="float64")
+    x, targets, counts = rng.standard_normal((7, 4)), np.eye(3)[[0, 1, 2, 0, 1, 2, 0]], rng.uniform(0.5, 2, 7)
+    before, step = model.weights(), model.step
+    whole, outputs = model.evaluate(x, targets, counts)
+    assert whole == pytest.approx(model.data_loss(outputs, targets, counts), rel=1e-9)
+    np.testing.assert_array_equal(outputs, model.forward(x))
+    parts = [model.evaluate(x[part], targets[part], counts[part])[0] for part in (slice(0, 4), slice(4, 7))]
+    assert whole == pytest.approx(np.average(parts, weights=[counts[:4].sum(), counts[4:].sum()]), rel=1e-9)
+    assert model.step == step
+    for name, weight in model.weights().items():
+        np.testing.assert_array_equal(weight, before[name])
+
+
+def test_a_net_is_built_as_the_training_says():
+    net = Net([Dense(units=2, activation="softmax")], (2,))
+    training = Training(optimizer=SGD(learning_rate=0.5, momentum=0.9), clip_norm=1e-3)
+    one, other = (build(net, training, seed=4) for _ in range(2))
+    assert one.learning_rate == 0.5 and one.seed == 4
+    assert "0_dense/kernel/velocity" in one.state()
+    np.testing.assert_array_equal(one.weights()["0_dense/kernel"], other.weights()["0_dense/kernel"])
+    before = one.weights()["0_dense/kernel"]
+    one.train_step([[100.0, -100.0]], [[1.0, 0.0]])
+    assert np.linalg.norm(one.weights()["0_dense/kernel"] - before) <= 0.5 * 1e-3 * 1.001
+    same = build(net, training, weights=one.weights())
+    np.testing.assert_array_equal(same.weights()["0_dense/kernel"], one.weights()["0_dense/kernel"])
+    with pytest.raises(HarkenError, match="did you mean 'numpy'"):
+        build(net, training, engine="nunpy")
 
 
 def test_a_certain_mistake_has_a_finite_data_loss():
@@ -455,7 +493,7 @@ def test_the_state_of_another_optimizer_is_refused(written, read):
 def test_targets_and_weights_that_do_not_fit_are_refused(targets, weights, reason):
     model = _model([Dense(units=2, activation="softmax")], (4,))
     x = np.zeros((3, 4))
-    for call in (model.train_step, model.gradients):
+    for call in (model.train_step, model.gradients, model.evaluate):
         with pytest.raises(NetError, match=reason):
             call(x, targets, weights)
     with pytest.raises(NetError, match=reason):
@@ -468,6 +506,7 @@ def test_an_empty_batch_is_refused():
     for call in (
         lambda: model.train_step(np.zeros((0, 4)), np.zeros((0, 2))),
         lambda: model.gradients(np.zeros((0, 4)), np.zeros((0, 2))),
+        lambda: model.evaluate(np.zeros((0, 4)), np.zeros((0, 2))),
         lambda: model.data_loss(np.zeros((0, 2)), np.zeros((0, 2))),
     ):
         with pytest.raises(NetError, match="empty batch"):

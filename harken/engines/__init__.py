@@ -7,12 +7,15 @@ Every engine is a package with the same files (``layers/``, ``losses``, ``optimi
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from types import ModuleType
 
-from harken.engines.base import EngineNet
+from harken.engines.base import Array, EngineNet
 from harken.errors import HarkenError, suggest
+from harken.nets import Net
+from harken.recipes import Training
 
-__all__ = ["ENGINES", "EngineNet", "engine"]
+__all__ = ["ENGINES", "EngineNet", "build", "engine"]
 
 ENGINES: dict[str, str] = {"numpy": "harken.engines.numpy"}
 """The module of every engine, by the name that ``--engine`` takes."""
@@ -47,3 +50,42 @@ def engine(name: str) -> ModuleType:
     if name not in ENGINES:
         raise HarkenError(f"unknown engine {name!r} ({suggest(name, ENGINES)})")
     return importlib.import_module(ENGINES[name])
+
+
+def build(
+    net: Net, training: Training, *, engine: str = "numpy", seed: int = 0, weights: Mapping[str, Array] | None = None
+) -> EngineNet:
+    """Return a net on an engine, ready to learn as a recipe says, and to predict.
+
+    Parameters
+    ----------
+    net : Net
+    training : Training
+        Its loss, optimizer, and bounds of the gradients.
+    engine : str
+        A key of :data:`ENGINES`.
+    seed : int
+        Of the initial weights and the dropout.
+    weights : mapping of str to ndarray, optional
+        Where to begin instead of the initial weights.
+
+    Raises
+    ------
+    HarkenError
+        No engine has this name.
+    NetError
+        The loss does not suit the last activation, or the weights do not fit.
+    """
+    built: EngineNet = _engine(engine).EngineNet(
+        net,
+        loss=training.loss,
+        optimizer=training.optimizer,
+        clip_value=training.clip_value,
+        clip_norm=training.clip_norm,
+        seed=seed,
+        weights=weights,
+    )
+    return built
+
+
+_engine = engine  # ``build`` has an argument of this name

@@ -139,8 +139,39 @@ class EngineNet(Protocol):
         input_gradient : ndarray, shape (batch, *net.input_shape)
         """
 
+    def evaluate(self, x: npt.ArrayLike, targets: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> tuple[float, Array]:
+        """Return the loss without L2, and the outputs, as :meth:`forward` gives them; nothing changes.
+
+        Where the last activation belongs to the loss (softmax with cross-entropy, sigmoid with binary cross-entropy), the loss
+        is worked out from the logits before it: a confident mistake costs what it costs, however near 0 its probability is.
+
+        Parameters
+        ----------
+        x : array, shape (batch, *net.input_shape)
+        targets : array, shape (batch, *net.output_shape)
+        weights : array, shape (batch,), optional
+            The loss is ``Σ w·l / Σ w``: those of several batches are joined by their sums of weights (without weights: by
+            their sizes).
+
+        Returns
+        -------
+        loss : float
+            NaN or infinity is returned, not raised.
+        outputs : ndarray, shape (batch, *net.output_shape)
+
+        Raises
+        ------
+        NetError
+            Shapes that do not fit, an empty batch, or weights that are negative, not finite, or all zero.
+        """
+
     def data_loss(self, outputs: npt.ArrayLike, targets: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
-        """Return the loss of given outputs, without L2 (the same for validation, where weights do not count)."""
+        """Return the loss of given outputs, without L2.
+
+        Probabilities say less than logits: near 0 and 1 they are rounded, and below the smallest normal number of the engine's
+        type they count as that number, so that no example's cross-entropy exceeds 87.4 in float32. Who has the inputs asks
+        :meth:`evaluate`.
+        """
 
     def weights(self) -> Weights:
         """Return a copy of all weights, running statistics included, in the canonical layout and order."""

@@ -90,13 +90,7 @@ class EngineNet(base.EngineNet):
     def forward(self, x: npt.ArrayLike, training: bool = False) -> Array:
         """Return the outputs for a batch."""
         x = base.fitting(self.net, x, self.dtype)
-        if training:
-            return self._outputs(forward_through(self.layers, x, training))
-        outputs = np.empty((len(x), *self.net.output_shape), self.dtype)
-        for examples in slices(len(x), self._together):
-            outputs[examples] = forward_through(self.layers, x[examples], training)
-        self.loss.activation.apply(outputs)
-        return outputs
+        return self._outputs(forward_through(self.layers, x, training) if training else self._logits(x))
 
     @quiet
     def train_step(self, x: npt.ArrayLike, targets: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> tuple[float, Array]:
@@ -118,8 +112,17 @@ class EngineNet(base.EngineNet):
         assert dx is not None
         return loss, {name: gradient.copy() for name, gradient in self._gradients.items()}, dx.copy()
 
+    @quiet
+    def evaluate(self, x: npt.ArrayLike, targets: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> tuple[float, Array]:
+        """Return the loss without L2, from the logits, and the outputs."""
+        x = base.fitting(self.net, x, self.dtype)
+        targets = base.fitting_targets(self.net, targets, len(x), self.dtype)
+        shares = base.fitting_shares(weights, len(x), self.dtype)
+        logits = self._logits(x)
+        return float(shares @ self.loss.each_from_logits(logits, targets)), self._outputs(logits)
+
     def data_loss(self, outputs: npt.ArrayLike, targets: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
-        """Return the loss of given outputs, without L2."""
+        """Return the loss of given outputs, without L2, clipped."""
         outputs = base.fitting_targets(self.net, outputs, len(np.asarray(outputs)), self.dtype)
         targets = base.fitting_targets(self.net, targets, len(outputs), self.dtype)
         shares = base.fitting_shares(weights, len(outputs), self.dtype)
@@ -147,6 +150,13 @@ class EngineNet(base.EngineNet):
         self.context.step, self.learning_rate = int(state["step"]), float(state["learning_rate"])
         for name, slot in self.optimizer.slots.items():
             slot[...] = state[name]
+
+    def _logits(self, x: Array) -> Array:
+        """Go through the layers as a prediction does, a few examples at a time."""
+        logits = np.empty((len(x), *self.net.output_shape), self.dtype)
+        for examples in slices(len(x), self._together):
+            logits[examples] = forward_through(self.layers, x[examples], training=False)
+        return logits
 
     def _outputs(self, logits: Array) -> Array:
         outputs = logits.copy()
