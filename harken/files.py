@@ -8,6 +8,7 @@ bytes, in JSON as escaped surrogates, as Python reads both.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -15,7 +16,6 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import StringIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +31,21 @@ REPLACE_WAIT = 0.1
 """Seconds between tries: on Windows a virus scanner may hold the target for a moment."""
 
 
+class _Target(io.FileIO):
+    """A file that remembers its own errors, so that they are told from those of whoever writes to it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "xb")
+        self.errors: list[OSError] = []
+
+    def write(self, content: Any, /) -> int:
+        try:
+            return super().write(content) or 0
+        except OSError as error:
+            self.errors.append(error)
+            raise
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under its name only when it is complete.
@@ -43,7 +58,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     Yields
     ------
     binary file
-        Whatever is raised while it is open leaves the old file as it was, and no temporary one.
+        Whatever is raised while it is open leaves the old file as it was, and no temporary one; it comes through unchanged,
+        where it is no error of this file.
 
     Raises
     ------
@@ -52,16 +68,22 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name[:32]}.{secrets.token_hex(4)}{TEMPORARY}")
+    raw: _Target | None = None
+    written = False
     try:
         try:
-            with temporary.open("xb") as file:
+            raw = _Target(temporary)
+            with io.BufferedWriter(raw) as file:
                 yield file
+                written = True
                 file.flush()
                 os.fsync(file.fileno())
             _replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
+        if raw is not None and not written and error not in raw.errors:
+            raise
         raise HarkenError(
             f"{path} cannot be written: {error.strerror or error}; whatever was there before is unchanged. "
             "Free some space, or choose a folder that you may write to"
@@ -105,7 +127,7 @@ def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterabl
     rows : iterable of sequences
         As long as the header; None and NaN become empty cells, numbers are written so that they are read back unchanged.
     """
-    buffer = StringIO()
+    buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
     for row in rows:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,37 @@ def test_a_broken_writer_leaves_the_old_file(tmp_path: Path) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(HarkenError, match="cannot be written: No such file or directory"):
         files.write_text(tmp_path / "no" / "a.txt", "x")
+
+
+def test_the_writers_own_errors_are_not_told_as_the_files(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(FileNotFoundError, match=r"other\.txt"), files.atomic_write(tmp_path / "a.txt") as file:
+        file.write(b"half")
+        (tmp_path / "other.txt").read_bytes()
+    with pytest.raises(BrokenPipeError), files.atomic_write(tmp_path / "a.txt"):
+        raise BrokenPipeError
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="limits of file sizes")
+@pytest.mark.parametrize("size", [100, 1 << 20], ids=["when it is flushed", "when it is written"])
+def test_a_file_that_grows_too_large_is_told_and_the_old_one_kept(tmp_path: Path, size: int) -> None:
+    code = (
+        "import resource, signal, sys\n"
+        "from harken import files\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        "try: files.write_bytes(sys.argv[1], b'x' * int(sys.argv[2]))\n"
+        "except files.HarkenError as error: print(type(error.__cause__).__name__, error)\n"
+    )
+    (tmp_path / "a.txt").write_text("old")
+    command = [sys.executable, "-c", code, str(tmp_path / "a.txt"), str(size)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told.startswith("OSError")
+    assert "cannot be written: File too large; whatever was there before is unchanged" in told
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_a_target_that_is_held_for_a_moment_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
