@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken import datasets
+from harken import audio, datasets
 from harken.audio import Tags
 from harken.datasets import Arrays, Dataset, check_learnable, in_classes, read
 from harken.datasets.grouping import artist_name, joint_name, normal_name
@@ -91,6 +92,24 @@ def test_empty_class_folders_and_files_in_the_root_are_named(folder, caplog):
     assert dataset.classes == ("jazz", "rock")
     assert "no audio in the folder 'blues'" in caplog.text
     assert "1 audio file lies directly in it" in caplog.text
+
+
+def test_a_class_folder_that_may_not_be_read_is_named_and_left_out(folder, caplog, monkeypatch):
+    root = folder("rock/a.mp3", "jazz/b.mp3", "closed/c.mp3")
+    listdir, closed = os.listdir, {"closed"}
+
+    def refuse(path):  # the tests may run as root, whom no permission stops
+        if Path(path).name in closed:
+            raise PermissionError(13, "Permission denied", path)
+        return listdir(path)
+
+    monkeypatch.setattr(audio.os, "listdir", refuse)
+    assert read(root).classes == ("jazz", "rock")
+    assert "the class 'closed' is left out" in caplog.text and "permission denied" in caplog.text
+    assert "no audio in the folder 'closed'" not in caplog.text
+    closed |= {"rock", "jazz"}
+    with pytest.raises(DataError, match="but no audio in them"):
+        read(root)
 
 
 def test_the_parent_of_a_dataset_is_recognised(folder, caplog):
@@ -240,6 +259,12 @@ def test_spans_of_one_file_stay_together_even_without_groups(table):
         assert groups[0] == groups[1] is not None
         assert groups[2] is None
         assert dataset.grouping == "files"
+
+
+def test_a_span_without_a_group_takes_that_of_its_file(table):
+    dataset = read(table("path,label,start,end,artist\na.mp3,x,0,1,\na.mp3,y,1,2,P\n./a.mp3,y,2,3,\nb.mp3,x,,,\n"))
+    assert dataset.train.groups == ("p", "p", "p", None)
+    assert dataset.grouping == "column artist"
 
 
 def test_a_decimal_comma_where_the_delimiter_is_another(table):

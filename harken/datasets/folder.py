@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 
 from harken.audio import AUDIO_SUFFIXES, find_audio
-from harken.errors import DataError
+from harken.errors import AudioError, DataError
 from harken.tracks import Track, Tracks
 
 _log = logging.getLogger("harken")
@@ -22,6 +22,8 @@ def read_folder(folder: Path) -> Tracks:
     ----------
     folder : Path
 
+    A class folder that may not be read is named in a warning, and left out.
+
     Returns
     -------
     Tracks
@@ -30,7 +32,7 @@ def read_folder(folder: Path) -> Tracks:
     Raises
     ------
     DataError
-        There are no class folders, or there is no audio in them.
+        There are no class folders, or there is no audio in those that may be read.
     """
     try:
         entries = sorted(folder.iterdir())
@@ -39,7 +41,7 @@ def read_folder(folder: Path) -> Tracks:
     shown = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
     folders = [entry for entry in shown if entry.is_dir()]
     stray = sum(entry.suffix.lower() in AUDIO_SUFFIXES for entry in shown if not entry.is_dir())
-    found = {entry.name: find_audio(entry) for entry in folders}
+    found = {entry.name: _audio_in(entry) for entry in folders}
     if not any(found.values()):
         raise DataError(_nothing(folder, shown, folders, stray))
     if stray:
@@ -49,13 +51,22 @@ def read_folder(folder: Path) -> Tracks:
             stray,
             "file lies" if stray == 1 else "files lie",
         )
-    empty = [name for name, paths in found.items() if not paths]
+    empty = [name for name, paths in found.items() if paths == []]
     if empty:
         _log.warning("%s: no audio in the folder %s; left out", folder, ", ".join(map(repr, empty)))
     classes = [name for name, paths in found.items() if paths]
     if len(classes) == 1:
         _warn_if_nested(folder / classes[0])
-    return Tracks(Track(path, name) for name in classes for path in found[name])
+    return Tracks(Track(path, name) for name in classes for path in found[name] or ())
+
+
+def _audio_in(folder: Path) -> list[str] | None:
+    """Return the audio files of a class; None, with a warning, where its folder may not be read, as for folders deeper down."""
+    try:
+        return find_audio(folder)
+    except AudioError as error:
+        _log.warning("the class %r is left out: %s", folder.name, error)
+        return None
 
 
 def _nothing(folder: Path, shown: list[Path], folders: list[Path], stray: int) -> str:
