@@ -15,7 +15,8 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from harken.cli import harken, main
+from harken.cli import harken, main, predict
+from harken.cli.console import print_json
 from harken.errors import HarkenError
 
 
@@ -116,7 +117,8 @@ def test_train_leaves_a_whole_run(run: Path, tones: Path):
     with (run / "history.csv").open() as file:
         history = list(csv.DictReader(file))
     assert len(history) == 6
-    assert {"epoch", "loss", "accuracy", "valid_loss", "valid_accuracy", "learning_rate", "seconds"} <= set(history[0])
+    columns = ["epoch", "loss", "clip_accuracy", "valid_loss", "valid_clip_accuracy", "learning_rate", "seconds"]
+    assert list(history[0]) == columns
     with (run / "splits.csv").open() as file:
         parts = [row["part"] for row in csv.DictReader(file)]
     assert set(parts) == {"train", "valid", "test", "failed"}
@@ -165,7 +167,13 @@ def test_evaluate_says_loudly_what_was_learnt(run: Path, tones: Path):
     assert result.exit_code == 1
     assert "TRAINED ON" in result.output
     assert "track accuracy" in result.output and "clip accuracy" in result.output
-    assert "broken.mp3" in result.output
+
+
+def test_evaluate_names_each_failed_file_once(run: Path, tones: Path):
+    result = call("evaluate", run / "model.harken", tones / "music")
+    assert result.output.count("broken.mp3") == 1 == result.stderr.count("broken.mp3")
+    assert "1 file failed, in no figure" in result.stdout
+    json.loads(call("evaluate", run / "model.harken", tones / "music", "--json").stdout)
 
 
 def test_evaluate_as_json_has_the_promised_keys(run: Path, tones: Path):
@@ -207,10 +215,64 @@ def test_predict_asks_several_models(run: Path, tones: Path):
     assert document["also"][0]["files"][0]["label"] == "high"
 
 
+def test_predict_refuses_to_ask_a_model_twice(run: Path, tones: Path):
+    high = write_tone(tones / "also" / "a.wav", 1950)
+    for also in (run / "model.harken", run / ".." / run.name / "model.harken"):
+        result = call("predict", run / "model.harken", high, "--also", also)
+        assert result.exit_code == 2 and "the same file as" in result.output
+
+
+def test_predict_names_models_of_one_name_by_their_paths(run: Path, tones: Path):
+    high = write_tone(tones / "also" / "a.wav", 1950)
+    copy = tones / "copy" / "model.harken"
+    copy.parent.mkdir()
+    copy.write_bytes((run / "model.harken").read_bytes())
+    text = call("predict", run / "model.harken", high, "--also", copy).stdout.splitlines()
+    assert text[0].split("\t") == ["file", str(run / "model.harken"), str(copy)]
+
+
+@pytest.mark.parametrize(
+    ("workers", "models", "share"),
+    [(None, 1, None), (3, 1, 3), (None, 2, 2), (None, 9, 1), (4, 2, 2), (5, 2, 2), (1, 3, 1)],
+)
+def test_models_that_are_asked_together_share_the_workers(monkeypatch, workers: int | None, models: int, share: int | None):
+    monkeypatch.setattr(predict, "usable_cores", lambda: 4)
+    assert predict._share(workers, models) == share
+
+
+def test_predict_has_something_to_name_or_says_what_is_missing(run: Path, tones: Path):
+    empty = tones / "nothing"
+    empty.mkdir()
+    (empty / "notes.txt").touch()
+    for option in ([], ["--json"], ["--csv"]):
+        result = call("predict", run / "model.harken", empty, *option)
+        assert result.exit_code == 2
+        assert "no audio file in" in result.output and "nothing" in result.output and ".flac" in result.output
+        result = call("predict", run / "model.harken", "-", *option, stdin=b"\n\n")
+        assert result.exit_code == 2 and "standard input is empty" in result.output
+
+
+@pytest.mark.parametrize("options", [["--csv", "--top", "2"], ["--csv", "--json"]])
+def test_predict_refuses_options_that_exclude_each_other(run: Path, tones: Path, options: list[str]):
+    result = call("predict", run / "model.harken", tones / "music", *options)
+    assert result.exit_code == 2 and options[-1 if options[1] == "--json" else 1] in result.output
+
+
+def test_json_never_holds_what_json_has_not(capsysbinary):
+    print_json({"a": float("inf"), "b": [-float("inf"), np.float32("nan")], "c": (np.int64(1), "ü\udcff"), "d": Path("x")})
+    text = capsysbinary.readouterr().out
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    found = json.loads(text, parse_constant=refuse)
+    assert found == {"a": None, "b": [None, None], "c": [1, "ü\udcff"], "d": "x"}
+
+
 def test_predict_as_csv(run: Path, tones: Path):
     high = write_tone(tones / "csv" / "a,b.wav", 1950)
     rows = list(csv.DictReader(io.StringIO(call("predict", run / "model.harken", high, "--csv").stdout)))
-    assert rows[0]["path"] == high and rows[0]["label"] == "high" and float(rows[0]["p(high)"]) > 0.5
+    assert rows[0]["path"] == high and rows[0]["label"] == "high" and float(rows[0]["p_high"]) > 0.5
     clips = list(csv.DictReader(io.StringIO(call("predict", run / "model.harken", high, "--csv", "--timeline").stdout)))
     assert [float(row["end"]) for row in clips] == [1, 2, 3]
 

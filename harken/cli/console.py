@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -67,16 +66,10 @@ def progress_for(quiet: bool) -> Progress:
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document. NaN, which JSON has not, becomes null."""
-    click.echo(json.dumps(_without_nan(document), indent=2))
+    """Print one JSON document in UTF-8. NaN and infinity, which JSON has not, become null."""
+    from harken.files import json_bytes
 
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 - NaN alone differs from itself
+    click.echo(json_bytes(document, indent=2))
 
 
 def name_failures(failed: Sequence[Failure]) -> None:

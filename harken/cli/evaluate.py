@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from harken.cli.console import (
@@ -42,6 +44,7 @@ def command(
     """Judge MODEL on DATA: clip and track accuracy with 95 % intervals over groups, per-class figures, confusion."""
     from harken.classifier import Classifier
     from harken.datasets import read
+    from harken.judge.text import count
 
     classifier = Classifier.load(model)
     dataset = read(data, label=label, group=group, classes=split_names(classes))
@@ -54,6 +57,9 @@ def command(
     if as_json:
         print_json(evaluation.as_json())
     else:
-        click.echo(evaluation.as_text())
+        # All failed files are named on stderr, so the text says only how many there are.
+        click.echo(replace(evaluation, failed=()).as_text())
+        if evaluation.failed:
+            click.echo(f"\n{count(len(evaluation.failed), 'file')} failed, in no figure, named on standard error")
     name_failures(evaluation.failed)
     ctx.exit(exit_code(evaluation.failed))

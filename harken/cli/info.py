@@ -17,7 +17,7 @@ def command(model: str, as_json: bool) -> None:
     from harken.archive import load_model
 
     loaded = load_model(model)
-    net = loaded.recipe.bind(len(loaded.classes), loaded.input_shape)
+    net = loaded.net
     if as_json:
         print_json(
             {

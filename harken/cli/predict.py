@@ -12,9 +12,11 @@ from typing import Any
 
 import click
 
+from harken.audio import AUDIO_SUFFIXES
 from harken.cli.console import exit_code, json_option, model_argument, name_failures, print_json, workers_option
-from harken.errors import Failure
+from harken.errors import DataError, Failure
 from harken.prediction import Prediction, tracks_of
+from harken.store.hearing import usable_cores
 
 
 @click.command("predict")
@@ -23,7 +25,7 @@ from harken.prediction import Prediction, tracks_of
 @click.option("--also", multiple=True, metavar="MODEL", help="Ask another model too (repeatable): a column each.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print a CSV table.")
-@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the N most probable classes.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the N most probable classes (not with --csv).")
 @click.option("--timeline", is_flag=True, help="Show every clip with its start and end.")
 @click.option("--null", is_flag=True, help="With -: names on standard input end with a NUL, not a line's end.")
 @workers_option
@@ -43,11 +45,13 @@ def command(
     """Name songs: FILES are audio files or folders of them; ``-`` reads a list of files from standard input."""
     from harken.classifier import Classifier
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other")
+    _refuse_contradictions([model, *also], as_json=as_json, as_csv=as_csv, top=top)
     models = {name: Classifier.load(path) for name, path in zip(_names([model, *also]), [model, *also], strict=True)}
     tracks = list(tracks_of(_listed(files, null)))
-    answers = [classifier.predict_files(tracks, workers=workers) for classifier in models.values()]
+    if not tracks:
+        raise _nothing(files)
+    share = _share(workers, len(models))
+    answers = [classifier.predict_files(tracks, workers=share) for classifier in models.values()]
     rows = zip(*answers, strict=True)
     classes = {name: classifier.classes for name, classifier in models.items()}
     if as_json:
@@ -64,10 +68,39 @@ Row = tuple[Prediction, ...]
 """The answers of all models for one file."""
 
 
+def _refuse_contradictions(models: Sequence[str], *, as_json: bool, as_csv: bool, top: int | None) -> None:
+    """Raise where options exclude each other, or a model is asked twice."""
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    if as_csv and top is not None:
+        raise click.UsageError("--top is for text and --json; a CSV table has a column for every class. Leave one of them out")
+    first: dict[str, str] = {}
+    for path in models:
+        known = first.setdefault(os.path.realpath(path), path)
+        if known is not path:
+            raise click.UsageError(f"--also {path}: the same file as {known}, which is asked already; leave it out")
+
+
+def _nothing(files: Sequence[str]) -> DataError:
+    """Return what to raise where there is nothing to name."""
+    cure = f"Name audio files, or folders that hold some ({', '.join(sorted(AUDIO_SUFFIXES))})"
+    if set(files) == {"-"}:
+        return DataError(f"the list of files on standard input is empty. {cure}")
+    where = ", ".join(map(click.format_filename, files[:3])) + (", …" if len(files) > 3 else "")
+    return DataError(f"there is no audio file in {where}. {cure}")
+
+
+def _share(workers: int | None, models: int) -> int | None:
+    """Return how many workers each of several models has, which hear at the same time."""
+    if models == 1:
+        return workers
+    return max(1, (usable_cores() if workers is None else workers) // models)
+
+
 def _names(paths: Sequence[str]) -> list[str]:
-    """Name each model by its file, or by its path where two files share a name."""
+    """Name each model by its file, or by its path where two files share a name; the paths are all different."""
     stems = [Path(path).stem for path in paths]
-    return stems if len(set(stems)) == len(stems) else list(dict.fromkeys(paths))
+    return stems if len(set(stems)) == len(stems) else list(paths)
 
 
 def _listed(files: Iterable[str], null: bool) -> Iterator[str]:
@@ -101,7 +134,7 @@ def _print_csv(rows: Iterable[Row], classes: Mapping[str, Sequence[str]], timeli
     prefixes = [""] if len(classes) == 1 else [f"{name}:" for name in classes]
     head = ["path", *(["start", "end"] if timeline else [])]
     for prefix, names in zip(prefixes, classes.values(), strict=True):
-        head += [f"{prefix}label", f"{prefix}probability", *(f"{prefix}p({name})" for name in names), f"{prefix}error"]
+        head += [f"{prefix}label", f"{prefix}probability", *(f"{prefix}p_{name}" for name in names), f"{prefix}error"]
     _write_csv(head)
     failed: list[Failure] = []
     for row in rows:
