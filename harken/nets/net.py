@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 from harken.errors import NetError
 from harken.nets.layers import Dense, Layer, Residual, Shape, WeightSpec
@@ -91,10 +90,6 @@ class Net:
     def table(self) -> str:
         """Return the layer table as text: layer, output shape, parameters."""
         return table(self.input_shape, self.rows)
-
-    def to_tables(self) -> list[dict[str, Any]]:
-        """Return the layers as the tables that a recipe holds."""
-        return [layer.to_table() for layer in self.layers]
 
 
 def named(layers: Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
