@@ -46,7 +46,7 @@ def main(epochs=15, tunes=8):
         print(model.summary())
         model.compile(loss="cross_entropy", optimizer=Adam(learning_rate=2e-3))
         for row in model.fit(x, y, epochs=epochs, batch=32, validation=(x_test, y_test)):
-            print(f"epoch {row.epoch:2d}  loss {row.loss:.3f}  clip accuracy {row.accuracy:.2f}")
+            print(f"epoch {row.epoch:2d}  loss {row.loss:.3f}  clip accuracy {row.clip_accuracy:.2f}")
         loss, accuracy = model.evaluate(x_test, y_test)
         print(f"tunes that it has not heard: clip accuracy {accuracy:.2f} (chance 0.20), loss {loss:.2f}")
         model.save(Path(folder, "own.harken"))

@@ -21,13 +21,13 @@ import numpy.typing as npt
 
 from harken.archive import Model, load_model, save_model
 from harken.datasets import Arrays, check_learnable, in_classes, read
-from harken.engines import EngineNet, engine
+from harken.engines import EngineNet, build
 from harken.errors import DataError, HarkenError, ModelError
 from harken.folds import split_validation
 from harken.frontends import Frontend
 from harken.judge import Evaluation, evaluate_features
-from harken.learn import class_probabilities, class_probabilities_of
-from harken.learn.recipe import learn
+from harken.learn import ArrayRows, class_probabilities, class_probabilities_of
+from harken.metrics import decisions
 from harken.prediction import Prediction, Probabilities, answer, failure, tracks_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
@@ -145,6 +145,8 @@ class Classifier:
         DataError
             There is too little to learn from, or no file can be read.
         """
+        from harken.learn.recipe import learn  # noqa: PLC0415 (who predicts needs no run's folder, and what that loads)
+
         heard = self._heard(tracks, None, progress)
         if validation is None:
             train, valid = self._split(heard)
@@ -161,10 +163,9 @@ class Classifier:
         Returns
         -------
         list of str
-            A label for each; empty where a file failed (:meth:`predict_files` says why).
+            A label for each; empty where a file failed (:meth:`predict_files` says why), or a row holds NaN or infinity.
         """
-        rows = self.predict_proba(files)
-        return ["" if np.isnan(row[0]) else self.classes[int(row.argmax())] for row in rows]
+        return ["" if decided < 0 else self.classes[decided] for decided in decisions(self.predict_proba(files))]
 
     def predict_proba(self, files: Files | npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Return the probability of every class.
@@ -177,7 +178,7 @@ class Classifier:
         Returns
         -------
         ndarray of float64, shape (files, classes)
-            NaN where a file failed.
+            NaN where a file failed, or a row holds NaN or infinity.
         """
         if isinstance(files, np.ndarray):
             return self._of_rows(files)
@@ -262,7 +263,7 @@ class Classifier:
         """Return the net of the calling thread: nets keep buffers and are not shared."""
         if not hasattr(self._nets, "net"):
             model = self.model
-            self._nets.net = engine(self.engine).EngineNet(model.net, loss=model.recipe.training.loss, weights=model.weights)
+            self._nets.net = build(model.net, model.recipe.training, engine=self.engine, weights=model.weights)
         net: EngineNet = self._nets.net
         return net
 
@@ -271,8 +272,7 @@ class Classifier:
         if rows.ndim == 0 or rows.size != len(rows) * int(np.prod(shape)):
             raise DataError(f"an array of shape {rows.shape}, but the model reads rows of shape {shape}")
         x = np.asarray(rows, dtype=np.float32).reshape(len(rows), *shape)
-        blocks = [class_probabilities(self._net().forward(x[first : first + BATCH])) for first in range(0, len(x), BATCH)]
-        return np.concatenate(blocks) if blocks else np.zeros((0, len(self.classes)))
+        return class_probabilities_of(self._net(), ArrayRows(x), BATCH)
 
     def _answers(self, tracks: Sequence[Track], workers: int) -> Iterator[Prediction]:
         """Classify what workers hear, a few clips at a time, and answer in the tracks' order."""

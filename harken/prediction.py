@@ -1,6 +1,7 @@
 """From files to answers: each file is heard clip by clip, and its clips' probabilities are averaged to a decision.
 
-A file that cannot be used has an error instead of an answer: its label is empty and its probabilities are NaN.
+A file that cannot be used has an error instead of an answer: its label is empty and its probabilities are NaN. So has one of
+which a clip has no answer, as :mod:`harken.metrics` has it for tracks.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.audio import find_audio
+from harken.metrics import decisions, track_probabilities
 from harken.tracks import Track
 
 Probabilities = npt.NDArray[np.float64]
@@ -114,12 +116,22 @@ def answer(path: str, classes: Sequence[str], times: Sequence[tuple[float, float
     times : sequence of (start, end)
         In seconds, one a clip.
     clips : ndarray, shape (clips, classes)
-        Each clip's probabilities.
+        Each clip's probabilities; a clip that holds NaN has no answer, and leaves the track without one.
     """
-    moments = tuple(Moment(start, end, classes[int(row.argmax())], row) for (start, end), row in zip(times, clips, strict=True))
-    mean = clips.mean(axis=0)
-    mean /= mean.sum()
-    return Prediction(path, classes[int(mean.argmax())], mean, moments)
+    decided = decisions(clips)
+    if (decided < 0).any():
+        start, end = times[int(np.argmin(decided))]
+        return failure(
+            path,
+            classes,
+            f"the model gives no number for the clip from {start:g} s to {end:g} s: its weights or that clip hold NaN or "
+            "infinity; train the model again, or try another one",
+        )
+    mean = track_probabilities(clips, np.zeros(len(clips), np.int64), 1)
+    moments = tuple(
+        Moment(start, end, classes[place], row) for (start, end), place, row in zip(times, decided, clips, strict=True)
+    )
+    return Prediction(path, classes[decisions(mean)[0]], mean[0], moments)
 
 
 def failure(path: str, classes: Sequence[str], reason: str) -> Prediction:

@@ -24,7 +24,7 @@ input    (2,)                   0
 total: 82 parameters
 >>> model.compile(loss="cross_entropy", optimizer=Adam(learning_rate=0.02))
 >>> history = model.fit(x[:300], y[:300], epochs=40, batch=20, validation=(x[300:], y[300:]))
->>> history[-1].valid_accuracy > 0.95
+>>> history[-1].valid_clip_accuracy > 0.95
 True
 >>> model.predict([[0.5, -0.5], [0.5, 0.5]]).argmax(axis=1)
 array([1, 0])
@@ -34,18 +34,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from harken.archive import Model, load_model, save_model
-from harken.engines import EngineNet, engine
+from harken.engines import EngineNet, build
 from harken.engines.base import Weights
-from harken.errors import DataError, HarkenError, ModelError
+from harken.errors import DataError, HarkenError, ModelError, NetError
 from harken.frontends import Arrays as ArraysFrontend
-from harken.learn import Epoch, Part, fit, outputs_of, targets
+from harken.learn import ArrayRows, Epoch, Part, fit, judge, outputs_of, targets
 from harken.nets import Layer, Net
 from harken.progress import Progress, silent
 from harken.recipes import SGD, Adam, Recipe, Training
@@ -53,19 +52,8 @@ from harken.recipes.training import Loss
 
 Array = npt.NDArray[np.float32]
 
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """An array as examples to learn from."""
-
-    x: Array
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def rows(self, positions: Any, /) -> Array:
-        chosen: Array = self.x[positions]
-        return chosen
+BATCH = 64
+"""Examples that are answered at once."""
 
 
 class Sequential:
@@ -94,6 +82,7 @@ class Sequential:
         self.engine = engine
         self.training = Training()
         self._built: EngineNet | None = None
+        self._epochs = 0
 
     def summary(self) -> str:
         """Return the layer table: layer, output shape, parameters."""
@@ -120,7 +109,8 @@ class Sequential:
         """
         chosen = Adam() if optimizer is None else optimizer
         self.training = Training(loss=loss, optimizer=chosen, clip_value=clip_value, clip_norm=clip_norm)
-        self._built = self._build(None)
+        self._built = build(self.net, self.training, engine=self.engine, seed=self.seed)
+        self._epochs = 0
 
     def fit(
         self,
@@ -133,7 +123,7 @@ class Sequential:
         weights: npt.ArrayLike | None = None,
         progress: Progress = silent,
     ) -> tuple[Epoch, ...]:
-        r"""Learn from examples; a second call goes on from the weights of the first.
+        r"""Learn from examples; a second call goes on from the weights of the first, and shows the examples in new orders.
 
         Parameters
         ----------
@@ -151,22 +141,27 @@ class Sequential:
         Returns
         -------
         tuple of Epoch
-            Loss and accuracy of each epoch. The weights afterwards are the last epoch's.
+            Loss and clip accuracy (a clip is an example here) of each epoch. The weights afterwards are the last epoch's.
+
+        Raises
+        ------
+        DataError
+            There are no examples, or they do not fit the net or each other.
         """
         training = Training(**{**vars(self.training), "epochs": epochs, "batch": batch})
         valid = None if validation is None else self._part(*validation)
-        return fit(self._ready, self._part(x, y, weights), valid, training, seed=self.seed, progress=progress).history
+        shown = self._part(x, y, weights)
+        result = fit(self._ready, shown, valid, training, seed=self.seed, epochs_before=self._epochs, progress=progress)
+        self._epochs += len(result.history)
+        return result.history
 
-    def predict(self, x: npt.ArrayLike, *, batch: int = 64) -> Array:
+    def predict(self, x: npt.ArrayLike, *, batch: int = BATCH) -> Array:
         """Return the outputs for examples, shape (examples, outputs)."""
-        return outputs_of(self._ready, _Rows(self._examples(x)), batch)
+        return outputs_of(self._ready, ArrayRows(self._examples(x)), batch)
 
     def evaluate(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, float]:
         """Return the loss, without L2, and the share of right answers on examples."""
-        outputs, wanted = self.predict(x), self._part(x, y).targets
-        single = outputs.shape[1] == 1
-        right = (outputs > 0.5) == (wanted > 0.5) if single else outputs.argmax(axis=1) == wanted.argmax(axis=1)
-        return float(self._ready.data_loss(outputs, wanted)), float(np.mean(right))
+        return judge(self._ready, self._part(x, y), BATCH)
 
     def weights(self) -> Weights:
         """Return a copy of all weights by name, in the canonical layout (:mod:`harken.nets`)."""
@@ -184,18 +179,28 @@ class Sequential:
         NetError
             The net is no classifier: it does not end in a dense layer with softmax, or one sigmoid unit.
         """
+        ready = self._ready
         classes = max(2, self.net.output_shape[0])
-        recipe = Recipe(
-            name="sequential",
-            title="A net on arrays",
-            frontend=ArraysFrontend(shape=self.net.input_shape),
-            training=self.training,
-            net=self.net.layers,
-            parameters_classes=classes,
-        )
+        try:
+            recipe = Recipe(
+                name="sequential",
+                title="A net on arrays",
+                frontend=ArraysFrontend(shape=self.net.input_shape),
+                training=self.training,
+                net=self.net.layers,
+                parameters_classes=classes,
+            )
+        except NetError as error:
+            last = self.net.layers[-1]
+            raise NetError(
+                f"this net cannot be saved as a model: it ends in {last.kind} ({getattr(last, 'activation', last.kind)}) with "
+                f"the output shape {self.net.output_shape}. A .harken file keeps classifiers: nets that end in a dense layer "
+                "with softmax, or in one sigmoid unit for two classes. Keep its weights with numpy.savez(path, "
+                "**net.weights()), and take them back with load_weights"
+            ) from error
         names = tuple(str(number) for number in range(classes))
-        weights = {name: np.asarray(values, dtype=np.float32) for name, values in self._ready.weights().items()}
-        record = {"seed": self.seed, "engine": self.engine}
+        weights = {name: np.asarray(values, dtype=np.float32) for name, values in ready.weights().items()}
+        record = {"seed": self.seed, "engine": self.engine, "epochs": self._epochs}
         save_model(path, Model(recipe, names, weights, self.net.input_shape, record))
 
     @classmethod
@@ -212,20 +217,9 @@ class Sequential:
             raise ModelError(f"{path} hears audio ({model.recipe.frontend.kind}), and no arrays; use harken.Classifier.load")
         loaded = cls(model.net.layers, model.input_shape, seed=int(model.record.get("seed", 0)), engine=engine)
         loaded.training = model.recipe.training
-        loaded._built = loaded._build(model)
+        loaded._epochs = int(model.record.get("epochs", 0))
+        loaded._built = build(loaded.net, loaded.training, engine=engine, seed=loaded.seed, weights=model.weights)
         return loaded
-
-    def _build(self, model: Model | None) -> EngineNet:
-        built: EngineNet = engine(self.engine).EngineNet(
-            self.net,
-            loss=self.training.loss,
-            optimizer=self.training.optimizer,
-            clip_value=self.training.clip_value,
-            clip_norm=self.training.clip_norm,
-            seed=self.seed,
-            weights=None if model is None else model.weights,
-        )
-        return built
 
     @property
     def _ready(self) -> EngineNet:
@@ -242,6 +236,8 @@ class Sequential:
 
     def _part(self, x: npt.ArrayLike, y: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Part:
         rows, wanted = self._examples(x), np.asarray(y)
+        if not len(rows):
+            raise DataError(f"there are no examples: x has the shape {rows.shape}; give one or more")
         if wanted.ndim == 1:
             wanted = targets(wanted, self.net, max(2, self.net.output_shape[0]))
         if wanted.shape != (len(rows), *self.net.output_shape):
@@ -250,4 +246,4 @@ class Sequential:
                 f"{(len(rows), *self.net.output_shape)}"
             )
         counts = None if weights is None else np.asarray(weights, dtype=np.float32)
-        return Part(_Rows(rows), wanted.astype(np.float32), counts)
+        return Part(ArrayRows(rows), wanted.astype(np.float32), counts)

@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken.engines import EngineNet, engine
+from harken.datasets import Arrays
+from harken.engines import EngineNet
+from harken.engines import build as build_on
 from harken.errors import DataError, HarkenError
 from harken.learn import (
     BestEpoch,
@@ -27,18 +29,20 @@ from harken.learn import (
     TrainingState,
     class_probabilities,
     class_probabilities_of,
-    decisions,
+    decided_by_outputs,
     fit,
     part,
     schedule_callback,
     targets,
 )
 from harken.learn.batches import Part, balanced_weights, batches, order
+from harken.learn.recipe import learn
 from harken.learn.schedules import RATES
 from harken.nets import Net, layer_from_table
-from harken.recipes import SGD, Adam, AdamW, Constant, Cosine, ReduceOnPlateau, Training
+from harken.recipes import SGD, Adam, AdamW, Constant, Cosine, ReduceOnPlateau, Training, load_recipe
 from harken.recipes.training import SCHEDULES
 from harken.run import open_run
+from harken.store import features_of_arrays
 
 
 class Clips:
@@ -78,14 +82,7 @@ def net(classes: int = 2, samples: int = 24, sigmoid: bool = False) -> Net:
 
 
 def build(declared: Net, training: Training, seed: int = 0) -> EngineNet:
-    return engine("numpy").EngineNet(
-        declared,
-        loss=training.loss,
-        optimizer=training.optimizer,
-        clip_value=training.clip_value,
-        clip_norm=training.clip_norm,
-        seed=seed,
-    )
+    return build_on(declared, training, seed=seed)
 
 
 class Scripted:
@@ -105,9 +102,10 @@ class Scripted:
         right = round(10 * self.accuracies[self.epoch])
         return np.eye(2, dtype=np.float32)[(np.arange(len(x)) >= right).astype(int)]
 
-    def data_loss(self, outputs: np.ndarray, wanted: np.ndarray, weights: Any = None) -> float:
+    def evaluate(self, x: np.ndarray, wanted: np.ndarray, weights: Any = None) -> tuple[float, np.ndarray]:
+        outputs = self.forward(x)
         self.epoch += 1
-        return self.losses[self.epoch - 1]
+        return self.losses[self.epoch - 1], outputs
 
     def weights(self) -> dict[str, np.ndarray]:
         return {"w": np.array([self.epoch], dtype=np.float32)}
@@ -178,16 +176,43 @@ def test_probabilities_sum_to_one_and_keep_the_decision(outputs: int, seed: int)
     found = class_probabilities(given_out)
     assert found.shape == (9, max(outputs, 2))
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-12)
-    np.testing.assert_array_equal(found.argmax(axis=1), decisions(given_out))
+    np.testing.assert_array_equal(found.argmax(axis=1), decided_by_outputs(given_out))
 
 
 def test_a_softmax_is_taken_as_it_is() -> None:
-    rows = np.array([[0.1, 0.7, 0.2]], dtype=np.float32)
-    np.testing.assert_array_equal(class_probabilities(rows), rows.astype(np.float64))
+    rows = np.array([[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]], dtype=np.float32)
+    np.testing.assert_allclose(class_probabilities(rows), rows, rtol=1e-6)
 
 
-def test_rows_of_zeros_are_even() -> None:
-    np.testing.assert_array_equal(class_probabilities([[0, 0, 0, 0]]), [[0.25] * 4])
+@pytest.mark.parametrize("row", [[0, 0, 0], [np.nan, 0.5, 0.5], [np.inf, 0, 0], [np.inf, -np.inf, 0], [-1, -1, -1]])
+def test_rows_that_answer_nothing(row: list[float]) -> None:
+    assert np.isnan(class_probabilities([row])).all()
+
+
+def test_one_unit_that_gives_no_number_decides_nothing() -> None:
+    assert np.isnan(class_probabilities([[np.nan]])).all()
+    assert decided_by_outputs([[np.nan], [0.5], [0.6]]).tolist() == [-1, 0, 1]
+    assert decided_by_outputs([[np.nan, 1.0], [0.5, 0.5], [-3.0, -2.0]]).tolist() == [-1, 0, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.sampled_from([0.0, 0.2, 0.5, 1.0, 0.3, np.nan, np.inf, -1.0, 1e-30]), min_size=3, max_size=3),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_what_a_row_becomes_does_not_depend_on_the_others(rows: list[list[float]]) -> None:
+    np.testing.assert_array_equal(class_probabilities(rows), np.concatenate([class_probabilities([row]) for row in rows]))
+
+
+def test_examples_that_hold_no_numbers_have_no_answer() -> None:
+    clips = tones(9)
+    clips.x[2, 5, 0], clips.x[7, 0, 0] = np.nan, np.inf
+    found = class_probabilities_of(build(net(), Training()), clips, 4)
+    assert np.flatnonzero(np.isnan(found).all(axis=1)).tolist() == [2, 7]
+    assert np.isfinite(np.delete(found, [2, 7], axis=0)).all()
 
 
 @pytest.mark.parametrize("batch", [1, 7, 100])
@@ -289,7 +314,7 @@ def test_it_learns(classes: int, sigmoid: bool, loss: Any) -> None:
     result = fit(built, part(tones(120, classes), declared, classes), part(valid, declared, classes), training)
     built.load_weights(result.best_weights)
     right = np.mean(class_probabilities_of(built, valid).argmax(axis=1) == valid.labels)
-    assert right == result.history[result.best_epoch - 1].valid_accuracy
+    assert right == result.history[result.best_epoch - 1].valid_clip_accuracy
     assert right > 0.9
     assert result.history[-1].loss < result.history[0].loss
 
@@ -306,9 +331,26 @@ def test_the_history_is_what_happened() -> None:
     data_loss = -np.mean(np.log(outputs[np.arange(10), clips.labels]))
     np.testing.assert_allclose(row.loss, data_loss + 0.5 * np.sum(kernel**2), rtol=1e-5)
     np.testing.assert_allclose(row.valid_loss, data_loss, rtol=1e-5)
-    assert row.accuracy == row.valid_accuracy == np.mean(outputs.argmax(axis=1) == clips.labels)
+    assert row.clip_accuracy == row.valid_clip_accuracy == np.mean(outputs.argmax(axis=1) == clips.labels)
     assert (row.epoch, row.learning_rate) == (1, 1e-12)
     assert row.seconds > 0
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_a_confident_mistake_of_the_validation_costs_what_it_costs(sigmoid: bool) -> None:
+    """Ten clips of which four cost 200 nats each, three at a time: no probability of float32 could say so."""
+    last = {"units": 1, "activation": "sigmoid"} if sigmoid else {"units": 2, "activation": "softmax"}
+    declared = Net([layer_from_table({"layer": "dense", **last}, "")], (1,))
+    loss: Any = "binary_cross_entropy" if sigmoid else "cross_entropy"
+    training = Training(loss=loss, optimizer=SGD(learning_rate=1e-30), batch=3, epochs=1)
+    built = build(declared, training)
+    kernel = [[200.0]] if sigmoid else [[0.0, 200.0]]
+    built.load_weights({"0_dense/kernel": np.array(kernel), "0_dense/bias": np.zeros(len(kernel[0]))})
+    clips = Clips(np.ones((10, 1)), np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1]))
+    shown = part(clips, declared, 2)
+    (row,) = fit(built, shown, shown, training).history
+    assert row.valid_loss == pytest.approx(80.0)
+    assert row.valid_clip_accuracy == pytest.approx(0.6)
 
 
 def test_the_mean_loss_weighs_a_small_last_batch_by_its_size() -> None:
@@ -318,19 +360,39 @@ def test_the_mean_loss_weighs_a_small_last_batch_by_its_size() -> None:
 
     fake, clips = Counted([0.5]), Clips(np.zeros((10, 24, 1)), np.zeros(10))
     shown = part(clips, fake.net, 2)
-    result = fit(fake, shown, shown, Training(batch=4, epochs=1))  # type: ignore[arg-type]
+    result = fit(fake, shown, None, Training(batch=4, epochs=1))  # type: ignore[arg-type]
     assert result.history[0].loss == (4 * 4 + 4 * 4 + 2 * 2) / 10
 
 
-def test_without_validation_the_training_figures_are_monitored_and_it_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_validation_the_training_figures_are_monitored() -> None:
     declared, training = net(), Training(epochs=2)
-    with caplog.at_level(logging.WARNING, "harken"):
-        result = fit(build(declared, training), part(tones(20), declared, 2), None, training)
-    assert "no validation part" in caplog.text
+    result = fit(build(declared, training), part(tones(20), declared, 2), None, training)
     assert result.monitored == "training"
     assert result.history[0].valid_loss is None
-    best = max(result.history, key=lambda row: (row.accuracy, -row.loss))
+    best = max(result.history, key=lambda row: (row.clip_accuracy, -row.loss))
     assert result.best_epoch == best.epoch
+
+
+def test_a_recipe_that_learns_without_validation_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    x = np.random.default_rng(0).normal(size=(8, 1200)).astype(np.float32)
+    heard = features_of_arrays(Arrays(x, np.arange(8) % 2, ("a", "b")))
+    recipe = load_recipe("wave-mlp").replace(epochs=1)
+    with caplog.at_level(logging.WARNING, "harken"):
+        learn(recipe, heard, heard)
+        assert "no validation part" not in caplog.text
+        learn(recipe, heard, None)
+    assert "no validation part" in caplog.text
+
+
+def test_later_trainings_show_other_orders() -> None:
+    seen = []
+    for before in (0, 1):
+        clips, training = Clips(np.zeros((10, 24, 1)), np.zeros(10)), Training(batch=10, epochs=2)
+        fake = Scripted([1.0, 1.0])
+        fit(fake, part(clips, fake.net, 2), None, training, seed=5, epochs_before=before)  # type: ignore[arg-type]
+        seen.append([positions.tolist() for positions in clips.read])
+    assert seen[0] == [order(10, 5, 1).tolist(), order(10, 5, 2).tolist()]
+    assert seen[1] == [order(10, 5, 2).tolist(), order(10, 5, 3).tolist()]
 
 
 def test_progress_begins_at_nothing_and_ends_with_all() -> None:
@@ -361,7 +423,7 @@ def test_the_best_epoch(monitor: Any, losses: list[float], accuracies: list[floa
     assert result.best_weights["w"] == best
     assert result.last_weights["w"] == 3
     assert [row.valid_loss for row in result.history] == losses
-    assert [row.valid_accuracy for row in result.history] == accuracies
+    assert [row.valid_clip_accuracy for row in result.history] == accuracies
 
 
 @pytest.mark.parametrize(
@@ -380,11 +442,6 @@ def test_a_cosine_with_warmup() -> None:
     falling = [0.1 + 0.9 * (1 + cos(pi * gone / 4)) / 2 for gone in range(4)]
     np.testing.assert_allclose(fake.rates, [2 * share for share in (1 / 3, 2 / 3, *falling)])
     assert [row.learning_rate for row in result.history] == fake.rates
-
-
-def test_a_warmup_longer_than_the_training() -> None:
-    _, fake = scripted(Training(schedule=Cosine(warmup=9), optimizer=SGD(learning_rate=1.0), epochs=2), [1.0] * 2)
-    np.testing.assert_allclose(fake.rates, [0.1, 0.2])
 
 
 def test_a_plateau() -> None:
@@ -493,6 +550,14 @@ def test_features_that_are_no_numbers_are_named() -> None:
     clips.x[3, 0, 0] = np.nan
     with np.errstate(all="ignore"), pytest.raises(HarkenError, match="features in epoch 1, step 1 of 1 hold NaN"):
         fit(build(declared, training), part(clips, declared, 2), None, training)
+
+
+def test_validation_features_that_are_no_numbers_are_named() -> None:
+    clips, declared, training = tones(8), net(), Training(batch=3)
+    broken = tones(8)
+    broken.x[3, 0, 0] = np.nan
+    with pytest.raises(HarkenError, match="features of the validation clips after epoch 1 hold NaN"):
+        fit(build(declared, training), part(clips, declared, 2), part(broken, declared, 2), training)
 
 
 def test_a_validation_loss_that_is_no_number() -> None:

@@ -6,12 +6,14 @@ array([[0.9, 0.1]])
 """
 
 from harken.learn.batches import (
+    ArrayRows,
     Batch,
     Examples,
     Part,
     class_probabilities,
     class_probabilities_of,
-    decisions,
+    decided_by_outputs,
+    judge,
     outputs_of,
     part,
     targets,
@@ -21,6 +23,7 @@ from harken.learn.loop import TrainingResult, fit
 from harken.learn.schedules import schedule_callback
 
 __all__ = [
+    "ArrayRows",
     "Batch",
     "BestEpoch",
     "Callback",
@@ -35,8 +38,9 @@ __all__ = [
     "TrainingState",
     "class_probabilities",
     "class_probabilities_of",
-    "decisions",
+    "decided_by_outputs",
     "fit",
+    "judge",
     "outputs_of",
     "part",
     "schedule_callback",

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from harken.engines import EngineNet
 from harken.errors import DataError
+from harken.metrics import accuracy, decisions
 from harken.nets import Net
 from harken.progress import Progress, silent
 
@@ -26,9 +27,6 @@ Probabilities = npt.NDArray[np.float64]
 
 _ORDER = 0x0BDE
 """The purpose of the random numbers here: keeps them apart from others that the same seed makes."""
-
-SUM_TOLERANCE = 1e-3
-"""How far from 1 a softmax's row may sum; several sigmoid units sum to anything, and are divided by it."""
 
 
 class Examples(Protocol):
@@ -46,6 +44,21 @@ class Labelled(Examples, Protocol):
     @property
     def labels(self) -> Positions:
         """Position of each example's class, shape (examples,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayRows:
+    """An array's rows as examples, ``x`` (examples, *shape)."""
+
+    x: Floats
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def rows(self, positions: Any, /) -> Floats:
+        """Return the rows at these positions."""
+        chosen: Floats = self.x[positions]
+        return chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +175,8 @@ def class_probabilities(outputs: npt.ArrayLike) -> Probabilities:
     Returns
     -------
     ndarray of float64, shape (examples, classes)
-        Rows that sum to 1.
+        Rows that sum to 1; NaN where a row's sum is no number above 0: nothing was answered then. What a row becomes does not
+        depend on the others.
 
     Examples
     --------
@@ -170,35 +184,61 @@ def class_probabilities(outputs: npt.ArrayLike) -> Probabilities:
     array([[0.75, 0.25],
            [0.  , 1.  ]])
     """
+    values = _of_all_classes(outputs)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        total = values.sum(axis=1, keepdims=True)
+        return np.where(np.isfinite(total) & (total > 0), values / total, np.nan)
+
+
+def decided_by_outputs(outputs: npt.ArrayLike) -> Positions:
+    """Return the class that each row of outputs, or of targets, is for, shape (examples,); -1 for a row that holds NaN."""
+    return decisions(_of_all_classes(outputs))
+
+
+def share_of_right(outputs: npt.ArrayLike, wanted: npt.ArrayLike) -> float:
+    """Return how many of the rows of outputs that answer at all are for the class that the targets are for, as a share."""
+    return accuracy(decided_by_outputs(wanted), decided_by_outputs(outputs))
+
+
+def _of_all_classes(outputs: npt.ArrayLike) -> Probabilities:
+    """Return outputs with a column a class: one sigmoid unit gives the probability of the second of two."""
     values = np.asarray(outputs, dtype=np.float64)
-    if values.shape[1] == 1:
-        return np.concatenate([1 - values, values], axis=1)
-    total = values.sum(axis=1, keepdims=True)
-    if np.all(np.abs(total - 1) <= SUM_TOLERANCE):
-        return values
-    even = np.full_like(values, 1 / values.shape[1])
-    np.divide(values, total, out=even, where=total > 0)
-    return even
-
-
-def decisions(outputs: npt.ArrayLike) -> Positions:
-    """Return the class that each row of outputs, or of targets, is for: shape (examples,)."""
-    values = np.asarray(outputs)
-    if values.shape[1] == 1:
-        return (values[:, 0] > 0.5).astype(np.int64)
-    return np.asarray(values.argmax(axis=1), dtype=np.int64)
+    return np.concatenate([1 - values, values], axis=1) if values.shape[1] == 1 else values
 
 
 def outputs_of(net: EngineNet, examples: Examples, batch: int, progress: Progress = silent) -> Floats:
-    """Return a net's outputs for all examples, ``batch`` at a time, shape (examples, outputs)."""
+    """Return a net's outputs for all examples, ``batch`` at a time, shape (examples, outputs).
+
+    An example that holds NaN or infinity has no answer, whatever the net would make of it: its outputs are NaN.
+    """
     total = len(examples)
     outputs = np.empty((total, *net.net.output_shape), dtype=np.float32)
     progress("predicting", 0, total)
     for first in range(0, total, batch):
         last = min(first + batch, total)
-        outputs[first:last] = net.forward(examples.rows(np.arange(first, last)))
+        x = examples.rows(np.arange(first, last))
+        outputs[first:last] = net.forward(x)
+        outputs[first:last][~np.isfinite(x).reshape(len(x), -1).all(axis=1)] = np.nan
         progress("predicting", last, total)
     return outputs
+
+
+def judge(net: EngineNet, shown: Part, batch: int) -> tuple[float, float]:
+    """Return the loss, without L2, and the share of right answers; the examples count alike.
+
+    Parameters
+    ----------
+    net : EngineNet
+    shown : Part
+    batch : int
+        Examples at once.
+    """
+    losses, outputs = 0.0, []
+    for piece in batches(shown, batch, np.arange(len(shown))):
+        loss, found = net.evaluate(piece.x, piece.targets)
+        losses += loss * len(piece.x)
+        outputs.append(found)
+    return losses / len(shown), share_of_right(np.concatenate(outputs), shown.targets)
 
 
 def class_probabilities_of(net: EngineNet, examples: Examples, batch: int = 32, progress: Progress = silent) -> Probabilities:

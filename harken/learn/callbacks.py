@@ -29,9 +29,9 @@ class Epoch:
     ----------
     epoch : int
         From 1 on.
-    loss, accuracy : float
+    loss, clip_accuracy : float
         Of the training clips while the epoch went on: dropout active, weights changing, L2 included, examples weighted.
-    valid_loss, valid_accuracy : float, optional
+    valid_loss, valid_clip_accuracy : float, optional
         Of the validation clips after the epoch, without L2, unweighted; None where there is no validation part.
     learning_rate : float
     seconds : float
@@ -39,16 +39,16 @@ class Epoch:
 
     epoch: int
     loss: float
-    accuracy: float
+    clip_accuracy: float
     valid_loss: float | None
-    valid_accuracy: float | None
+    valid_clip_accuracy: float | None
     learning_rate: float
     seconds: float
 
     def order(self, monitor: Monitor) -> tuple[float, ...]:
         """Return what compares epochs: the smaller, the better. Training figures stand in for missing validation ones."""
         loss = self.loss if self.valid_loss is None else self.valid_loss
-        accuracy = self.accuracy if self.valid_accuracy is None else self.valid_accuracy
+        accuracy = self.clip_accuracy if self.valid_clip_accuracy is None else self.valid_clip_accuracy
         return (-accuracy, loss) if monitor == "accuracy" else (loss,)
 
 

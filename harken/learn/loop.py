@@ -6,8 +6,7 @@ clips. Everything else is a callback (:mod:`harken.learn.callbacks`).
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
@@ -17,13 +16,12 @@ import numpy as np
 from harken.engines import EngineNet
 from harken.engines.base import Weights
 from harken.errors import HarkenError
-from harken.learn.batches import Batch, Part, Positions, batches, decisions, order, outputs_of
+from harken.learn.batches import Batch, Part, Positions, batches, decided_by_outputs, judge, order
 from harken.learn.callbacks import BestEpoch, Callback, EarlyStopping, Epoch, Report, TrainingState
 from harken.learn.schedules import schedule_callback
+from harken.metrics import accuracy
 from harken.progress import Progress, silent
 from harken.recipes import Training
-
-logger = logging.getLogger("harken")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +57,7 @@ def fit(
     *,
     seed: int = 0,
     shuffle: bool = True,
+    epochs_before: int = 0,
     callbacks: Sequence[Callback] = (),
     state: TrainingState | None = None,
     progress: Progress = silent,
@@ -77,6 +76,8 @@ def fit(
         Of the order of the clips.
     shuffle : bool
         False: every epoch shows the clips in the order in which they are given.
+    epochs_before : int
+        Epochs that the net learnt in earlier trainings, whose orders are not shown again.
     callbacks : sequence of Callback
         Told of everything after the built-in ones, in their order.
     state : TrainingState, optional
@@ -101,9 +102,10 @@ def fit(
         began, epoch = perf_counter(), len(job.history) + 1
         job.tell("epoch_begin", epoch)
         rate = float(net.learning_rate)
-        loss, accuracy = _learn(job, train, order(len(train), seed, epoch) if shuffle else np.arange(len(train)))
-        valid_loss, valid_accuracy = _judge(job, valid) if valid is not None else (None, None)
-        row = Epoch(epoch, loss, accuracy, valid_loss, valid_accuracy, rate, perf_counter() - began)
+        shown = order(len(train), seed, epochs_before + epoch) if shuffle else np.arange(len(train))
+        loss, right = _learn(job, train, shown)
+        valid_loss, valid_right = _judge(job, valid) if valid is not None else (None, None)
+        row = Epoch(epoch, loss, right, valid_loss, valid_right, rate, perf_counter() - began)
         job.history.append(row)
         job.tell("epoch_end", row)
     job.tell("end")
@@ -131,11 +133,6 @@ class _Job:
         patience = training.early_stopping
         stopping = [EarlyStopping(patience, training.monitor)] if patience is not None else []
         self.callbacks = [self.best, schedule_callback(training), *stopping, Report(progress), *callbacks]
-        if not validated:
-            logger.warning(
-                "no validation part: the training clips themselves say which epoch is the best, and prefer the one that knows "
-                "them by heart"
-            )
 
     def tell(self, event: str, *values: object) -> None:
         for callback in self.callbacks:
@@ -174,28 +171,30 @@ class _Job:
 
 def _learn(job: _Job, train: Part, positions: Positions) -> tuple[float, float]:
     """Go once through the training clips; return the mean loss and the share of right answers on the way."""
-    epoch, losses, right = len(job.history) + 1, 0.0, 0
+    epoch, losses = len(job.history) + 1, 0.0
+    decided = np.empty(len(train), np.int64)
     for step, batch in enumerate(batches(train, job.training.batch, positions), 1):
         loss, outputs = job.net.train_step(batch.x, batch.targets, batch.weights)
         if not isfinite(loss):
-            raise _lost(job, f"in epoch {epoch}, step {step} of {job.steps}", batch)
+            raise _lost(job, f"in epoch {epoch}, step {step} of {job.steps}", [batch])
         losses += loss * len(batch.x)
-        right += int(np.count_nonzero(decisions(outputs) == decisions(batch.targets)))
+        first = (step - 1) * job.training.batch
+        decided[first : first + len(batch.x)] = decided_by_outputs(outputs)
         job.tell("step_end", epoch, step)
-    return losses / len(train), right / len(train)
+    return losses / len(train), accuracy(decided_by_outputs(train.targets[positions]), decided)
 
 
 def _judge(job: _Job, valid: Part) -> tuple[float, float]:
     """Return the loss and the share of right answers of the validation clips."""
-    outputs = outputs_of(job.net, valid.examples, job.training.batch)
-    loss = float(job.net.data_loss(outputs, valid.targets))
+    loss, right = judge(job.net, valid, job.training.batch)
     if not isfinite(loss):
-        raise _lost(job, f"of the validation clips after epoch {len(job.history) + 1}", None)
-    return loss, float(np.mean(decisions(outputs) == decisions(valid.targets)))
+        shown = batches(valid, job.training.batch, np.arange(len(valid)))
+        raise _lost(job, f"of the validation clips after epoch {len(job.history) + 1}", shown)
+    return loss, right
 
 
-def _lost(job: _Job, where: str, batch: Batch | None) -> HarkenError:
-    if batch is not None and not np.isfinite(batch.x).all():
+def _lost(job: _Job, where: str, shown: Iterable[Batch]) -> HarkenError:
+    if not all(np.isfinite(batch.x).all() for batch in shown):
         return HarkenError(f"the features {where} hold NaN or infinity; a finite number was expected: check the data")
     return HarkenError(
         f"the loss {where} is no finite number any more (learning rate {job.net.learning_rate:g}): the weights have run away. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,16 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.archive import Model, TrainedOn, group_hash
-from harken.engines import EngineNet, engine
+from harken.engines import build
 from harken.engines.base import Weights
 from harken.learn.batches import part
 from harken.learn.callbacks import Callback, TrainingState
 from harken.learn.loop import TrainingResult, fit
-from harken.nets import Net
 from harken.progress import Progress, silent
-from harken.recipes import Recipe, Training
+from harken.recipes import Recipe
 from harken.run import machine
 from harken.store import Features
+from harken.store.hashes import content_of
+from harken.tracks import normal_name
+
+logger = logging.getLogger("harken")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +86,13 @@ def learn(
     classes = train.tracks.classes
     net = recipe.bind(len(classes), train.frontend.shape)
     training = recipe.training
+    if valid is None:
+        logger.warning(
+            "no validation part: the training clips themselves say which epoch is the best, and prefer the one that knows "
+            "them by heart"
+        )
     result = fit(
-        _built(net, training, engine_name, seed),
+        build(net, training, engine=engine_name, seed=seed),
         part(train, net, len(classes), training.class_weights),
         None if valid is None else part(valid, net, len(classes)),
         training,
@@ -105,19 +114,6 @@ def _float32(weights: Weights) -> dict[str, npt.NDArray[np.float32]]:
     return {name: np.asarray(values, dtype=np.float32) for name, values in weights.items()}
 
 
-def _built(net: Net, training: Training, engine_name: str, seed: int) -> EngineNet:
-    """Return the net on an engine, ready to learn as the recipe says."""
-    built: EngineNet = engine(engine_name).EngineNet(
-        net,
-        loss=training.loss,
-        optimizer=training.optimizer,
-        clip_value=training.clip_value,
-        clip_norm=training.clip_norm,
-        seed=seed,
-    )
-    return built
-
-
 def _record(result: TrainingResult, seed: int, engine_name: str) -> dict[str, Any]:
     """Return what is remembered of a training: enough to repeat it."""
     return {
@@ -133,6 +129,6 @@ def _record(result: TrainingResult, seed: int, engine_name: str) -> dict[str, An
 
 
 def _trained_on(parts: Sequence[Features]) -> TrainedOn:
-    tracks = {found for features in parts for found in features.hashes if found is not None}
-    groups = {group_hash(group) for features in parts for group in features.tracks.groups if group is not None}
+    tracks = {content_of(held) for features in parts for held in features.hashes if held is not None}
+    groups = {group_hash(group) for features in parts for group in features.tracks.groups if group and normal_name(group)}
     return TrainedOn(frozenset(tracks), frozenset(groups))

@@ -130,6 +130,15 @@ class Training(Settings):
             raise RecipeError(where, mistakes)
         return training
 
+    def mistakes(self) -> list[str]:
+        """Say what does not go together."""
+        if isinstance(self.schedule, Cosine) and self.schedule.warmup >= self.epochs:
+            return [
+                f"schedule: warmup = {self.schedule.warmup} with epochs = {self.epochs}: the rate would rise and never fall; "
+                "take fewer warmup epochs than epochs"
+            ]
+        return []
+
     def to_table(self) -> dict[str, Any]:
         """Return the table that a recipe holds."""
         table = super().to_table()

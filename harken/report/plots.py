@@ -35,7 +35,7 @@ def learning_curves(
     history: Iterable[Mapping[str, Any]],
     path: str | os.PathLike[str],
     *,
-    best_epoch: int | None = None,
+    best_epoch: int | None,
     title: str = "",
 ) -> None:
     """Draw loss and clip accuracy over the epochs, the best epoch marked.
@@ -43,13 +43,12 @@ def learning_curves(
     Parameters
     ----------
     history : iterable of mappings
-        A row an epoch: ``epoch`` (from 1), ``loss``, ``accuracy``, ``valid_loss``, ``valid_accuracy``; numbers, or
-        text as a CSV file holds them. What is missing, None, empty or not finite is left out of its curve.
+        A row an epoch: ``epoch`` (from 1), ``loss``, ``clip_accuracy``, ``valid_loss``, ``valid_clip_accuracy``;
+        numbers, or text as a CSV file holds them. What is missing, None, empty or not finite is left out of its curve.
     path : path-like
         Where the PNG goes; written atomically.
-    best_epoch : int, optional
-        The epoch whose weights were kept. Default: the highest validation accuracy, of equals the lowest validation loss;
-        none where there is no validation.
+    best_epoch : int or None
+        The epoch whose weights were kept; None: no epoch is marked.
     title : str
 
     Raises
@@ -61,11 +60,10 @@ def learning_curves(
     if not rows:
         raise DataError("learning curves need at least one epoch, and the history is empty")
     columns = {name: _column(rows, name) for name in _CURVES}
-    best = _best(columns) if best_epoch is None else best_epoch
     figure = _figure(10.0, 4.2)
     axes = figure.subplots(1, 2)
-    for axis, quantity, words in zip(axes, ("loss", "accuracy"), ("loss", "clip accuracy"), strict=True):
-        _curves(axis, columns, quantity, best)
+    for axis, quantity, words in zip(axes, ("loss", "clip_accuracy"), ("loss", "clip accuracy"), strict=True):
+        _curves(axis, columns, quantity, best_epoch)
         axis.set_ylabel(words, color=INK, fontsize=11)
     handles, names = axes[0].get_legend_handles_labels()
     if handles:
@@ -75,7 +73,7 @@ def learning_curves(
     _save(figure, path)
 
 
-_CURVES = ("epoch", "loss", "accuracy", "valid_loss", "valid_accuracy")
+_CURVES = ("epoch", "loss", "clip_accuracy", "valid_loss", "valid_clip_accuracy")
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> npt.NDArray[np.float64]:
@@ -84,14 +82,6 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str) -> npt.NDArray[np.floa
     column = np.array([float("nan") if value in (None, "") else float(value) for value in values])
     column[~np.isfinite(column)] = np.nan
     return np.where(np.isnan(column), np.arange(1, len(rows) + 1), column) if name == "epoch" else column
-
-
-def _best(columns: Mapping[str, npt.NDArray[np.float64]]) -> int | None:
-    accuracy, loss = columns["valid_accuracy"], columns["valid_loss"]
-    if not np.isfinite(accuracy).any():
-        return None
-    row = np.lexsort((np.nan_to_num(loss, nan=np.inf), np.nan_to_num(-accuracy, nan=np.inf)))[0]
-    return int(columns["epoch"][row])
 
 
 def _curves(axis: Axes, columns: Mapping[str, npt.NDArray[np.float64]], quantity: str, best: int | None) -> None:
@@ -106,7 +96,7 @@ def _curves(axis: Axes, columns: Mapping[str, npt.NDArray[np.float64]], quantity
             axis.plot(epochs, values, dash, color=colour, marker=shape if marker else "", ms=4, lw=1.8, label=name)
     axis.set_xlim(float(epochs.min()) - 0.5, float(epochs.max()) + 0.5)
     both = np.concatenate([columns[quantity], columns["valid_" + quantity]])
-    if quantity == "accuracy":
+    if quantity == "clip_accuracy":
         axis.set_ylim(-0.02, 1.02)
     elif np.isfinite(both).any() and np.nanmin(both) >= 0:
         axis.set_ylim(0, max(1.08 * float(np.nanmax(both)), 1e-3))

@@ -1,0 +1,101 @@
+"""Answers: a track's is the mean of its clips', and what is no number becomes no answer, never a confident one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harken import Arrays, Classifier
+from harken.archive import Model
+from harken.metrics import decisions, track_probabilities
+from harken.prediction import answer, failure
+from harken.recipes import recipe_from_table
+
+CLASSES = ("high", "low", "odd")
+NAN = float("nan")
+
+
+def times(clips: int) -> list[tuple[float, float]]:
+    return [(3.0 * clip, 3.0 * clip + 3.0) for clip in range(clips)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 9), st.integers(0, 2**31))
+def test_a_track_is_decided_as_it_is_judged(clips: int, seed: int) -> None:
+    rows = np.random.default_rng(seed).dirichlet(np.ones(3), clips)
+    found = answer("a.wav", CLASSES, times(clips), rows)
+    (wanted,) = track_probabilities(rows, np.zeros(clips, int), 1)
+    np.testing.assert_array_equal(found.probabilities, wanted)
+    assert found.label == CLASSES[wanted.argmax()] and found.error is None
+    assert [moment.label for moment in found.timeline] == [CLASSES[place] for place in decisions(rows)]
+    assert [(moment.start, moment.end) for moment in found.timeline] == times(clips)
+
+
+@pytest.mark.parametrize("row", [[NAN, NAN, NAN], [NAN, 0.5, 0.5], [0.9, 0.1, NAN]])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_clip_without_an_answer_leaves_the_track_without_one(row: list[float], place: int) -> None:
+    rows = np.full((3, 3), 1 / 3)
+    rows[place] = row
+    found = answer("a.wav", CLASSES, times(3), rows)
+    assert found.label == "" and np.isnan(found.probabilities).all() and not found.timeline
+    assert found.ranked(CLASSES) == []
+    assert f"no number for the clip from {3 * place} s to {3 * place + 3} s" in str(found.error)
+
+
+def test_a_failure_has_no_answer() -> None:
+    found = failure("a.wav", CLASSES, "gone")
+    assert found.to_table(CLASSES) == {"path": "a.wav", "label": "", "probabilities": {}, "error": "gone"}
+    assert np.isnan(found.probability)
+
+
+@pytest.fixture(scope="module")
+def model() -> Classifier:
+    table: dict[str, Any] = {
+        "frontend": {"kind": "waveform", "rate": 100, "clip": 0.24},
+        "training": {"batch": 4, "epochs": 2},
+        "net": [
+            {"layer": "conv1d", "filters": 4, "kernel": 5, "activation": "relu"},
+            {"layer": "max_pool", "size": 2},
+            {"layer": "flatten"},
+            {"layer": "dense", "units": "classes", "activation": "softmax"},
+        ],
+    }
+    x = np.random.default_rng(0).normal(size=(20, 24, 1)).astype(np.float32)
+    return Classifier(recipe_from_table(table, "tiny")).fit(Arrays(x, np.arange(20) % 2, ("a", "b")))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_rows_that_hold_no_numbers_have_no_label(model: Classifier, bad: float) -> None:
+    x = np.random.default_rng(1).normal(size=(100, 24)).astype(np.float32)
+    good = model.predict_proba(x)
+    assert np.isfinite(good).all() and "" not in model.predict(x)
+    x[[3, 70], [0, 23]] = bad
+    found = model.predict_proba(x)
+    assert np.flatnonzero(np.isnan(found).all(axis=1)).tolist() == [3, 70]
+    np.testing.assert_allclose(np.delete(found, [3, 70], 0), np.delete(good, [3, 70], 0), rtol=1e-6)
+    labels = model.predict(x)
+    assert [place for place, label in enumerate(labels) if not label] == [3, 70]
+
+
+def test_no_rows_have_no_answers(model: Classifier) -> None:
+    assert model.predict_proba(np.zeros((0, 24))).shape == (0, 2)
+    assert model.predict(np.zeros((0, 24))) == []
+
+
+def test_a_model_whose_weights_are_no_numbers_answers_nothing(model: Classifier) -> None:
+    learnt = model.model
+    broken = {name: np.full_like(values, np.nan) for name, values in learnt.weights.items()}
+    lost = Classifier.of(Model(learnt.recipe, learnt.classes, broken, learnt.input_shape, learnt.record))
+    assert lost.predict(np.zeros((3, 24), np.float32)) == ["", "", ""]
+
+
+def test_who_predicts_loads_nothing_of_runs() -> None:
+    code = "import sys, harken.cli.predict, harken.classifier; print(*sorted({'filelock', 'tomli_w'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
