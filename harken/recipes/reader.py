@@ -15,8 +15,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import tomli_w
-
 from harken.errors import NetError, RecipeError, suggest
 from harken.frontends import Frontend, frontend_from_table
 from harken.nets import Layer, Net, follow_classes
@@ -191,6 +189,8 @@ class Recipe:
 
     def to_toml(self) -> str:
         """Return the recipe as the TOML text that :func:`load_recipe` reads."""
+        import tomli_w  # noqa: PLC0415 (who only reads recipes writes none)
+
         return tomli_w.dumps(self.to_table())
 
 
