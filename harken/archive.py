@@ -35,6 +35,7 @@ from harken.errors import HarkenError, ModelError, NetError, RecipeError
 from harken.files import atomic_write, json_bytes
 from harken.nets import Net
 from harken.recipes import Recipe, recipe_from_table
+from harken.tracks import normal_name
 
 FORMAT = 1
 """The version of the files that are written; this one and older ones are read."""
@@ -65,7 +66,8 @@ class TrainedOn:
     Attributes
     ----------
     tracks : frozenset of str
-        What the training and validation tracks hold: the hash of the file's bytes, and the span where it is a part of it.
+        What the training and validation tracks hold: the hash of the file's bytes. In older models the span too, where the
+        track is a part of its file.
     groups : frozenset of str
         Their groups (:func:`group_hash`).
     """
@@ -106,8 +108,12 @@ class Model:
 
 
 def group_hash(name: str) -> str:
-    """Return what a model remembers of a group: 32 hexadecimal digits, and not its name."""
-    return hashlib.blake2b(b"group\0" + name.encode("utf-8", "surrogateescape"), digest_size=_HASH_BYTES).hexdigest()
+    """Return what a model remembers of a group: 32 hexadecimal digits, and not its name.
+
+    Names that differ in nothing but case and spaces are one (:func:`harken.tracks.normal_name`).
+    """
+    known = (normal_name(name) or "").encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(b"group\0" + known, digest_size=_HASH_BYTES).hexdigest()
 
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:

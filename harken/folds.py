@@ -1,7 +1,8 @@
 """Splits: which tracks are learnt from, which steer the training, which judge it; never one group on two sides.
 
-Tracks of one group (artist, tune, instrument) stay together, and so do tracks with the same content. A track without a group is
-its own. Every class stands in every part; where that is impossible the error says which class, and what would be possible.
+Tracks of one group (artist, tune, instrument) stay together, and so do tracks with the same content and spans of one file. A
+track without a group is its own. Every class stands in every part; where that is impossible the error says which class, and
+what would be possible.
 
 The folds are scikit-learn's: ``StratifiedGroupKFold``, and ``StratifiedKFold`` where every track stands alone. Their shares are
 only near the asked ones, so several shuffles are made and the fold nearest to what was asked is taken. Shares are of all tracks
@@ -11,15 +12,16 @@ only near the asked ones, so several shuffles are made and the fold nearest to w
 from __future__ import annotations
 
 import warnings
-from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
-from harken.errors import DataError
+from harken.errors import DataError, HarkenError
+from harken.store.hashes import content_of
+from harken.tracks import normal_name
 
 Positions = npt.NDArray[np.int64]
 
@@ -79,15 +81,27 @@ class Split:
         return names
 
 
+def check_seed(seed: int) -> None:
+    """Refuse what no random numbers can be made of.
+
+    Raises
+    ------
+    HarkenError
+        The seed is negative, or no whole number.
+    """
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise HarkenError(f"the seed is {seed!r}; expected a whole number from 0 on")
+
+
 def group_numbers(groups: Sequence[str | None], hashes: Sequence[str | None] | None = None) -> Positions:
     """Number what must stay together: tracks that share a group or a content, directly or through others.
 
     Parameters
     ----------
     groups : sequence of str or None, length tracks
-        None is a track's own group.
+        Names that differ in nothing but case and spaces are one. None is a track's own group.
     hashes : sequence of str or None, optional
-        Of each track's content; equal ones are copies.
+        What each track holds: copies stay together, and so do spans of one file (:mod:`harken.store.hashes`).
 
     Returns
     -------
@@ -107,11 +121,13 @@ def group_numbers(groups: Sequence[str | None], hashes: Sequence[str | None] | N
             position = parents[position]
         return position
 
-    keys: Sequence[Sequence[Hashable]] = [groups] if hashes is None else [groups, hashes]
+    keys: list[list[str | None]] = [[normal_name(group) for group in groups]]
+    if hashes is not None:
+        keys.append([None if held is None else content_of(held) for held in hashes])
     for column in keys:
         if len(column) != len(groups):
             raise ValueError(f"{len(column)} hashes for {len(groups)} tracks; expected one for each")
-        first: dict[Hashable, int] = {}
+        first: dict[str, int] = {}
         for position, key in enumerate(column):
             if key is not None:
                 a, b = root(first.setdefault(key, position)), root(position)
@@ -143,7 +159,7 @@ def split(
     test, valid : float
         Shares of all tracks, from 0 (no such part) on; together below 1.
     hashes : sequence of str or None, optional
-        Of each track's content: copies stay together.
+        What each track holds: copies and spans of one file stay together.
 
     Returns
     -------
@@ -155,6 +171,7 @@ def split(
     DataError
         A class has no track or one group only, or no split puts every class into every part.
     """
+    check_seed(seed)
     table = _Table.of(labels, groups, classes, hashes)
     _check_shares(test, valid)
     warnings_ = _group_warnings(groups)
@@ -232,8 +249,12 @@ class _Table:
             raise ValueError(f"labels of the shape {numbers.shape} for {len(groups)} groups; expected one for each track")
         if len(numbers) == 0:
             raise DataError("there are no tracks to split")
-        if numbers.min() < 0 or numbers.max() >= len(classes):
+        if numbers.min() < 0:
             raise DataError(f"{(numbers < 0).sum()} tracks have no label; a split needs the class of each")
+        if numbers.max() >= len(classes):
+            raise DataError(
+                f"a label is {numbers.max()}, but there are {len(classes)} classes; expected positions from 0 on, below that"
+            )
         return cls(numbers, group_numbers(groups, hashes), classes)
 
     def __len__(self) -> int:
@@ -353,7 +374,7 @@ def _check_shares(test: float, valid: float) -> None:
 
 
 def _group_warnings(groups: Sequence[str | None]) -> list[str]:
-    alone = Counter(group is None for group in groups)[True]
+    alone = sum(normal_name(group) is None for group in groups)
     if alone == len(groups):
         return [FLATTERY]
     if alone:

@@ -6,6 +6,7 @@ A *track* is one recording: a path, a label, a group (artist, tune, instrument),
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.errors import DataError, suggest
+
+
+def normal_name(name: str | None) -> str | None:
+    """Return a name as groups are compared: Unicode NFKC, case folded, spaces single; None where nothing is left.
+
+    Examples
+    --------
+    >>> normal_name("  The  Beatles ")
+    'the beatles'
+    """
+    return " ".join(unicodedata.normalize("NFKC", name or "").casefold().split()) or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def tiny_model(seed: int = 0) -> Model:
         record={"seed": seed, "engine": "numpy", "epochs": 2, "best_epoch": 1, "note": "Hornpipe à la Purcell"},
         trained_on=TrainedOn(
             tracks=frozenset([*(f"{number:032x}" for number in range(5)), f"{7:032x}:10.0-20.0"]),
-            groups=frozenset({group_hash("Carolan"), group_hash("O'Neill")}),
+            groups=frozenset({"76e791c29883c2b88f42ebf89cf1352d", "2fdc28616e72298efa259fc7d8fd875a"}),
         ),
     )
 
@@ -113,8 +113,9 @@ def test_hashes_take_no_more_room_than_they_need(saved: Path) -> None:
 
 
 def test_hashes_of_groups_are_the_same_everywhere_and_hide_the_name() -> None:
-    assert group_hash("Carolan") == "76e791c29883c2b88f42ebf89cf1352d"
-    assert group_hash("Carolan") != group_hash("carolan")
+    assert group_hash("carolan") == "75585244555f130bb6c32334af13481e"
+    assert group_hash("  Carolan ") == group_hash("CAROLAN") == "75585244555f130bb6c32334af13481e"
+    assert group_hash("O'Carolan") != "75585244555f130bb6c32334af13481e"
     assert len(group_hash("\udcff")) == 32
 
 

@@ -191,6 +191,16 @@ def test_unheard_tracks_raise_no_alarm(trained_on):
     assert "TRAINED ON" not in found.as_text()
 
 
+@pytest.mark.parametrize(
+    ("learnt", "judged"), [("c", "c:0.0-10.0"), ("c:0.0-10.0", "c"), ("c:0.0-10.0", "c:10.0-"), ("c", "c")]
+)
+def test_a_file_and_its_spans_are_recognised_in_each_other(learnt, judged):
+    probabilities, track, tracks = case()
+    hashes = [judged, *(f"content {i}" for i in range(35))]
+    found = evaluate(probabilities, track, tracks, hashes=hashes, trained_on=TrainedOn(frozenset({learnt})))
+    assert found.seen.tracks == ("0.mp3",)
+
+
 def test_a_failed_track_is_not_counted_among_the_seen():
     probabilities, track, tracks = case()
     probabilities[track == 5] = NAN

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from harken.errors import DataError
+from harken.errors import DataError, HarkenError
 from harken.folds import FLATTERY, group_numbers, split, split_validation
 
 CLASSES = ["jig", "reel", "waltz"]
@@ -85,6 +85,15 @@ def test_a_copied_track_never_crosses(data, seed):
         assume(False)
     part_of = dict(zip(hashes, found.names(), strict=True))
     assert [part_of[content] for content in hashes] == found.names()
+
+
+def test_spans_of_one_file_stay_together_whatever_their_groups():
+    hashes = ["f:0.0-10.0", "f:10.0-", "f", "g:0.0-10.0", None]
+    assert group_numbers(["a", "b", None, None, "c"], hashes).tolist() == [0, 0, 0, 1, 2]
+
+
+def test_groups_that_differ_in_case_and_spaces_are_one():
+    assert group_numbers(["The  Beatles", " the beatles", "Ｔhe Beatles", " ", ""]).tolist() == [0, 0, 0, 1, 2]
 
 
 def test_copies_and_groups_join_through_each_other():
@@ -211,6 +220,9 @@ def test_groups_that_bind_classes_together_are_an_error_that_names_one(groups_of
     [
         ([], [], {}, DataError, "no tracks to split"),
         ([0, 1, -1], ["a", "b", "c"], {}, DataError, "1 tracks have no label"),
+        ([0, 1, 9], ["a", "b", "c"], {}, DataError, "a label is 9, but there are . classes"),
+        ([0, 1, 1], ["a", "b", "c"], {"seed": -1}, HarkenError, "seed is -1; expected a whole number from 0"),
+        ([0, 1, 1], ["a", "b", "c"], {"seed": 0.5}, HarkenError, "seed is 0.5"),
         ([0, 0, 1, 1], list("abcd"), {}, DataError, "'waltz' has no track"),
         ([0, 1, 2] * 9, [str(i) for i in range(27)], {"test": 0.6, "valid": 0.4}, DataError, "no training part"),
         ([0, 1, 2] * 9, [str(i) for i in range(27)], {"test": -0.1}, DataError, "no training part"),
@@ -220,7 +232,7 @@ def test_groups_that_bind_classes_together_are_an_error_that_names_one(groups_of
 )
 def test_what_cannot_be_split_is_refused(labels, groups, options, error, message):
     with pytest.raises(error, match=message):
-        split(np.array(labels, dtype=np.int64), groups, CLASSES, seed=0, **options)
+        split(np.array(labels, dtype=np.int64), groups, CLASSES, **{"seed": 0, **options})
 
 
 def test_a_class_with_very_few_tracks_is_in_every_part_and_spoils_no_share():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from harken.audio import read_tags
 from harken.errors import AudioError
 from harken.progress import Progress, silent
-from harken.tracks import Track, Tracks
+from harken.tracks import Tracks, normal_name
 
 GROUP_COLUMNS = ("artist", "group", "tune", "instrument", "speaker")
 """The columns that are taken for groups when none is named; the first that a table has."""
@@ -30,17 +29,6 @@ TAGGED_SHARE = 0.5
 
 _NO_ARTIST = re.compile(r"(various|unknown)( artists?)?|various artists\b.*|v\.? ?/?a\.?|(.*\W)?compilation")
 _TAG_THREADS = 8
-
-
-def normal_name(name: str | None) -> str | None:
-    """Return a name as groups are compared: Unicode NFKC, case folded, spaces single; None where nothing is left.
-
-    Examples
-    --------
-    >>> normal_name("  The  Beatles ")
-    'the beatles'
-    """
-    return " ".join(unicodedata.normalize("NFKC", name or "").casefold().split()) or None
 
 
 def artist_name(name: str | None) -> str | None:
@@ -111,19 +99,22 @@ def _tag_group(path: str, fields: Sequence[str]) -> str | None:
 def with_file_groups(tracks: Tracks) -> tuple[Tracks, bool]:
     """Group tracks that are spans of one file and have no group: they are one recording.
 
+    Such a span takes the first group that another span of its file has; where none has one, the file is the group.
+
     Returns
     -------
     Tracks
     bool
         Whether there were any.
     """
-    uses = Counter(track.path for track in tracks)
-    groups = [_file_group(track) if uses[track.path] > 1 and track.group is None else track.group for track in tracks]
-    return tracks.with_groups(groups), any(a != b for a, b in zip(groups, tracks.groups, strict=True))
-
-
-def _file_group(track: Track) -> str:
-    return f"file {os.path.normpath(track.path)}"
+    places = [os.path.normpath(track.path) for track in tracks]
+    uses = Counter(places)
+    known = {place: track.group for place, track in reversed([*zip(places, tracks, strict=True)]) if track.group is not None}
+    groups = [
+        known.get(place, f"file {place}") if uses[place] > 1 and track.group is None else track.group
+        for place, track in zip(places, tracks, strict=True)
+    ]
+    return tracks.with_groups(groups), groups != list(tracks.groups)
 
 
 def alike(names: Iterable[str]) -> list[tuple[str, ...]]:

@@ -20,6 +20,7 @@ from harken.folds import group_numbers
 from harken.judge.intervals import LEVEL, ratio_interval
 from harken.judge.text import confusion_lines, count, listing, number, short, table
 from harken.metrics import ClassFigures, accuracy, confusion, decisions, log_loss, per_class, track_probabilities
+from harken.store.hashes import content_of
 from harken.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Seen:
     Attributes
     ----------
     tracks : tuple of str
-        Paths of judged tracks whose very content it was trained on.
+        Paths of judged tracks whose file it was trained on, or on a span of it.
     groups : tuple of str
         Names of groups, some track of which it was trained on.
     affected : int
@@ -119,7 +120,7 @@ class Evaluation:
         Of tracks, in nats; NaN where nothing was judged.
     baseline : Baseline
     groups : int
-        Groups of the judged tracks: given ones, and copies joined; a track without a group is its own.
+        Groups of the judged tracks: given ones, copies and spans of one file joined; a track without a group is its own.
     failed : tuple of Failure
         What is in no figure.
     seen : Seen
@@ -285,7 +286,7 @@ def evaluate(
     times : array, shape (clips, 2), optional
         Start and end of each clip in seconds.
     hashes : sequence of str or None, optional
-        Of each track's content: copies count as one group, and are recognised in ``trained_on``.
+        What each track holds: copies and spans of one file count as one group, and are recognised in ``trained_on``.
     failed : sequence of Failure
         Files without an answer, and why. A track without an answer that is not among them is added.
     trained_on : TrainedOn, optional
@@ -385,12 +386,13 @@ def _unanswered(
 
 def _seen(tracks: Tracks, judged: npt.NDArray[np.bool_], hashes: Sequence[str | None] | None, trained_on: TrainedOn) -> Seen:
     content = hashes if hashes is not None else [None] * len(tracks)
+    learnt = {content_of(held) for held in trained_on.tracks}
     known = {group: group_hash(group) in trained_on.groups for group in tracks.groups if group is not None}
     paths: dict[str, None] = {}
     groups: dict[str, None] = {}
     affected = 0
     for track, own_hash, was_judged in zip(tracks, content, judged, strict=True):
-        heard = own_hash is not None and own_hash in trained_on.tracks
+        heard = own_hash is not None and content_of(own_hash) in learnt
         related = track.group is not None and known[track.group]
         if was_judged and heard:
             paths[track.path] = None

@@ -67,6 +67,17 @@ def identity(track: Track, content: str | Failure) -> str | Failure:
     return f"{content}:{float(track.start)!r}-{'' if track.end is None else repr(float(track.end))}"
 
 
+def content_of(held: str) -> str:
+    """Return what the whole file holds, of what :func:`identity` says of a track.
+
+    Examples
+    --------
+    >>> content_of("5f2e:10.0-20.0"), content_of("5f2e")
+    ('5f2e', '5f2e')
+    """
+    return held.partition(":")[0]
+
+
 def content_hashes(paths: Sequence[str], folder: Path, progress: Progress = silent) -> dict[str, str | Failure]:
     """Return the hash of each file's bytes, from memory where it can be trusted."""
     memory = _Memory(folder)
