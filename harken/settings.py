@@ -5,16 +5,19 @@ mistake is found, not only the first, and an unknown name is answered with the n
 
 Annotations understood: ``bool``, ``int``, ``float``, ``str``, ``Literal[...]``, ``tuple[T, ...]``, ``tuple[T, T]``, unions of
 these (``int | tuple[int, int]``, ``float | None``), nested ``Settings``, and ``Annotated[T, Range(low, high)]`` of a number.
+NumPy's numbers are taken as Python's.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import operator
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Integral, Real
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from harken.errors import RecipeError, suggest
@@ -179,7 +182,7 @@ def _fit(value: Any, hint: Any) -> tuple[Any, str]:
     return _fit_plain(value, hint)
 
 
-def _is_finite(value: float) -> bool:
+def _is_finite(value: Real | float) -> bool:
     """Tell whether a number is neither NaN nor infinite; a whole number beyond all floating-point ones counts as infinite."""
     try:
         return isfinite(value)
@@ -213,8 +216,11 @@ _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def _fit_plain(value: Any, hint: Any) -> tuple[Any, str]:
-    if hint is float and type(value) is int:
-        return (float(value), "") if _is_finite(value) else (value, "must be a finite number")
+    if type(value) not in (bool, hint):
+        if hint is int and isinstance(value, Integral):
+            return operator.index(value), ""
+        if hint is float and isinstance(value, Real):
+            return (float(value), "") if _is_finite(value) else (value, "must be a finite number")
     if hint in _NAMES:
         return value, "" if type(value) is hint else f"must be {_NAMES[hint]}"
     return value, "" if isinstance(value, hint) else f"must be {getattr(hint, '__name__', hint)} settings"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -116,6 +118,54 @@ def test_bad_values_are_named_with_the_reason(name, value, reason):
             build()
         assert f"{name} = {value!r}" in str(error.value) and reason in str(error.value)
         assert len(error.value.mistakes) == 1
+
+
+@pytest.mark.parametrize("number", [np.int64(3), np.uint8(3), np.int16(3)], ids=repr)
+@pytest.mark.parametrize("name", ["count", "pair", "odd", "rate", "maybe"])
+def test_whole_numbers_of_numpy_are_pythons(name, number):
+    made = Example(**_with(name, number))
+    assert made == Example(**_with(name, 3))
+    assert type(getattr(made, name)) is (float if name in ("rate", "maybe") else int)
+    json.dumps(made.to_table())
+
+
+@pytest.mark.parametrize("number", [np.float64(0.5), np.float32(0.5), np.float16(0.5)], ids=repr)
+@pytest.mark.parametrize("name", ["rate", "share", "maybe"])
+def test_numbers_of_numpy_are_pythons(name, number):
+    made = Example(**_with(name, number))
+    assert made == Example(**_with(name, 0.5)) and type(getattr(made, name)) is float
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("count", np.int64(0)),
+        ("count", np.float32(1)),
+        ("count", np.bool_(True)),
+        ("count", np.array([1, 2])),
+        ("rate", np.bool_(True)),
+        ("rate", np.float32("nan")),
+        ("rate", np.float64("inf")),
+        ("maybe", np.float32("nan")),
+        ("sizes", [np.int64(0)]),
+        ("flag", np.int64(1)),
+    ],
+    ids=repr,
+)
+def test_numbers_of_numpy_that_are_wrong(name, value):
+    with pytest.raises(RecipeError) as error:
+        Example(**_with(name, value))
+    assert len(error.value.mistakes) == 1
+
+
+@pytest.mark.parametrize(("warmup", "epochs"), [(1, 1), (2, 2), (9, 2)])
+def test_a_warmup_that_leaves_no_epoch_is_refused(warmup, epochs):
+    with pytest.raises(RecipeError, match=rf"warmup = {warmup} with epochs = {epochs}.*fewer warmup epochs"):
+        Training(schedule=Cosine(warmup=warmup), epochs=epochs)
+    table = {"schedule": {"kind": "cosine", "warmup": warmup}, "epochs": epochs}
+    with pytest.raises(RecipeError, match="fewer warmup epochs"):
+        Training.from_table(table, "[training]")
+    assert Training(schedule=Cosine(warmup=warmup), epochs=warmup + 1).epochs == warmup + 1
 
 
 def test_all_mistakes_are_found_at_once():
