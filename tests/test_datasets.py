@@ -520,6 +520,43 @@ def test_objects_that_nobody_needs_are_left_alone(npz):
     assert len(read(npz(X=ROWS, y=[0, 1] * 3, history=np.array([{"loss": 1}], dtype=object))).train) == 6
 
 
+def test_groups_paths_and_times_beside_the_rows(npz):
+    beside = {
+        "groups": ["P ", "", "p", "q", "q", ""],
+        "paths": ["1", "2", "1", "3", "3", ""],
+        "start": range(6),
+        "end": [9] * 6,
+    }
+    dataset = read(npz(X=ROWS, y=[0, 1, 0, 1, 1, 0], **beside))
+    assert dataset.train.groups == ("p", None, "p", "q", "q", None)
+    assert dataset.train.paths == ("1", "2", "1", "3", "3", "")
+    assert dataset.train.tracks == (0, 1, 0, 2, 2, 3)
+    assert dataset.train.times.tolist() == [[start, 9] for start in range(6)]
+    assert dataset.grouping == "the file's groups"
+    assert dataset.describe() == ("a.npz: 6 rows of 4 tracks; 0 3, 1 3\n2 groups (the file's groups), and 2 tracks without one")
+    assert read(npz(X=ROWS, y=[0, 1] * 3, **beside), group="none").train.groups is None
+    numbered = read(npz(X_train=ROWS, y_train=[0, 1] * 3, X_test=ROWS, y_test=[0, 1] * 3, groups_train=[1, 1, 2, 2, 3, 3]))
+    assert numbered.train.groups == ("1", "1", "2", "2", "3", "3")
+    assert numbered.test.groups is None
+    assert numbered.train.tracks == tuple(range(6))
+
+
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ({"groups": ["a"]}, "groups has the shape .*beside 6 rows of X; expected a text or a whole number"),
+        ({"groups": [0.5] * 6}, "groups has the shape"),
+        ({"paths": [1] * 6}, "paths has the shape .* expected a text"),
+        ({"paths": ["a"] * 6, "start": ["0"] * 6}, "start has the shape .* expected seconds"),
+        ({"paths": ["a"] * 6, "start": [0] * 6, "end": [[1]] * 6}, "end has the shape"),
+        ({"paths": np.array([None] * 6, dtype=object)}, "Python objects"),
+    ],
+)
+def test_what_stands_beside_the_rows_is_checked(npz, beside, message):
+    with pytest.raises(DataError, match=message):
+        read(npz(X=ROWS, y=[0, 1] * 3, **beside))
+
+
 def test_classes_of_arrays_can_be_chosen(npz):
     dataset = read(npz(X_train=ROWS, y_train=[0, 1, 2] * 2, X_test=ROWS[:3], y_test=[2, 1, 0]), classes=["2", "0"])
     assert dataset.classes == ("0", "2")

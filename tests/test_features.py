@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken.datasets import Arrays
-from harken.errors import Failure
+from harken.datasets import Arrays, in_classes
+from harken.errors import DataError, Failure
+from harken.folds import group_numbers
 from harken.frontends import Arrays as ArraysFrontend
 from harken.store import Features, StoredRows, cache_folder, features, features_of_arrays, hashes
 from harken.tracks import Track, Tracks
@@ -160,6 +161,15 @@ def test_features_that_do_not_fit_together_are_refused(change: dict[str, object]
         Features(**parts | change)
 
 
+def test_each_span_of_a_file_keeps_its_own_failure(folder: Path) -> None:
+    spans = Tracks([Track("gone.wav", start=start, end=start + 1.0) for start in (0.0, 1.0, 2.0)])
+    found = features(spans, WAVE, folder=folder)
+    assert len(found.failed) == 3
+    assert len(found.select([1]).failed) == 1
+    assert found.select([0, 2]).select([1]).failed == found.failed[2:]
+    assert found.silent == (0, 1, 2)
+
+
 # Arrays.
 
 
@@ -194,3 +204,54 @@ def test_arrays_take_the_shape_that_is_wanted_where_they_can(
     assert len(set(made.hashes)) == 4
     assert np.array_equal(made.select([3, 1]).rows([0]), x[[3]].reshape(1, *taken))
     assert made.tracks[1].path == "tutorial[1]"
+
+
+CLIPS = {
+    "x": np.arange(12, dtype=np.float32).reshape(6, 2),
+    "labels": np.array([0, 1, 0, 0, 1, 0]),
+    "classes": ("a", "b"),
+    "name": "tutorial",
+    "groups": ("p", "q", "p", None, "q", None),
+    "paths": ("1.wav", "2.wav", "1.wav", "", "2.wav", ""),
+    "times": np.array([[0.0, 1], [0, 1], [1, 2], [0, 0], [1, 2], [0, 0]]),
+}
+
+
+def test_rows_of_one_path_are_clips_of_one_track() -> None:
+    arrays = Arrays(**CLIPS)
+    made = features_of_arrays(arrays)
+    assert [(track.path, track.label, track.group) for track in made.tracks] == [
+        ("1.wav", "a", "p"),
+        ("2.wav", "b", "q"),
+        ("tutorial[3]", "a", None),
+        ("tutorial[5]", "a", None),
+    ]
+    assert made.track.tolist() == [0, 0, 1, 1, 2, 3]
+    assert made.rows(np.arange(6)).tolist() == arrays.x[[0, 2, 1, 4, 3, 5]].tolist()
+    assert (made.start.tolist(), made.end.tolist()) == ([0, 1, 0, 1, 0, 0], [1, 2, 1, 2, 0, 0])
+    assert len(set(made.hashes)) == 4
+    assert made.hashes[2] == arrays.hashes[3]
+
+
+def test_chosen_rows_keep_what_stands_beside_them() -> None:
+    arrays = Arrays(**CLIPS)
+    for chosen in (arrays.select([1, 4]), arrays.select_classes(["b"])):
+        assert (chosen.groups, chosen.paths) == (("q", "q"), ("2.wav", "2.wav"))
+        assert chosen.times.tolist() == [[0, 1], [1, 2]]
+    renamed = in_classes(arrays, ["b", "a"])
+    assert (renamed.groups, renamed.paths, renamed.labels.tolist()) == (arrays.groups, arrays.paths, [1, 0, 1, 1, 0, 1])
+
+
+def test_tracks_of_one_file_are_told_apart_and_stay_together() -> None:
+    made = features_of_arrays(Arrays(**CLIPS | {"paths": ("1.wav",) * 6, "groups": None}))
+    assert [track.label for track in made.tracks] == ["a", "b"]
+    assert len(set(made.hashes)) == 2
+    assert group_numbers(made.tracks.groups, made.hashes).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "change", [{"groups": ("p",)}, {"paths": ()}, {"times": np.zeros((5, 2))}, {"times": np.zeros((6, 3))}], ids=str
+)
+def test_what_stands_beside_the_rows_must_fit_them(change: dict[str, object]) -> None:
+    with pytest.raises(DataError, match="row"):
+        Arrays(**CLIPS | change)

@@ -174,5 +174,9 @@ def _arrays(path: Path, label: str, group: str | None, classes: Sequence[str] | 
     if label != "label" or group not in (None, NO_GROUPS):
         raise DataError(f"{path} holds arrays, which have no columns: --label and --group are for a table")
     parts = read_arrays(path)
-    dataset = Dataset(path.name, parts["train"], parts.get("valid"), parts.get("test"))
+    if group == NO_GROUPS:
+        parts = {name: replace(part, groups=None) for name, part in parts.items()}
+    known = any(part.groups is not None and any(part.groups) for part in parts.values())
+    grouping = "the file's groups" if known else NO_GROUPS
+    dataset = Dataset(path.name, parts["train"], parts.get("valid"), parts.get("test"), grouping)
     return _chosen(dataset, classes)

@@ -5,7 +5,9 @@ Two formats are read:
 - ``train`` and ``test``, shape (rows, …): the first half of the rows is one class, the second half the other. The classes are
   called "0" and "1", or as an array ``labels`` or ``classes`` with two names says. ``test`` may be missing.
 - ``X_train, y_train`` (and ``X_valid, y_valid``, ``X_test, y_test``), or ``X, y`` alone: rows, and for each row a number, a
-  text, or a one-hot vector. ``labels`` or ``classes``, if there, names the classes in the order of the numbers.
+  text, or a one-hot vector. ``labels`` or ``classes``, if there, names the classes in the order of the numbers. Beside them
+  may stand, for each row, what ``harken features`` writes: ``groups_train`` (what must stay together; an empty one is none),
+  ``paths_train`` (rows of one path are clips of one track), ``start_train`` and ``end_train`` (seconds).
 
 Nothing in such a file is run: ``allow_pickle=False``, and an array of Python objects is refused with the reason. Rows become
 float32; the further axes stay as they are.
@@ -13,11 +15,12 @@ float32; the further axes stay as they are.
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -27,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.errors import DataError
+from harken.tracks import normal_name
 
 _PARTS = {"train": ("train",), "valid": ("valid", "val"), "test": ("test",)}
 _NAMES = ("labels", "classes")
@@ -47,18 +51,28 @@ class Arrays:
     classes : tuple of str
     name : str
         Where the rows come from, for messages.
+    groups : tuple of (str or None), optional
+        For each row what must not stand on both sides of a split; None is a row's (or its track's) own group.
+    paths : tuple of str, optional
+        For each row the file that it was made of: rows of one path, label and group are clips of one track. An empty path is
+        a track of its own, and so is every row where there are no paths.
+    times : ndarray of float64, shape (rows, 2), optional
+        Each row's start and end in its file, in seconds.
 
     Raises
     ------
     DataError
-        No rows, rows without a shape, another number of labels than rows, a label beyond the classes, a number that is not
-        finite.
+        No rows, rows without a shape, another number of labels (groups, paths, times) than rows, a label beyond the classes, a
+        number that is not finite.
     """
 
     x: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     classes: tuple[str, ...]
     name: str = "arrays"
+    groups: tuple[str | None, ...] | None = None
+    paths: tuple[str, ...] | None = None
+    times: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if self.x.ndim < 2:
@@ -72,6 +86,12 @@ class Arrays:
             raise DataError(
                 f"{self.name} has {len(self.x)} rows, but labels of the shape {self.labels.shape}; expected one label a row"
             )
+        for what in ("groups", "paths", "times"):
+            beside = getattr(self, what)
+            if beside is not None and len(beside) != len(self.x):
+                raise DataError(f"{self.name} has {len(self.x)} rows, but {len(beside)} {what}; expected one for each row")
+        if self.times is not None and self.times.shape != (len(self.x), 2):
+            raise DataError(f"{self.name} has times of the shape {self.times.shape}; expected start and end of each row")
         if self.labels.min() < 0 or self.labels.max() >= len(self.classes):
             raise DataError(
                 f"{self.name} has labels from {self.labels.min()} to {self.labels.max()}, "
@@ -104,17 +124,37 @@ class Arrays:
 
     def select(self, positions: Iterable[int]) -> Arrays:
         """Return the rows at these positions, with the same classes."""
-        chosen = np.asarray(list(positions), dtype=np.int64)
-        return Arrays(self.x[chosen], self.labels[chosen], self.classes, self.name)
+        return self._rows(np.asarray(list(positions), dtype=np.int64))
 
     def select_classes(self, classes: Sequence[str]) -> Arrays:
         """Return the rows of these classes, which are then numbered in this order."""
         numbers = np.full(len(self.classes), -1, dtype=np.int64)
         for number, name in enumerate(classes):
             numbers[self.classes.index(name)] = number
-        labels = numbers[self.labels]
-        kept = labels >= 0
-        return Arrays(self.x[kept], labels[kept], tuple(classes), self.name)
+        kept = self._rows(np.flatnonzero(numbers[self.labels] >= 0))
+        return replace(kept, labels=numbers[kept.labels], classes=tuple(classes))
+
+    def _rows(self, chosen: npt.NDArray[np.int64]) -> Arrays:
+        return replace(
+            self,
+            x=self.x[chosen],
+            labels=self.labels[chosen],
+            groups=None if self.groups is None else tuple(self.groups[row] for row in chosen),
+            paths=None if self.paths is None else tuple(self.paths[row] for row in chosen),
+            times=None if self.times is None else self.times[chosen],
+        )
+
+    @cached_property
+    def tracks(self) -> tuple[int, ...]:
+        """For each row the number of its track, from 0 on in the order of first appearance."""
+        numbers: dict[Hashable, int] = {}
+        groups = self.groups or (None,) * len(self)
+        paths = self.paths or ("",) * len(self)
+        keys = (
+            (path, label, group) if path else row
+            for row, (path, label, group) in enumerate(zip(paths, self.labels.tolist(), groups, strict=True))
+        )
+        return tuple(numbers.setdefault(key, len(numbers)) for key in keys)
 
 
 def _check_finite(x: npt.NDArray[np.float32], name: str) -> None:
@@ -302,8 +342,36 @@ def _labelled(path: Path, content: _Content, x_names: Mapping[str, str]) -> dict
         if x.ndim and len(x) != len(y):
             raise DataError(f"{path}: {x_name} has {len(x)} rows, but its labels are {len(y)}; expected one label a row")
         numbers = _positions(path, part, y, classes, named=names is not None)
-        parts[part] = Arrays(x, numbers, classes, f"{path}: {x_name}")
+        parts[part] = Arrays(x, numbers, classes, f"{path}: {x_name}", **_beside(path, content, x_name, len(y)))
     return parts
+
+
+def _beside(path: Path, content: _Content, x_name: str, rows: int) -> dict[str, Any]:
+    """Return the groups, paths and times of the rows, as far as the file has them."""
+
+    def column(what: str, kinds: str, expected: str) -> npt.NDArray[Any] | None:
+        name = _find(content, [x_name.lower().replace("x", what, 1)])
+        if name is None:
+            return None
+        array = content[name]
+        if array.shape != (rows,) or array.dtype.kind not in kinds:
+            raise DataError(
+                f"{path}: {name} has the shape {array.shape} of {array.dtype}, beside {rows} rows of {x_name}; "
+                f"expected {expected} for each row"
+            )
+        return array
+
+    found: dict[str, Any] = {}
+    groups = column("groups", "USiu", "a text or a whole number")
+    if groups is not None:
+        found["groups"] = tuple(normal_name(_text(group)) for group in groups)
+    paths = column("paths", "US", "a text")
+    if paths is not None:
+        found["paths"] = tuple(os.fsdecode(one) for one in paths.tolist())
+        start, end = column("start", "fiu", "seconds"), column("end", "fiu", "seconds")
+        if start is not None and end is not None:
+            found["times"] = np.stack([start, end], axis=1).astype(np.float64)
+    return found
 
 
 _Labels = npt.NDArray[np.int64] | npt.NDArray[np.str_]

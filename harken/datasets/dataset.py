@@ -32,7 +32,7 @@ class Dataset:
         Only where the data bring them.
     grouping : str
         Where the groups come from: ``"column artist"``, ``"columns label,pitch"``, ``"artist tags"``, ``"files"`` (spans of one
-        file stay together), ``"none"``.
+        file stay together), ``"the file's groups"`` (of arrays), ``"none"``.
     """
 
     name: str
@@ -68,8 +68,7 @@ class Dataset:
         dances: 2 tracks; jig 1, reel 1
         2 groups (column tune)
         """
-        unit = "rows" if isinstance(self.train, Arrays) else "tracks"
-        parts = [f"{len(part)} {unit}{f' ({name})' if len(self.parts) > 1 else ''}" for name, part in self.parts.items()]
+        parts = [f"{_amount(part)}{f' ({name})' if len(self.parts) > 1 else ''}" for name, part in self.parts.items()]
         totals = dict.fromkeys(self.classes, 0)
         for part in self.parts.values():
             for name, count in part.counts().items():
@@ -78,15 +77,30 @@ class Dataset:
         return f"{self.name}: {', '.join(parts)}; {counts}\n{self._groups()}"
 
     def _groups(self) -> str:
-        if isinstance(self.train, Arrays):
-            return "no groups: each row counts as its own"
-        groups = [track.group for part in self.parts.values() if isinstance(part, Tracks) for track in part]
+        unit = "row" if isinstance(self.train, Arrays) and self.train.paths is None else "track"
+        groups = [group for part in self.parts.values() for group in _groups_of(part)]
         alone = groups.count(None)
         if alone == len(groups):
-            return "no groups: each track counts as its own"
+            return f"no groups: each {unit} counts as its own"
         count = len(set(groups) - {None})
-        rest = f", and {alone} {'track' if alone == 1 else 'tracks'} without one" if alone else ""
+        rest = f", and {alone} {unit if alone == 1 else f'{unit}s'} without one" if alone else ""
         return f"{count} {'group' if count == 1 else 'groups'} ({self.grouping}){rest}"
+
+
+def _amount(part: Tracks | Arrays) -> str:
+    """Return how much it is, in words."""
+    if isinstance(part, Tracks):
+        return f"{len(part)} tracks"
+    return f"{len(part)} rows" + ("" if part.paths is None else f" of {len(set(part.tracks))} tracks")
+
+
+def _groups_of(part: Tracks | Arrays) -> tuple[str | None, ...]:
+    """Return the group of each track, or None."""
+    if isinstance(part, Tracks):
+        return part.groups
+    if part.groups is None:
+        return (None,) * len(set(part.tracks))
+    return tuple(dict(zip(part.tracks, part.groups, strict=True)).values())
 
 
 def select_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
@@ -132,7 +146,7 @@ def in_classes(part: Tracks | Arrays, classes: Sequence[str]) -> Tracks | Arrays
     if isinstance(part, Tracks):
         return Tracks(part, known)
     places = np.array([known.index(name) for name in part.classes], dtype=np.int64)
-    return Arrays(part.x, places[part.labels], known, part.name)
+    return replace(part, labels=places[part.labels], classes=known)
 
 
 def check_learnable(part: Tracks | Arrays) -> None:

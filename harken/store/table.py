@@ -6,9 +6,11 @@ Clips stand in the order of their tracks. Times are seconds from the beginning o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -125,7 +127,7 @@ class Features:
     hashes : tuple of (str or None)
         For each track what it holds (the hash of the file's bytes, and the span), None where it could not be read.
     failed : tuple of Failure
-        The tracks that could not be used.
+        The tracks that could not be used, in the order of ``tracks``.
     frontend : Frontend
     """
 
@@ -161,6 +163,19 @@ class Features:
         """Each clip's class as a position in ``tracks.classes``, shape (clips,); -1 where the track has none."""
         return self.tracks.labels[self.track]
 
+    @cached_property
+    def silent(self) -> tuple[int, ...]:
+        """The positions of the tracks without a clip."""
+        return tuple(np.setdiff1d(np.arange(len(self.tracks)), self.track).tolist())
+
+    @cached_property
+    def _failures(self) -> dict[int, Failure]:
+        """Why a track has no clip, by its position: spans of one file, each with a failure of its own, share their path."""
+        silent: dict[str, list[int]] = {}
+        for position in reversed(self.silent):
+            silent.setdefault(self.tracks[position].path, []).append(position)
+        return {silent[failure.path].pop(): failure for failure in self.failed if silent.get(failure.path)}
+
     def rows(self, positions: npt.ArrayLike) -> Floats:
         """Read what a network reads of some clips.
 
@@ -180,7 +195,7 @@ class Features:
         first, last = (np.searchsorted(self.track, chosen, side=side) for side in ("left", "right"))
         clips = np.concatenate([np.arange(0), *(np.arange(a, b) for a, b in zip(first, last, strict=True))])
         tracks = self.tracks.select(chosen)
-        paths = {track.path for track in tracks}
+        failures = self._failures
         return Features(
             x=self.x.at(clips) if isinstance(self.x, StoredRows) else self.x[clips],
             tracks=tracks,
@@ -188,13 +203,13 @@ class Features:
             start=self.start[clips],
             end=self.end[clips],
             hashes=tuple(self.hashes[position] for position in chosen),
-            failed=tuple(failure for failure in self.failed if failure.path in paths),
+            failed=tuple(failures[position] for position in chosen.tolist() if position in failures),
             frontend=self.frontend,
         )
 
 
 def features_of_arrays(arrays: datasets.Arrays, shape: tuple[int, ...] | None = None) -> Features:
-    """Return ready-made arrays as features: every row is a track of one clip.
+    """Return ready-made arrays as features: rows of one path are clips of one track, and a row without one is a track.
 
     Parameters
     ----------
@@ -206,24 +221,48 @@ def features_of_arrays(arrays: datasets.Arrays, shape: tuple[int, ...] | None = 
     Returns
     -------
     Features
-        In memory; the frontend is ``Arrays``, the tracks are called ``<name>[<row>]``, the times are 0.
+        In memory; the frontend is ``Arrays``. Tracks stand in the order of their first rows; those without a path are called
+        ``<name>[<row>]``. Times are 0 where they are not known. A track's hash is of its rows: its own where it has one, and
+        with a mark behind it where other tracks (of another label or group) are made of the same file.
     """
-    row = _row_shape(arrays.shape, arrays.shape if shape is None else shape)
-    count = len(arrays)
+    row_shape = _row_shape(arrays.shape, arrays.shape if shape is None else shape)
+    numbers = np.array(arrays.tracks, dtype=np.int64)
+    order = np.argsort(numbers, kind="stable")
+    whole = bool((np.diff(numbers) >= 0).all())  # nothing need be copied to stand in order
+    first = np.unique(numbers, return_index=True)[1].tolist()
+    groups, paths = arrays.groups or (None,) * len(arrays), arrays.paths or ("",) * len(arrays)
     tracks = Tracks(
-        (Track(f"{arrays.name}[{number}]", arrays.classes[label]) for number, label in enumerate(arrays.labels.tolist())),
+        (Track(paths[row] or f"{arrays.name}[{row}]", arrays.classes[arrays.labels[row]], groups[row]) for row in first),
         arrays.classes,
     )
+    times = np.zeros((len(arrays), 2)) if arrays.times is None else arrays.times[order]
     return Features(
-        x=arrays.x.reshape(count, *row),
+        x=(arrays.x if whole else arrays.x[order]).reshape(len(arrays), *row_shape),
         tracks=tracks,
-        track=np.arange(count, dtype=np.int64),
-        start=np.zeros(count),
-        end=np.zeros(count),
-        hashes=arrays.hashes,
+        track=numbers[order],
+        start=times[:, 0],
+        end=times[:, 1],
+        hashes=_held(arrays, tracks),
         failed=(),
-        frontend=frontends.Arrays(shape=row),
+        frontend=frontends.Arrays(shape=row_shape),
     )
+
+
+def _held(arrays: datasets.Arrays, tracks: Tracks) -> tuple[str, ...]:
+    """Return what each track holds: the content of its file's rows, and a mark where several tracks share a file."""
+    rows: dict[str, list[str]] = {}
+    for number, held in zip(arrays.tracks, arrays.hashes, strict=True):
+        rows.setdefault(tracks[number].path, []).append(held)
+    uses = Counter(track.path for track in tracks)
+    content = {path: _joint(hashes) for path, hashes in rows.items()}
+    return tuple(
+        f"{content[track.path]}:{number}" if uses[track.path] > 1 else content[track.path]
+        for number, track in enumerate(tracks)
+    )
+
+
+def _joint(hashes: list[str]) -> str:
+    return hashes[0] if len(hashes) == 1 else blake2b("".join(hashes).encode(), digest_size=16).hexdigest()
 
 
 def _row_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
