@@ -22,6 +22,8 @@ from common import machine, print_table
 
 NETS = ("wave-mlp", "wave-conv", "dance-cnn-small", "dance-cnn")
 ENGINES = ("numpy", "torch", "torch channels_last")
+CHANNELS_LAST = "conv2d"
+"""The layer that the last of these engines is for: PyTorch has this layout of memory for four axes alone."""
 
 
 def declared(name: str):
@@ -138,6 +140,12 @@ def one(engine: str, name: str, threads: int, seconds: float) -> None:
     print(json.dumps(figures | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
+def engines_for(name: str, installed: list[str]) -> list[str]:
+    """Return the engines that a net can be measured with."""
+    images = any(layer.kind == CHANNELS_LAST for layer in declared(name)[0].layers)
+    return [engine for engine in installed if images or not engine.endswith("channels_last")]
+
+
 def measure(engine: str, name: str, threads: int, seconds: float) -> dict[str, float]:
     """Run :func:`one` in a process of its own."""
     cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0), reverse=True)[:threads])
@@ -165,11 +173,12 @@ def main() -> None:
     for name in given.nets.split(","):
         for threads in map(int, given.threads.split(",")):
             rounds = [
-                {engine: measure(engine, name, threads, given.seconds) for engine in engines} for _ in range(given.rounds)
+                {engine: measure(engine, name, threads, given.seconds) for engine in engines_for(name, engines)}
+                for _ in range(given.rounds)
             ]
             found = {
                 engine: {key: statistics.median(r[engine][key] for r in rounds) for key in ("step", "predict", "peak_mb")}
-                for engine in engines
+                for engine in rounds[0]
             }
             for engine, figures in found.items():
                 step, predict, peak = figures.values()
