@@ -14,7 +14,7 @@ from harken.audio import audio_info, load_audio
 from harken.engines.numpy import EngineNet
 from harken.frontends import Mel
 from harken.nets import Net
-from harken.nets.layers import BatchNorm, Conv1D, Dense, GlobalAveragePool, Permute, Reshape
+from harken.nets.layers import BatchNorm, Conv2D, Dense, GlobalAveragePool
 from harken.recipes.training import Adam
 
 
@@ -30,24 +30,22 @@ def write_sound(path, steady, rng):
 def main(files=40):
     """Hear the files, train a small network by hand, and return the share of right answers on the second half."""
     rng = np.random.default_rng(0)
-    mel = Mel(rate=16_000, clip=2.0, n_mels=24, n_fft=1024, hop_length=512)
+    mel = Mel(rate=16_000, clip=2.0, n_mels=24, n_fft=1024, hop_length=512, scale="db", range_db=20.0)
     heard, labels = [], []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(files):
             path = Path(folder, f"{number}.wav")
             write_sound(path, steady=number % 2 == 0, rng=rng)
             samples, rate = load_audio(path, mel.rate)  # mono float32 in [-1, 1], resampled
-            heard.append(mel(samples))  # (24, 63, 1): mel bands, frames, one channel
+            heard.append(mel(samples))  # (24, 63, 1): mel bands, frames, one channel; in decibels
             labels.append(number % 2)
         print(f"{path.name}: {audio_info(path).duration:g} s, heard at {rate} Hz as {heard[0].shape}")
-    x = np.stack(heard)  # decibels
+    x = np.stack(heard)  # (files, 24, 63, 1)
     targets = np.eye(2, dtype=np.float32)[labels]
 
     layers = [
-        Permute(axes=(2, 1, 3)),  # time first
-        Reshape(shape=(-1, 24)),  # (frames, bands): a convolution along time
-        BatchNorm(),  # every band to numbers around 0
-        Conv1D(filters=8, kernel=9, activation="relu"),
+        BatchNorm(),  # decibels to numbers around 0
+        Conv2D(filters=8, kernel=(1, 9), activation="relu"),  # along time, the same in every band: whatever the pitch
         GlobalAveragePool(),
         Dense(units=2, activation="softmax"),
     ]
