@@ -43,6 +43,7 @@ from harken.archive import UnreadableError, read_pair, write_pair
 from harken.errors import RunError
 from harken.files import TEMPORARY, json_bytes, plain, write_csv, write_json, write_text
 from harken.recipes import Cosine, Recipe
+from harken.store.hearing import usable_cores
 from harken.tracks import Tracks
 
 FORMAT = 1
@@ -58,13 +59,17 @@ _ARRAY = "array in state.safetensors"
 
 
 def machine() -> dict[str, Any]:
-    """Return what figures depend on beside data and recipe: versions, cores, and the threads of the linear algebra."""
+    """Return what figures depend on beside data and recipe: versions, cores, and the threads of the linear algebra.
+
+    ``cores`` are the machine's, ``usable_cores`` those that this process may use.
+    """
     return {
         "harken": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": f"{sys.platform} {platform.machine()}",
         "cores": os.cpu_count(),
+        "usable_cores": usable_cores(),
         "threads": max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1),
     }
 
@@ -89,16 +94,31 @@ def default_folder(recipe: str, data: str | os.PathLike[str], *, resume: bool = 
     data : path-like
         Its last part names the folder.
     resume : bool
-        Return the newest folder of this name that is there, to be continued.
+        Return the folder with the highest number that is there, to be continued.
     parent : str
     """
-    stem = re.sub(r"[^\w.-]+", "-", f"{recipe}-{Path(data).resolve().stem or 'data'}").strip("-.")
+    stem = re.sub(r"[^\w.-]+", "-", f"{recipe}-{_name(data)}").strip("-.")
     first = Path(parent) / stem
-    free = free_name(first)
-    if not resume or free == first:
-        return free
-    number = int(free.name.removeprefix(f"{stem}-")) - 1
-    return first if number == 1 else first.with_name(f"{stem}-{number}")
+    if not resume:
+        return free_name(first)
+    numbered = re.compile(rf"{re.escape(stem)}(?:-([2-9]|[1-9]\d+))?")
+    matches = {path: numbered.fullmatch(path.name) for path in first.parent.glob("*") if _visible(path)}
+    there = {int(match[1] or 1): path for path, match in matches.items() if match and _may_be_of(path, data)}
+    return there[max(there)] if there else first
+
+
+def _name(data: str | os.PathLike[str]) -> str:
+    """Return what data are called in the name of a folder."""
+    return Path(data).resolve().stem or "data"
+
+
+def _may_be_of(folder: Path, data: str | os.PathLike[str]) -> bool:
+    """Tell whether a run may have learnt from data of this name: the second run on ``songs`` is not one on ``songs-2``."""
+    try:
+        record = Run(folder).read_record() or {}
+    except RunError:
+        return True
+    return _name(record.get("data", data)) == _name(data)
 
 
 def _visible(folder: Path) -> bool:
@@ -196,8 +216,6 @@ class Run:
         self.metrics = self.folder / "metrics.json"
         self.predictions = self.folder / "predictions.csv"
         self.curves = self.folder / "learning-curves.png"
-        self.confusion = self.folder / "confusion-matrix.png"
-        self.curves = self.folder / "learning-curves.png"
         self.confusion = self.folder / "confusion.png"
 
     def read_record(self) -> dict[str, Any] | None:
@@ -223,11 +241,17 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the training was done and judged."""
-        record = self.read_record()
-        return record is not None and record.get("state") == "finished"
+        return _is_finished(self.read_record() or {})
+
+    @property
+    def judged_before(self) -> int:
+        """How often the run had been finished, its test part judged, before it was continued with more epochs."""
+        return int((self.read_record() or {}).get("judged_before", 0))
 
     def begin(self, same: Mapping[str, Any], recipe: Recipe, record: Mapping[str, Any]) -> None:
-        """Write down what the run is, or see that it is the one that was begun here.
+        """Write down what the run is, or see that it is the one that was begun here and that there is something left to do.
+
+        A finished run is continued only with more epochs; how often it was judged before is then kept in run.json.
 
         Parameters
         ----------
@@ -240,10 +264,20 @@ class Run:
         Raises
         ------
         RunError
-            Another run was begun in this folder; the message names what differs.
+            Another run was begun in this folder, with what differs; or the run has done more epochs than the recipe allows
+            now; or it is finished, and the recipe allows no more epochs. Nothing is changed then.
         """
         old = self.read_record() or {}
         self._compare(old.get("identity", same), same)
+        epochs = recipe.training.epochs
+        self._refuse_fewer(old, same, epochs)
+        judged_before = int(old.get("judged_before", 0)) + _is_finished(old)
+        if judged_before:
+            logger.warning(
+                "%s was finished and judged before (%d times): who chooses the epochs by test figures makes them flatter",
+                self.folder,
+                judged_before,
+            )
         here = machine()
         before = old.get("machine", here)
         if before != here:
@@ -256,11 +290,29 @@ class Run:
             "state": "running",
             "created": old.get("created", _now()),
             **record,
+            "epochs": epochs,
+            "judged_before": judged_before,
             "machine": here,
             "identity": same,
         }
         write_json(self.record, document)
         write_text(self.recipe, recipe.to_toml())
+
+    def _refuse_fewer(self, old: Mapping[str, Any], same: Mapping[str, Any], epochs: int) -> None:
+        """Raise where a run that was begun has nothing left to do."""
+        state = self.load_state(same) if old else None
+        done = len(state.get("history", [])) if state else 0
+        if epochs < done:
+            raise RunError(
+                f"{self.folder} is asked to learn for {epochs} epochs, and has learnt for {done} already; nothing was changed. "
+                f"To go on, give --epochs {done} or more, or choose another folder with --out"
+            )
+        most = int(old.get("epochs", done))
+        if _is_finished(old) and epochs <= most:
+            raise RunError(
+                f"{self.folder} is finished: it has learnt for {done} epochs of {most}, and {epochs} are asked for. Nothing "
+                f"was changed; to go on, give --epochs {most + 1} or more, or choose another folder with --out"
+            )
 
     def finish(self, **more: Any) -> None:
         """Write down that all is done; run.json is the last file of a run to be written."""
@@ -337,6 +389,10 @@ class Run:
         write_csv(self.splits, ["path", "label", "group", "start", "end", "part"], rows)
 
 
+def _is_finished(record: Mapping[str, Any]) -> bool:
+    return record.get("state") == "finished"
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -407,5 +463,5 @@ def _refuse_foreign(run: Run, resume: bool) -> None:
             raise RunError(f"{run.folder} holds files, but no run; choose another folder with --out")
         return
     if not resume:
-        state = "a finished run" if record.get("state") == "finished" else "an unfinished run, which --resume continues"
+        state = "a finished run" if _is_finished(record) else "an unfinished run, which --resume continues"
         raise RunError(f"{run.folder} holds {state}; choose another folder with --out, or delete this one")

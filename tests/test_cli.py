@@ -160,6 +160,12 @@ def test_resume_with_more_epochs_goes_on(tones: Path):
             return [row[:-1] for row in csv.reader(file)]
 
     assert figures(out) == figures(straight)
+    assert json.loads((out / "run.json").read_text())["judged_before"] == 1
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for epochs, words in ((3, "has learnt for 4 already"), (4, "is finished")):
+        refused = call(*arguments, "--epochs", epochs, "--resume")
+        assert refused.exit_code == 2 and words in refused.output
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_evaluate_says_loudly_what_was_learnt(run: Path, tones: Path):

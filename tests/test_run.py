@@ -106,6 +106,24 @@ def test_where_a_run_lies_by_default(tmp_path: Path) -> None:
     assert default_folder("x", ".", parent=parent).name == f"x-{Path.cwd().name}"
 
 
+def test_the_newest_run_is_continued_whatever_was_deleted(tmp_path: Path) -> None:
+    def resumed(data: str) -> str:
+        return default_folder("r", data, resume=True, parent=str(tmp_path)).name
+
+    def begin(name: str, data: str) -> None:
+        with open_run(tmp_path / name) as opened:
+            opened.begin(same(), recipe(), {"data": data})
+
+    for name in ("r-songs-2", "r-songs-10", "r-songs-9", "r-songs-2x", "r-songs-02"):
+        begin(name, "music/songs")
+    assert resumed("music/songs") == "r-songs-10"
+    begin("r-songs-2024", "music/songs-2024")
+    (tmp_path / "r-songs-11").mkdir()
+    assert resumed("music/songs") == "r-songs-10", "neither another dataset's run nor an empty folder"
+    assert resumed("music/songs-2024") == "r-songs-2024"
+    assert resumed("other") == "r-other"
+
+
 def test_a_finished_run_is_not_overwritten(run: Run) -> None:
     run.begin(same(), recipe(), {"data": "songs"})
     assert not run.finished
@@ -114,6 +132,8 @@ def test_a_finished_run_is_not_overwritten(run: Run) -> None:
     record = run.read_record() or {}
     assert (record["data"], record["tracks"], record["version"], record["state"]) == ("songs", 3, FORMAT, "finished")
     assert record["machine"] == machine()
+    assert record["machine"]["cores"] == os.cpu_count()
+    assert 1 <= record["machine"]["usable_cores"] <= (os.cpu_count() or 1)
     assert {"created", "finished", "identity"} <= set(record)
 
 
@@ -202,6 +222,59 @@ def test_the_same_run_is_begun_again(run: Run) -> None:
     created = (run.read_record() or {})["created"]
     run.begin(same(), recipe(), {"data": "songs"})
     assert (run.read_record() or {})["created"] == created
+
+
+def test_every_file_of_a_run_has_its_own_name(run: Run) -> None:
+    paths = [path for name, path in vars(run).items() if name != "folder"]
+    assert len(set(paths)) == len(paths) == 11
+    assert run.confusion.name == "confusion.png"
+
+
+def content(run: Run) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in run.folder.iterdir()}
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_fewer_epochs_than_are_done_are_refused(run: Run, finished: bool) -> None:
+    run.begin(same(), recipe(), {})
+    run.save_state(same(), TREE)
+    if finished:
+        run.finish()
+    before = content(run)
+    with pytest.raises(RunError, match=r"asked to learn for 1 epochs, and has learnt for 2 already.*--epochs 2 or more.*--out"):
+        run.begin(same(epochs=1), recipe(epochs=1), {})
+    assert content(run) == before
+
+
+def test_a_run_that_was_killed_before_it_was_judged_goes_on(run: Run) -> None:
+    run.begin(same(epochs=2), recipe(epochs=2), {})
+    run.save_state(same(), TREE)
+    run.begin(same(epochs=2), recipe(epochs=2), {})
+    assert run.judged_before == 0
+
+
+@pytest.mark.parametrize("epochs", [2, 7, 8])
+def test_a_finished_run_is_left_alone_unless_more_epochs_are_asked_for(run: Run, epochs: int) -> None:
+    """Stopped early, after two epochs of eight."""
+    run.begin(same(epochs=8), recipe(epochs=8), {})
+    run.save_state(same(), TREE)
+    run.finish()
+    before = content(run)
+    with pytest.raises(RunError, match=rf"finished: it has learnt for 2 epochs of 8, and {epochs} are.*--epochs 9 or more"):
+        run.begin(same(epochs=epochs), recipe(epochs=epochs), {})
+    assert content(run) == before
+
+
+def test_a_finished_run_that_goes_on_remembers_that_it_was_judged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    for times, epochs in enumerate((2, 3, 5)):
+        caplog.clear()
+        run.begin(same(epochs=epochs), recipe(epochs=epochs), {})
+        run.begin(same(epochs=epochs), recipe(epochs=epochs), {})
+        assert run.judged_before == times and not run.finished
+        assert ("judged before" in caplog.text) == (times > 0)
+        run.save_state(same(), TREE)
+        run.finish()
+        assert run.judged_before == times
 
 
 def test_other_threads_are_told(run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
