@@ -11,28 +11,33 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from harken.archive import Model, load_model, save_model
-from harken.datasets import Arrays, check_learnable, in_classes, read
+from harken.datasets import Arrays, read
 from harken.engines import EngineNet, build
 from harken.errors import DataError, HarkenError, ModelError
-from harken.folds import split_validation
+from harken.folds import check_seed
 from harken.frontends import Frontend
 from harken.judge import Evaluation, evaluate_features
 from harken.learn import ArrayRows, class_probabilities, class_probabilities_of
 from harken.metrics import decisions
+from harken.parts import Labelled, hear, hear_parts, parts_of
 from harken.prediction import Prediction, Probabilities, answer, failure, tracks_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
-from harken.store import Features, features, features_of_arrays, hear_many, sharing_cores
+from harken.store import Features, hear_many, sharing_cores
 from harken.tracks import Track, Tracks
+
+logger = logging.getLogger("harken")
 
 Data = Tracks | Arrays | Features | str | os.PathLike[str]
 """What can be learnt from: tracks, arrays, features of either, or DATA as the command takes it."""
@@ -61,8 +66,8 @@ class Classifier:
 
     Raises
     ------
-    RecipeError
-        The recipe is unknown or wrong.
+    HarkenError
+        The recipe is unknown or wrong, or the seed is negative.
 
     Examples
     --------
@@ -85,6 +90,7 @@ class Classifier:
         engine: str = "numpy",
         workers: int | None = None,
     ) -> None:
+        check_seed(seed)
         self.recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
         if epochs is not None:
             self.recipe = self.recipe.replace(epochs=epochs)
@@ -134,25 +140,31 @@ class Classifier:
         Parameters
         ----------
         tracks : Tracks, Arrays, Features or path
-            Labelled, of at least two classes.
+            Labelled, of at least two classes. Data that bring a validation part are validated with it, and a test part that
+            they bring is not learnt from.
         validation : the same, optional
-            What says which epoch is the best. Default: a fifth of the tracks, kept apart by their groups.
+            What says which epoch is the best. Default: what the data bring, else a fifth of the tracks, kept apart by their
+            groups.
         progress : Progress
             Stages ``"features"`` and ``"training"``.
 
         Raises
         ------
         DataError
-            There is too little to learn from, or no file can be read.
+            There is too little to learn from, no file can be read, or features were made otherwise than the recipe hears.
         """
         from harken.learn.recipe import learn  # noqa: PLC0415 (who predicts needs no run's folder, and what that loads)
 
-        heard = self._heard(tracks, None, progress)
-        if validation is None:
-            train, valid = self._split(heard)
-        else:
-            train, valid = heard, self._heard(validation, heard.tracks.classes, progress)
-        learnt = learn(self.recipe, train, valid, seed=self.seed, engine_name=self.engine, progress=progress)
+        name, given = _given(tracks, progress)
+        if validation is not None:
+            other = _given(validation, progress)[1]
+            given["valid"] = other.get("valid", other["train"])
+        heard = hear_parts(name, given, self.recipe.frontend, workers=self.workers, progress=progress)
+        if heard.failed:
+            first = heard.failed[0]
+            logger.warning("%s: %d files failed and are not learnt from (%s: %s)", name, len(heard.failed), *astuple(first))
+        parts = parts_of(heard, seed=self.seed, test=False)
+        learnt = learn(self.recipe, parts.train, parts.valid, seed=self.seed, engine_name=self.engine, progress=progress)
         self._model = learnt.best
         self._nets = threading.local()
         return self
@@ -220,37 +232,18 @@ class Classifier:
         Raises
         ------
         DataError
-            A label that the model does not know.
+            A label that the model does not know, or features that were made otherwise than the model hears.
         """
         data = read(tracks, progress=progress).judged if isinstance(tracks, str | os.PathLike) else tracks
-        heard = self._heard(data, self.classes, progress, workers)
+        workers = workers or self.workers
+        heard = hear(data, self._frontend, self.classes, workers=workers, progress=progress)
         probabilities = class_probabilities_of(self._net(), heard, BATCH, progress)
         return evaluate_features(probabilities, heard, trained_on=self.model.trained_on, seed=seed)
-
-    def _heard(self, data: Data, classes: tuple[str, ...] | None, progress: Progress, workers: int | None = None) -> Features:
-        """Return the features of whatever can be learnt from, labelled by the given classes."""
-        if isinstance(data, str | os.PathLike):
-            data = read(data, progress=progress).train
-        if isinstance(data, Features):
-            return data
-        part = in_classes(data, data.classes if classes is None else classes)
-        if isinstance(part, Arrays):
-            return features_of_arrays(part, self._frontend.shape)
-        self._refuse_audio()
-        return features(part, self._frontend, workers=workers or self.workers, progress=progress)
 
     @property
     def _frontend(self) -> Frontend:
         """How the model hears: the recipe's way, unless it was trained on arrays."""
-        return self.recipe.frontend if self._model is None else self._model.recipe.frontend
-
-    def _split(self, heard: Features) -> tuple[Features, Features]:
-        """Keep a fifth of the tracks that could be heard for validation, by groups."""
-        audible = heard.select(np.unique(heard.track))
-        tracks = audible.tracks
-        check_learnable(tracks)
-        parts = split_validation(tracks.labels, tracks.groups, tracks.classes, seed=self.seed, hashes=audible.hashes)
-        return audible.select(parts.train), audible.select(parts.valid)
+        return self.model.recipe.frontend
 
     def _refuse_audio(self) -> None:
         if self._frontend.kind == "arrays":
@@ -294,3 +287,11 @@ class Classifier:
             while said in ready:
                 yield ready.pop(said)
                 said += 1
+
+
+def _given(data: Data, progress: Progress) -> tuple[str, dict[str, Labelled]]:
+    """Return a name for messages, and the parts to learn from; a test part stays unheard."""
+    if isinstance(data, str | os.PathLike):
+        dataset = read(data, progress=progress)
+        return dataset.name, {name: part for name, part in dataset.parts.items() if name != "test"}
+    return data.name if isinstance(data, Arrays) else "the tracks", {"train": data}

@@ -18,20 +18,17 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from harken.datasets import Arrays, Dataset, read
+from harken.datasets import Arrays, read
 from harken.errors import DataError, Failure
 from harken.files import atomic_write
-from harken.folds import split
+from harken.folds import check_seed
 from harken.frontends import Frontend
+from harken.parts import Heard, divide, hear_parts
 from harken.progress import Progress, silent
-from harken.store import Features, features
-from harken.tracks import Tracks
+from harken.store import Features
 
 BLOCK = 64
 """Clips in memory at once."""
-
-Part = tuple[str, Features, npt.NDArray[np.int64]]
-"""A part's name, the features that it is taken from, and its clips."""
 
 
 def export_features(
@@ -74,6 +71,7 @@ def export_features(
     DataError
         No file could be used, the data are arrays already, or the ending is another.
     """
+    check_seed(seed)
     target = Path(out)
     writers = {".npz": _write_npz, ".csv": _write_csv}
     if target.suffix.lower() not in writers:
@@ -81,66 +79,50 @@ def export_features(
     dataset = read(data, label=label, group=group, classes=classes)
     if isinstance(dataset.train, Arrays):
         raise DataError(f"{data} holds arrays already, and no audio to hear; train on it as it is")
-    parts, failed = _parts(dataset, frontend, seed, workers, progress)
-    writers[target.suffix.lower()](target, parts, dataset.classes)
-    return failed
+    heard = hear_parts(dataset.name, dataset.parts, frontend, workers=workers, progress=progress)
+    writers[target.suffix.lower()](target, _divided(heard, seed), dataset.classes)
+    return heard.failed
 
 
-def _parts(
-    dataset: Dataset, frontend: Frontend, seed: int, workers: int | None, progress: Progress
-) -> tuple[list[Part], tuple[Failure, ...]]:
-    """Compute the features of every part that the data bring, or split them in a training and a test part."""
-    tracks = {name: part for name, part in dataset.parts.items() if isinstance(part, Tracks)}
-    heard = {name: features(part, frontend, workers=workers, progress=progress) for name, part in tracks.items()}
-    failed = tuple(failure for part in heard.values() for failure in part.failed)
-    empty = [name for name, part in heard.items() if not len(part)]
-    if empty:
-        raise DataError(f"{dataset.name}: no file of the {empty[0]} part could be heard; the first: {failed[0].reason}")
-    if len(heard) > 1:
-        return [(name, part, np.arange(len(part))) for name, part in heard.items()], failed
-    whole = heard["train"]
-    return [(name, whole, clips) for name, clips in _split(whole, seed).items()], failed
+def _divided(heard: Heard, seed: int) -> dict[str, Features]:
+    """Return the parts that the data bring, or a training and a test part; validation is left to whoever trains on the file."""
+    if len(heard.parts) > 1:
+        return heard.parts
+    found = divide(heard, seed=seed)
+    chosen = {"train": np.union1d(found.train, found.valid), "test": found.test}
+    return {name: heard.parts["train"].select(places) for name, places in chosen.items() if len(places)}
 
 
-def _split(whole: Features, seed: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the clips of the training and the test part; validation is left to whoever trains on the file."""
-    usable = np.unique(whole.track)
-    tracks = whole.tracks.select(usable)
-    found = split(tracks.labels, tracks.groups, tracks.classes, seed=seed, hashes=[whole.hashes[i] for i in usable])
-    parts = {"train": np.concatenate([found.train, found.valid]), "test": found.test}
-    return {name: np.flatnonzero(np.isin(whole.track, usable[chosen])) for name, chosen in parts.items() if len(chosen)}
-
-
-def _columns(name: str, part: Features, clips: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+def _columns(name: str, part: Features) -> dict[str, npt.NDArray[Any]]:
     """Return what stands beside the rows of a part."""
-    tracks = [part.tracks[int(position)] for position in part.track[clips]]
+    tracks = [part.tracks[int(position)] for position in part.track]
     return {
-        f"y_{name}": part.labels[clips],
+        f"y_{name}": part.labels,
         f"groups_{name}": np.array([track.group or "" for track in tracks], dtype=np.str_),
         f"paths_{name}": np.array([track.path for track in tracks], dtype=np.str_),
-        f"start_{name}": part.start[clips],
-        f"end_{name}": part.end[clips],
+        f"start_{name}": part.start,
+        f"end_{name}": part.end,
     }
 
 
-def _blocks(part: Features, clips: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.float32]]:
-    return (part.rows(clips[first : first + BLOCK]) for first in range(0, len(clips), BLOCK))
+def _blocks(part: Features) -> Iterator[npt.NDArray[np.float32]]:
+    return (part.rows(np.arange(first, min(first + BLOCK, len(part)))) for first in range(0, len(part), BLOCK))
 
 
-def _write_npz(target: Path, parts: Sequence[Part], classes: Sequence[str]) -> None:
+def _write_npz(target: Path, parts: dict[str, Features], classes: Sequence[str]) -> None:
     with atomic_write(target) as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
-        for name, part, clips in parts:
+        for name, part in parts.items():
             with archive.open(f"X_{name}.npy", "w", force_zip64=True) as member:
-                _write_rows(member, part, clips)
-            for key, column in _columns(name, part, clips).items():
+                _write_rows(member, part)
+            for key, column in _columns(name, part).items():
                 _write_array(archive, key, column)
         _write_array(archive, "labels", np.array(classes, dtype=np.str_))
 
 
-def _write_rows(member: IO[bytes], part: Features, clips: npt.NDArray[np.int64]) -> None:
-    header = {"descr": "<f4", "fortran_order": False, "shape": (len(clips), *part.frontend.shape)}
+def _write_rows(member: IO[bytes], part: Features) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(part), *part.frontend.shape)}
     np.lib.format.write_array_header_2_0(member, header)
-    for block in _blocks(part, clips):
+    for block in _blocks(part):
         member.write(np.ascontiguousarray(block, dtype="<f4").tobytes())
 
 
@@ -149,16 +131,16 @@ def _write_array(archive: zipfile.ZipFile, key: str, array: npt.NDArray[Any]) ->
         np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _write_csv(target: Path, parts: Sequence[Part], classes: Sequence[str]) -> None:
-    numbers = int(np.prod(parts[0][1].frontend.shape))
+def _write_csv(target: Path, parts: dict[str, Features], classes: Sequence[str]) -> None:
+    numbers = int(np.prod(parts["train"].frontend.shape))
     with atomic_write(target) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", "label", "group", "part", "start", "end", *(f"x{number}" for number in range(numbers))])
-        for name, part, clips in parts:
-            columns = _columns(name, part, clips)
+        for name, part in parts.items():
+            columns = _columns(name, part)
             beside = zip(*(columns[f"{key}_{name}"] for key in ("paths", "y", "groups", "start", "end")), strict=True)
-            for block in _blocks(part, clips):
+            for block in _blocks(part):
                 for row in block.reshape(len(block), -1):
                     path, label, group, start, end = next(beside)
                     writer.writerow([path, classes[label], group, name, start, end, *map(str, row)])

@@ -6,59 +6,27 @@ test part (two groups in a class) the validation part is judged instead, and eve
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harken.archive import Model, TrainedOn, save_model
 from harken.classifier import Classifier
-from harken.datasets import Arrays, Dataset, check_learnable, in_classes, read, select_classes
-from harken.errors import DataError, Failure
+from harken.datasets import Arrays, Dataset, check_learnable, read, select_classes
+from harken.errors import Failure
 from harken.files import write_csv, write_json
-from harken.folds import split
+from harken.folds import check_seed
 from harken.judge import Evaluation
 from harken.learn import Checkpoint, TrainingState
 from harken.learn.recipe import Learnt, learn
+from harken.parts import Parts, hear_parts, parts_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
 from harken.report.plots import confusion_matrix, learning_curves
 from harken.run import Run, default_folder, identity, open_run
-from harken.store import Features, features, features_of_arrays
-from harken.tracks import Track, Tracks
-
-logger = logging.getLogger("harken")
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """What a training learns from, what chooses the epoch, and what judges it.
-
-    Attributes
-    ----------
-    train : Features
-    valid, test : Features, optional
-        None where the data allow none.
-    lost : tuple of Track
-        What could not be heard, and is in no figure.
-    failed : tuple of Failure
-        Why.
-    """
-
-    train: Features
-    valid: Features | None
-    test: Features | None
-    lost: tuple[Track, ...]
-    failed: tuple[Failure, ...]
-
-    def named(self) -> dict[str, Features]:
-        """Return the parts that are there, by name."""
-        parts = {"train": self.train, "valid": self.valid, "test": self.test}
-        return {name: part for name, part in parts.items() if part is not None}
+from harken.tracks import Tracks, normal_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +121,7 @@ def train(
     HarkenError
         The recipe is wrong, the data cannot be learnt from, or the folder holds another run.
     """
+    check_seed(seed)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     chosen = chosen if epochs is None else chosen.replace(epochs=epochs)
     dataset = read(data, label=label, group=group, classes=classes, progress=progress)
@@ -164,9 +133,13 @@ def train(
         dataset = replace(dataset, test=judge.judged)
     folder = default_folder(chosen.name, data, resume=resume) if out is None else Path(out)
     with open_run(folder, resume=resume) as run:
-        parts = _parts(dataset, chosen, seed, workers, progress)
+        heard = hear_parts(dataset.name, dataset.parts, chosen.frontend, workers=workers, progress=progress)
+        parts = parts_of(heard, seed=seed)
         same = _identity(chosen, parts, seed)
-        run.begin(same, chosen, {"data": str(data), "test": None if test is None else str(test), "group": dataset.grouping})
+        asked = {"label": label, "group": group, "classes": None if classes is None else list(classes), "epochs": epochs}
+        how = {"seed": seed, "engine": engine, "workers": workers}
+        source = {"data": str(data), "test": None if test is None else str(test)}
+        run.begin(same, chosen, {**source, **asked, **how, "grouping": dataset.grouping})
         tracks, names = _splits(parts)
         run.write_splits(tracks, names)
         state = run.load_state(same) if resume else None
@@ -186,50 +159,6 @@ def train(
         return outcome
 
 
-def _parts(dataset: Dataset, recipe: Recipe, seed: int, workers: int | None, progress: Progress) -> Parts:
-    """Hear all tracks, and split what could be heard."""
-    known = dataset.classes
-    heard = {
-        name: _heard(in_classes(part, known), recipe, workers, progress)
-        for name, part in dataset.parts.items()
-        if part is not None
-    }
-    failed = tuple(failure for part in heard.values() for failure in part.failed)
-    lost = tuple(track for part in heard.values() for track in _lost(part))
-    for name, part in heard.items():
-        if not len(part):
-            raise DataError(f"{dataset.name}: no file of the {name} part could be heard; the first: {failed[0].reason}")
-    audible = {name: part.select(np.unique(part.track)) for name, part in heard.items()}
-    return Parts(**_divided(dataset.name, audible, seed), lost=lost, failed=failed)
-
-
-def _lost(part: Features) -> Iterator[Track]:
-    """Yield the tracks that have no clips."""
-    audible = set(part.track.tolist())
-    return (track for position, track in enumerate(part.tracks) if position not in audible)
-
-
-def _divided(name: str, heard: dict[str, Features], seed: int) -> dict[str, Any]:
-    """Return the parts that the data bring, and divide the training part for those that they do not."""
-    whole, valid, test = heard["train"], heard.get("valid"), heard.get("test")
-    check_learnable(whole.tracks)
-    if valid is not None and test is not None:
-        return {"train": whole, "valid": valid, "test": test}
-    tracks = whole.tracks
-    shares = {"valid": 0.0} if valid is not None else {"test": 0.0} if test is not None else {}
-    found = split(tracks.labels, tracks.groups, tracks.classes, seed=seed, hashes=whole.hashes, **shares)
-    for warning in found.warnings:
-        logger.warning("%s: %s", name, warning)
-    mine = {part: whole.select(chosen) for part, chosen in found.parts.items() if len(chosen)}
-    return {"train": mine["train"], "valid": mine.get("valid", valid), "test": mine.get("test", test)}
-
-
-def _heard(part: Tracks | Arrays, recipe: Recipe, workers: int | None, progress: Progress) -> Features:
-    if isinstance(part, Arrays):
-        return features_of_arrays(part, recipe.frontend.shape)
-    return features(part, recipe.frontend, workers=workers, progress=progress)
-
-
 def _splits(parts: Parts) -> tuple[Tracks, list[str]]:
     """Return all tracks, and the name of each one's part ("failed" for those that could not be heard)."""
     tracks = [track for part in parts.named().values() for track in part.tracks]
@@ -238,18 +167,19 @@ def _splits(parts: Parts) -> tuple[Tracks, list[str]]:
 
 
 def _identity(recipe: Recipe, parts: Parts, seed: int) -> dict[str, Any]:
-    """Return what must be the same for the training to be continued."""
+    """Return what must be the same for the training to be continued: what tracks hold, and not where they lie."""
     marks = [
-        (track.path, track.start, track.end, track.label, found)
+        (held, track.start, track.end, track.label, normal_name(track.group))
         for part in parts.named().values()
-        for track, found in zip(part.tracks, part.hashes, strict=True)
+        for track, held in zip(part.tracks, part.hashes, strict=True)
     ]
     return identity(recipe, classes=parts.train.tracks.classes, tracks=marks, parts=_splits(parts)[1], seed=seed)
 
 
 def _summary(dataset: Dataset, recipe: Recipe, parts: Parts) -> str:
     counts = ", ".join(f"{len(part.tracks)} {name}" for name, part in parts.named().items())
-    lines = [dataset.describe(), f"{recipe.name} ({recipe.title}); tracks: {counts}"]
+    alone = isinstance(dataset.train, Arrays) and dataset.train.paths is None
+    lines = [dataset.describe(), f"{recipe.name} ({recipe.title}); {'rows' if alone else 'tracks'}: {counts}"]
     if parts.failed:
         lines.append(f"{len(parts.failed)} files failed and are in no part")
     return "\n".join(lines)

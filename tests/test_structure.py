@@ -38,6 +38,7 @@ ROOMS = [
     "judge",
     "report",
     "prediction",
+    "parts",
     "export",
     "classifier",
     "train",

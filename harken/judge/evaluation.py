@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from harken.archive import TrainedOn, group_hash
 from harken.errors import DataError, Failure
-from harken.folds import group_numbers
+from harken.folds import check_seed, group_numbers
 from harken.judge.intervals import LEVEL, ratio_interval
 from harken.judge.text import confusion_lines, count, listing, number, short, table
 from harken.metrics import ClassFigures, accuracy, confusion, decisions, log_loss, per_class, track_probabilities
@@ -299,6 +299,7 @@ def evaluate(
     DataError
         A track has no label.
     """
+    check_seed(seed)
     rows, index = np.asarray(probabilities, dtype=np.float64), np.asarray(track, dtype=np.int64)
     labels = _labels(rows, index, tracks)
     means = track_probabilities(rows, index, len(tracks))

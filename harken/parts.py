@@ -1,0 +1,231 @@
+"""Parts: what a training learns from, what chooses the epoch, and what judges it; heard, divided, and told what is missing.
+
+Data are heard whole, what gives no clip is set aside and named, and the training part is divided for those parts that the data
+do not bring themselves. Every warning of the split is logged. Training, exporting and :class:`harken.Classifier` all go this
+way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from harken.datasets import Arrays, check_learnable, in_classes
+from harken.errors import DataError, Failure
+from harken.folds import Split, split
+from harken.frontends import Frontend
+from harken.progress import Progress, silent
+from harken.store import Features, features, features_of_arrays
+from harken.tracks import Track, Tracks
+
+logger = logging.getLogger("harken")
+
+Labelled = Tracks | Arrays | Features
+"""Labelled data, heard or not."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What could be heard of data, in the parts that they bring.
+
+    Attributes
+    ----------
+    name : str
+        Of the data, for messages.
+    parts : dict of str to Features
+        "train", and "valid" and "test" where the data bring them; every track has a clip.
+    lost : tuple of Track
+        What could not be heard, and is in no figure.
+    failed : tuple of Failure
+        Why.
+    """
+
+    name: str
+    parts: dict[str, Features]
+    lost: tuple[Track, ...]
+    failed: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a training learns from, what chooses the epoch, and what judges it.
+
+    Attributes
+    ----------
+    train : Features
+    valid, test : Features, optional
+        None where the data allow none.
+    lost : tuple of Track
+        What could not be heard, and is in no figure.
+    failed : tuple of Failure
+        Why.
+    """
+
+    train: Features
+    valid: Features | None
+    test: Features | None
+    lost: tuple[Track, ...]
+    failed: tuple[Failure, ...]
+
+    def named(self) -> dict[str, Features]:
+        """Return the parts that are there, by name."""
+        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+def hear_parts(
+    name: str,
+    given: Mapping[str, Labelled],
+    frontend: Frontend,
+    *,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Heard:
+    """Hear all parts of data, and set aside what cannot be heard.
+
+    Parameters
+    ----------
+    name : str
+        Of the data, for messages.
+    given : mapping of str to Tracks, Arrays or Features
+        "train", and what else the data bring. Labels are read by the classes of "train".
+    frontend : Frontend
+        What the recipe hears with.
+    workers : int, optional
+        Files worked on at once; default: one a core.
+    progress : Progress
+        Stage ``"features"``.
+
+    Raises
+    ------
+    DataError
+        Nothing of a part could be heard, a part has a class that is not among those of "train", or was made otherwise.
+    ModelError
+        The frontend hears no audio.
+    """
+    whole = given["train"]
+    classes = whole.tracks.classes if isinstance(whole, Features) else whole.classes
+    found = {part: _features(data, frontend, classes, workers, progress) for part, data in given.items()}
+    if found["train"].frontend.kind != "arrays":
+        _check_frontend(found["train"].frontend, frontend)
+    for features_ in found.values():
+        _check_frontend(features_.frontend, found["train"].frontend)
+    failed = tuple(failure for part in found.values() for failure in part.failed)
+    for part, features_ in found.items():
+        if not len(features_):
+            reason = f"; the first: {failed[0].path}: {failed[0].reason}" if failed else ""
+            raise DataError(f"{name}: no file of the {part} part could be heard{reason}")
+    lost = tuple(part.tracks[position] for part in found.values() for position in part.silent)
+    return Heard(name, {part: _audible(features_) for part, features_ in found.items()}, lost, failed)
+
+
+def hear(
+    data: Labelled,
+    frontend: Frontend,
+    classes: tuple[str, ...],
+    *,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Features:
+    """Return the features of data that a model is to judge, labelled by its classes.
+
+    Parameters
+    ----------
+    data : Tracks, Arrays or Features
+    frontend : Frontend
+        The model's.
+    classes : tuple of str
+        The model's.
+    workers, progress
+        As :func:`hear_parts` takes them.
+
+    Raises
+    ------
+    DataError
+        The data have a class that the model does not know, or features were made otherwise than the model hears.
+    ModelError
+        The model was trained on arrays, and is given audio.
+    """
+    found = _features(data, frontend, classes, workers, progress)
+    _check_frontend(found.frontend, frontend)
+    return found
+
+
+def parts_of(heard: Heard, *, seed: int, test: bool = True) -> Parts:
+    """Return the parts that the data bring, and divide the training part for those that they do not.
+
+    Parameters
+    ----------
+    heard : Heard
+    seed : int
+        Of the split.
+    test : bool
+        Whether a test part is wanted; where the data bring one, it is there in any case.
+
+    Raises
+    ------
+    DataError
+        There is too little to learn from, or to divide.
+    """
+    whole, valid, judge = heard.parts["train"], heard.parts.get("valid"), heard.parts.get("test")
+    check_learnable(whole.tracks)
+    train = whole
+    asked = test and judge is None
+    if valid is None or asked:
+        found = divide(heard, seed=seed, **({} if valid is None else {"valid": 0.0}), **({} if asked else {"test": 0.0}))
+        mine = {part: whole.select(chosen) for part, chosen in found.parts.items() if len(chosen)}
+        train, valid, judge = mine["train"], mine.get("valid", valid), mine.get("test", judge)
+    return Parts(train, valid, judge, heard.lost, heard.failed)
+
+
+def divide(heard: Heard, *, seed: int, **shares: float) -> Split:
+    """Split the training part by groups and by what its tracks hold, and log what the reader should know of it.
+
+    Parameters
+    ----------
+    heard : Heard
+    seed : int
+    shares : float
+        ``valid`` and ``test``, as :func:`harken.folds.split` takes them.
+    """
+    whole = heard.parts["train"]
+    tracks = whole.tracks
+    found = split(tracks.labels, tracks.groups, tracks.classes, seed=seed, hashes=whole.hashes, **shares)
+    for warning in found.warnings:
+        logger.warning("%s: %s", heard.name, warning)
+    return found
+
+
+def _features(
+    data: Labelled, frontend: Frontend, classes: tuple[str, ...], workers: int | None, progress: Progress
+) -> Features:
+    """Return features of whatever it is, labelled by the given classes."""
+    if isinstance(data, Features):
+        tracks = in_classes(data.tracks, classes)
+        assert isinstance(tracks, Tracks)
+        return data if tracks.classes == data.tracks.classes else replace(data, tracks=tracks)
+    part = in_classes(data, classes)
+    if isinstance(part, Arrays):
+        return features_of_arrays(part, frontend.shape)
+    return features(part, frontend, workers=workers, progress=progress)
+
+
+def _audible(part: Features) -> Features:
+    """Leave out the tracks without a clip."""
+    silent_ = set(part.silent)
+    return part.select(place for place in range(len(part.tracks)) if place not in silent_) if silent_ else part
+
+
+def _check_frontend(found: Frontend, wanted: Frontend) -> None:
+    """Refuse features that were made otherwise; of arrays only the shape can be compared."""
+    same = found.shape == wanted.shape if found.kind == "arrays" else found.key() == wanted.key()
+    if not same:
+        raise DataError(
+            f"features made by {_settings(found)}, but {_settings(wanted)} is expected; "
+            "make them with this frontend, or give the audio itself"
+        )
+
+
+def _settings(frontend: Frontend) -> str:
+    return ", ".join(f"{key} {value}" for key, value in frontend.to_table().items())
