@@ -193,22 +193,6 @@ def split(
     return Split(kept, validation, held, tuple(warnings_))
 
 
-def split_validation(
-    labels: npt.ArrayLike,
-    groups: Sequence[str | None],
-    classes: Sequence[str],
-    *,
-    seed: int,
-    valid: float = SHARE,
-    hashes: Sequence[str | None] | None = None,
-) -> Split:
-    """Split tracks into training and validation, where the test part is given from outside.
-
-    Parameters, errors and result are those of :func:`split`; ``test`` is empty.
-    """
-    return split(labels, groups, classes, seed=seed, test=0.0, valid=valid, hashes=hashes)
-
-
 def _three(
     table: _Table, everything: Positions, test: float, valid: float, seed: int
 ) -> tuple[Positions, Positions, Positions]:

@@ -145,7 +145,7 @@ def identity(
     recipe : Recipe
     classes : sequence of str
     tracks : sequence
-        What tells each track from others and from its changed self: path, span, label, content hash.
+        What tells each track from others and from its changed self: content hash, span, label, group.
     parts : sequence of str
         Each track's part.
     seed : int

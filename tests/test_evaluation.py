@@ -209,6 +209,13 @@ def test_a_failed_track_is_not_counted_among_the_seen():
     assert found.seen.affected == 0
 
 
+def test_each_span_of_a_file_without_an_answer_is_a_failure_of_its_own():
+    tracks = Tracks([Track("a.wav", "jig", start=start, end=start + 1) for start in range(3)], ["jig", "reel"])
+    given = Failure("a.wav", "no such span")
+    found = evaluate([[NAN, NAN], [1, 0]], [0, 1], tracks, failed=[given])
+    assert found.failed == (given, Failure("a.wav", "1 of its 1 clips have no answer"))
+
+
 # ---- what is printed and written
 
 

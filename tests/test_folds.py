@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harken.errors import DataError, HarkenError
-from harken.folds import FLATTERY, group_numbers, split, split_validation
+from harken.folds import FLATTERY, group_numbers, split
 
 CLASSES = ["jig", "reel", "waltz"]
 
@@ -62,7 +62,7 @@ def test_parts_are_disjoint_and_whole_and_hold_every_class_and_no_group_twice(da
 def test_a_validation_part_beside_given_test_data(data, seed):
     labels, groups = data
     try:
-        found = split_validation(labels, groups, CLASSES, seed=seed)
+        found = split(labels, groups, CLASSES, seed=seed, test=0)
     except DataError as error:
         assume("no split into" not in str(error))
         raise
@@ -175,7 +175,7 @@ def test_two_groups_leave_training_and_validation_and_say_so():
     assert len(found.test) == 0
     assert len(found.warnings) == 1
     assert "'waltz' has two groups only" in found.warnings[0]
-    assert split_validation(labels, groups, CLASSES, seed=0).warnings == ()
+    assert split(labels, groups, CLASSES, seed=0, test=0).warnings == ()
 
 
 def test_two_groups_are_enough_for_a_test_part_where_no_validation_is_asked_for():
@@ -184,12 +184,12 @@ def test_two_groups_are_enough_for_a_test_part_where_no_validation_is_asked_for(
     check(found.parts, labels, groups, ["train", "test"])
 
 
-@pytest.mark.parametrize("splitter", [split, split_validation])
-def test_one_group_is_an_error_that_names_the_class_and_the_cure(splitter):
+@pytest.mark.parametrize("shares", [{}, {"test": 0}])
+def test_one_group_is_an_error_that_names_the_class_and_the_cure(shares):
     labels, groups = many()
     groups = ["the only singer" if label == 1 else group for label, group in zip(labels, groups, strict=True)]
     with pytest.raises(DataError, match=r"'reel' has one group only.*--classes.*--group"):
-        splitter(labels, groups, CLASSES, seed=0)
+        split(labels, groups, CLASSES, seed=0, **shares)
 
 
 def test_copies_of_one_track_are_one_group():

@@ -7,6 +7,7 @@ is in no figure; it is counted and named. Tracks and groups that the model was t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -374,13 +375,16 @@ def _unanswered(
     clip_answers: npt.NDArray[np.int64],
     failed: Sequence[Failure],
 ) -> Iterator[Failure]:
-    """Yield a failure for each track without an answer that has none yet."""
-    named = {failure.path for failure in failed}
+    """Yield a failure for each track without an answer that has none yet; spans of one file need one each."""
+    named = Counter(failure.path for failure in failed)
     clips = np.bincount(index, minlength=len(tracks))
     lost = np.bincount(index[clip_answers < 0], minlength=len(tracks))
-    for place in np.flatnonzero(~judged):
+    missing = np.flatnonzero(~judged)
+    for place in missing[np.argsort(clips[missing] > 0, kind="stable")]:  # a given failure is of a track without clips first
         path = tracks[int(place)].path
-        if path not in named:
+        if named[path]:
+            named[path] -= 1
+        else:
             reason = f"{lost[place]} of its {clips[place]} clips have no answer" if clips[place] else "it has no clips"
             yield Failure(path, reason)
 
