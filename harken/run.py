@@ -43,7 +43,7 @@ from harken.archive import UnreadableError, read_pair, write_pair
 from harken.errors import RunError
 from harken.files import TEMPORARY, json_bytes, plain, write_csv, write_json, write_text
 from harken.recipes import Cosine, Recipe
-from harken.store.hearing import usable_cores
+from harken.threads import usable_cores
 from harken.tracks import Tracks
 
 FORMAT = 1

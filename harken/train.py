@@ -198,6 +198,7 @@ def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, 
     metrics = {
         **best.as_json(),
         "judged_on": judged_on,
+        "judged_before": run.judged_before,
         "last_epoch": last.as_json(),
         "training": learnt.best.record,
         "parts": {name: {"tracks": len(part.tracks), "clips": len(part)} for name, part in parts.named().items()},

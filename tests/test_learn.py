@@ -398,9 +398,9 @@ def test_later_trainings_show_other_orders() -> None:
 def test_progress_begins_at_nothing_and_ends_with_all() -> None:
     declared, training, told = net(), Training(epochs=3, batch=8, early_stopping=1), []
     fit(build(declared, training), part(tones(20), declared, 2), None, training, progress=lambda *now: told.append(now))
-    assert told[0] == ("training", 0, 9)
-    assert told[-1] == ("training", 9, 9)
-    done = [now for _, now, _ in told]
+    assert told[0] == ("training", 0, 9, "")
+    assert told[-1][:3] == ("training", 9, 9) and told[-1][3].startswith("epoch ")
+    done = [now for _, now, *_ in told]
     assert done == sorted(set(done))
 
 

@@ -81,7 +81,7 @@ def test_replacing_training_settings() -> None:
     assert other.training.early_stopping == 2
     assert other.training.schedule == Cosine()
     assert other.training.clip_norm is None
-    assert (recipe.training.epochs, recipe.training.clip_norm) == (10, 1.0)
+    assert (recipe.training.epochs, recipe.training.clip_norm) == (10, 5.0)
     assert recipe.replace() == recipe
     assert recipe.replace(epochs=None, learning_rate=None) == recipe
     assert recipe.replace(optimizer=Adam(learning_rate=0.1)).training.optimizer == Adam(learning_rate=0.1)

@@ -40,7 +40,7 @@ from harken.tracks import Tracks
 folder, last, *paths = sys.argv[1:]
 writer.COMMIT = 0.0
 
-def progress(stage, done, total):
+def progress(stage, done, total, note=''):
     time.sleep(0.1 * (int(last) > 0))  # for the disk
     if stage == "features" and done == int(last):
         os.kill(os.getpid(), signal.SIGKILL)

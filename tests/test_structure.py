@@ -18,6 +18,7 @@ ROOMS = [
     "errors",
     "settings",
     "progress",
+    "threads",
     "files",
     "decoders",
     "audio",

@@ -48,13 +48,15 @@ class Bars:
     def __init__(self) -> None:
         self._bars: dict[str, Any] = {}
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Draw how far the stage is."""
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Draw how far the stage is, and how it stands."""
         if stage not in self._bars:
-            bar = click.progressbar(length=max(total, 1), label=f"{stage:<10}", file=sys.stderr, show_pos=True, width=30)
+            bar: Any = click.progressbar(
+                length=max(total, 1), label=f"{stage:<10}", file=sys.stderr, width=20, item_show_func=lambda said: said or ""
+            )
             self._bars[stage] = bar.__enter__()
         bar = self._bars[stage]
-        bar.update(done - bar.pos)
+        bar.update(done - bar.pos, note)
         if done >= total:
             bar.__exit__(None, None, None)
             del self._bars[stage]

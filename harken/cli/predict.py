@@ -16,7 +16,7 @@ from harken.audio import AUDIO_SUFFIXES
 from harken.cli.console import exit_code, json_option, model_argument, name_failures, print_json, workers_option
 from harken.errors import DataError, Failure
 from harken.prediction import Prediction, tracks_of
-from harken.store.hearing import usable_cores
+from harken.threads import usable_cores
 
 
 @click.command("predict")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -79,6 +80,9 @@ class EngineNet(Protocol):
     @property
     def step(self) -> int:
         """Training steps done so far; with the seed and a layer's name it keys that layer's dropout mask."""
+
+    def working(self) -> AbstractContextManager[None]:
+        """Return what to hold while working through many batches: it takes the threads that suit this engine."""
 
     def forward(self, x: npt.ArrayLike, training: bool = False) -> Array:
         """Return the outputs for a batch.

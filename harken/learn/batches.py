@@ -217,7 +217,8 @@ def outputs_of(net: EngineNet, examples: Examples, batch: int, progress: Progres
     for first in range(0, total, batch):
         last = min(first + batch, total)
         x = examples.rows(np.arange(first, last))
-        outputs[first:last] = net.forward(x)
+        with net.working():
+            outputs[first:last] = net.forward(x)
         outputs[first:last][~np.isfinite(x).reshape(len(x), -1).all(axis=1)] = np.nan
         progress("predicting", last, total)
     return outputs

@@ -256,6 +256,7 @@ class Report(Callback):
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.told = -1
+        self.note = ""
 
     def begin(self, job: Job) -> None:
         """Tell that the stage begins, and what was done before."""
@@ -266,6 +267,11 @@ class Report(Callback):
         """Tell the steps done."""
         self._tell(job, job.steps * (epoch - 1) + step)
 
+    def epoch_end(self, job: Job, row: Epoch) -> None:
+        """Keep the epoch's figures, to be told from now on."""
+        valid = "" if row.valid_clip_accuracy is None else f", validation {row.valid_clip_accuracy:.2f}"
+        self.note = f"epoch {row.epoch}: loss {row.loss:.3f}, clip accuracy {row.clip_accuracy:.2f}{valid}"
+
     def end(self, job: Job) -> None:
         """Tell that all is done, also where it ended early."""
         self._tell(job, job.steps * job.training.epochs)
@@ -273,4 +279,4 @@ class Report(Callback):
     def _tell(self, job: Job, done: int) -> None:
         if done != self.told:
             self.told = done
-            self.progress("training", done, job.steps * job.training.epochs)
+            self.progress("training", done, job.steps * job.training.epochs, self.note)

@@ -103,8 +103,9 @@ def fit(
         job.tell("epoch_begin", epoch)
         rate = float(net.learning_rate)
         shown = order(len(train), seed, epochs_before + epoch) if shuffle else np.arange(len(train))
-        loss, right = _learn(job, train, shown)
-        valid_loss, valid_right = _judge(job, valid) if valid is not None else (None, None)
+        with net.working():
+            loss, right = _learn(job, train, shown)
+            valid_loss, valid_right = _judge(job, valid) if valid is not None else (None, None)
         row = Epoch(epoch, loss, right, valid_loss, valid_right, rate, perf_counter() - began)
         job.history.append(row)
         job.tell("epoch_end", row)

@@ -91,8 +91,9 @@ def learn(
             "no validation part: the training clips themselves say which epoch is the best, and prefer the one that knows "
             "them by heart"
         )
+    built = build(net, training, engine=engine_name, seed=seed)
     result = fit(
-        build(net, training, engine=engine_name, seed=seed),
+        built,
         part(train, net, len(classes), training.class_weights),
         None if valid is None else part(valid, net, len(classes)),
         training,
@@ -101,7 +102,8 @@ def learn(
         state=state,
         progress=progress,
     )
-    record = _record(result, seed, engine_name)
+    with built.working():
+        record = _record(result, seed, engine_name)
     known = _trained_on([train] if valid is None else [train, valid])
 
     model = Model(recipe, classes, {}, net.input_shape, record, known)

@@ -18,7 +18,8 @@ from pathlib import Path
 from harken.audio import content_hash
 from harken.errors import Failure, HarkenError
 from harken.progress import Progress, silent
-from harken.store.hearing import reason, usable_cores
+from harken.store.hearing import reason
+from harken.threads import usable_cores
 from harken.tracks import Track
 
 MEMORY = "files.sqlite"

@@ -7,13 +7,11 @@ transform and matrix products all run outside Python's lock.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +21,7 @@ from harken.clips import cut
 from harken.decoders import shown
 from harken.errors import HarkenError
 from harken.frontends import AudioFrontend, Frontend
+from harken.threads import one_thread, usable_cores
 from harken.tracks import Track
 
 Times = list[tuple[float, float]]
@@ -222,45 +221,6 @@ def reason(path: str, error: HarkenError) -> str:
     return str(error).removeprefix(f"{shown(path)}: ")
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-class _OneThread:
-    """Keeps matrix products on one thread, in the whole process, as long as somebody is inside.
-
-    The limit of the linear algebra belongs to the process. Generators may be left in another order than they were entered,
-    or be suspended for long, so each of them must not put back what it found: the first one in sets the limit, and the last
-    one out restores what was there before.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._limits: Any = None
-
-    def __enter__(self) -> None:
-        from threadpoolctl import threadpool_limits  # noqa: PLC0415
-
-        with self._lock:
-            if not self._inside:
-                self._limits = threadpool_limits(limits=1)
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                self._limits.restore_original_limits()
-                self._limits = None
-
-
-_one_thread = _OneThread()
-
-
 @contextmanager
 def sharing_cores(workers: int | None, jobs: int) -> Iterator[int]:
     """Divide the cores between workers: as many as there are cores, and matrix products on one thread inside each.
@@ -286,5 +246,5 @@ def sharing_cores(workers: int | None, jobs: int) -> Iterator[int]:
     """
     if workers is not None and workers < 1:
         raise HarkenError(f"workers = {workers}, but at least one is needed; leave it out for one a core")
-    with _one_thread:
+    with one_thread:
         yield max(1, min(usable_cores() if workers is None else workers, jobs))

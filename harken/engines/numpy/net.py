@@ -8,6 +8,7 @@ time, so that the maps between them stay in the cache, and memory is bounded wha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -24,6 +25,7 @@ from harken.engines.numpy.layers import Context, build
 from harken.engines.numpy.layers.base import back_through, forward_through
 from harken.nets import Net
 from harken.recipes.training import Adam, Loss
+from harken.threads import one_thread
 
 TOGETHER = 1 << 21
 """Values of the widest map that a prediction computes at a time: 8 MB of float32."""
@@ -85,6 +87,10 @@ class EngineNet(base.EngineNet):
     def step(self) -> int:
         """Training steps done."""
         return self.context.step
+
+    def working(self) -> AbstractContextManager[None]:
+        """Return what keeps matrix products on one thread: the blocks here are cut for one core's cache."""
+        return one_thread
 
     @quiet
     def forward(self, x: npt.ArrayLike, training: bool = False) -> Array:
