@@ -16,6 +16,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -23,9 +24,11 @@ import numpy.typing as npt
 
 from harken.archive import Model, load_model, save_model
 from harken.datasets import Arrays, read
+from harken.datasets.arrays import read_arrays
 from harken.engines import EngineNet, build
 from harken.errors import DataError, HarkenError, ModelError
 from harken.folds import check_seed
+from harken.frontends import Arrays as ArraysFrontend
 from harken.frontends import Frontend
 from harken.judge import Evaluation, evaluate_features
 from harken.learn import ArrayRows, class_probabilities, class_probabilities_of
@@ -201,15 +204,17 @@ class Classifier:
         """Name files one after another, with the probabilities of every clip.
 
         Several files are decoded, heard and classified at once; the answers come in the files' order. A file that fails
-        has its reason in its own answer.
+        has its reason in its own answer. A model that was trained on arrays takes ``.npz`` files, and names every row.
 
         Raises
         ------
         ModelError
-            The model was trained on arrays, not on audio.
+            The model was trained on arrays, and the files are audio.
         """
-        self._refuse_audio()
         tracks = list(tracks_of(files))
+        if self._frontend.kind == ArraysFrontend.kind:
+            yield from self._answers_of_rows(tracks)
+            return
         with sharing_cores(workers or self.workers, len(tracks)) as count:
             yield from self._answers(tracks, count)
 
@@ -235,6 +240,8 @@ class Classifier:
             A label that the model does not know, or features that were made otherwise than the model hears.
         """
         data = read(tracks, progress=progress).judged if isinstance(tracks, str | os.PathLike) else tracks
+        if isinstance(data, Tracks) and self._frontend.kind == ArraysFrontend.kind:
+            raise self._deaf_to("these are tracks of audio")
         workers = workers or self.workers
         heard = hear(data, self._frontend, self.classes, workers=workers, progress=progress)
         probabilities = class_probabilities_of(self._net(), heard, BATCH, progress)
@@ -245,12 +252,11 @@ class Classifier:
         """How the model hears: the recipe's way, unless it was trained on arrays."""
         return self.model.recipe.frontend
 
-    def _refuse_audio(self) -> None:
-        if self._frontend.kind == "arrays":
-            raise ModelError(
-                "this model was trained on arrays, and what made them of audio is not known to it; "
-                "give it arrays of the same making, or train on the audio itself"
-            )
+    def _deaf_to(self, what: str) -> ModelError:
+        return ModelError(
+            f"{what}: this model ({self.model.recipe.name}) was trained on arrays, and what made them of audio is not known to "
+            f"it; give it an .npz of rows of shape {self.model.input_shape} of the same making, or train on the audio itself"
+        )
 
     def _net(self) -> EngineNet:
         """Return the net of the calling thread: nets keep buffers and are not shared."""
@@ -266,6 +272,18 @@ class Classifier:
             raise DataError(f"an array of shape {rows.shape}, but the model reads rows of shape {shape}")
         x = np.asarray(rows, dtype=np.float32).reshape(len(rows), *shape)
         return class_probabilities_of(self._net(), ArrayRows(x), BATCH)
+
+    def _answers_of_rows(self, tracks: Sequence[Track]) -> Iterator[Prediction]:
+        """Name every row of every ``.npz``."""
+        for track in tracks:
+            if Path(track.path).suffix.lower() != ".npz":
+                raise self._deaf_to(track.path)
+        for track in tracks:
+            for part, arrays in read_arrays(Path(track.path)).items():
+                times = arrays.times if arrays.times is not None else np.zeros((len(arrays), 2))
+                for row, probabilities in enumerate(self._of_rows(arrays.x)):
+                    name = f"{track.path}[{part} {row}]"
+                    yield answer(name, self.classes, [(float(times[row][0]), float(times[row][1]))], probabilities[None])
 
     def _answers(self, tracks: Sequence[Track], workers: int) -> Iterator[Prediction]:
         """Classify what workers hear, a few clips at a time, and answer in the tracks' order."""

@@ -91,7 +91,7 @@ class Sequential:
     def compile(
         self,
         loss: Loss = "cross_entropy",
-        optimizer: SGD | Adam | None = None,
+        optimizer: SGD | Adam | str | None = None,
         *,
         clip_value: float | None = None,
         clip_norm: float | None = None,
@@ -102,11 +102,13 @@ class Sequential:
         ----------
         loss : str
             ``"cross_entropy"``, ``"mean_squared_error"`` or ``"binary_cross_entropy"``.
-        optimizer : SGD, Adam or AdamW
+        optimizer : SGD, Adam or AdamW, or "sgd", "adam" or "adamw"
             Default: Adam with a rate of 0.001.
         clip_value, clip_norm : float, optional
             Bounds of each gradient value, and of the norm of all together.
         """
+        if isinstance(optimizer, str):
+            optimizer = Training.from_table({"optimizer": optimizer}, "compile").optimizer
         chosen = Adam() if optimizer is None else optimizer
         self.training = Training(loss=loss, optimizer=chosen, clip_value=clip_value, clip_norm=clip_norm)
         self._built = build(self.net, self.training, engine=self.engine, seed=self.seed)

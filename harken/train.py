@@ -6,6 +6,7 @@ test part (two groups in a class) the validation part is judged instead, and eve
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +28,8 @@ from harken.recipes import Recipe, load_recipe
 from harken.report.plots import confusion_matrix, learning_curves
 from harken.run import Run, default_folder, identity, open_run
 from harken.tracks import Tracks, normal_name
+
+logger = logging.getLogger("harken")
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +146,8 @@ def train(
         tracks, names = _splits(parts)
         run.write_splits(tracks, names)
         state = run.load_state(same) if resume else None
+        if resume and state is None:
+            logger.warning("%s: there is nothing to resume; the training begins anew", run.folder)
         learnt = learn(
             chosen,
             parts.train,

@@ -217,7 +217,7 @@ def test_predict_asks_several_models(run: Path, tones: Path):
     assert text[0].split("\t") == ["file", "model", "last"]
     assert [cell.split(" ")[0] for cell in text[1].split("\t")] == [high, "high", "high"]
     document = json.loads(call("predict", run / "model.harken", high, "--also", run / "last.harken", "--json").stdout)
-    assert document["also"][0]["model"] == "last"
+    assert document["also"][0]["model"] == str(run / "last.harken")
     assert document["also"][0]["files"][0]["label"] == "high"
 
 
@@ -320,6 +320,19 @@ def test_features_can_be_trained_on_without_audio(tones: Path):
     assert refused.exit_code == 2 and "arrays" in refused.output
 
 
+def test_a_model_of_arrays_names_the_rows_of_arrays(tones: Path):
+    out = tones / "rows.npz"
+    call("features", tones / "music", "--recipe", tones / "small.toml", "--out", out)
+    call("train", out, "--recipe", tones / "small.toml", "--out", tones / "rows-run")
+    document = json.loads(call("predict", tones / "rows-run" / "model.harken", out, "--json").stdout)
+    with np.load(out) as arrays:
+        assert len(document["files"]) == len(arrays["X_train"]) + len(arrays["X_test"])
+        wanted = [str(arrays["labels"][number]) for number in arrays["y_train"]]
+    assert document["files"][0]["path"] == f"{out}[train 0]"
+    answers = [file["label"] for file in document["files"][: len(wanted)]]
+    assert sum(a == b for a, b in zip(answers, wanted, strict=True)) / len(wanted) > 0.9
+
+
 def test_features_as_csv_and_of_a_frontend(tones: Path):
     out = tones / "features.csv"
     call("features", tones / "music", "--frontend", "frames", "--set", "rate=4000", "--set", "clip=1.0",
@@ -327,6 +340,8 @@ def test_features_as_csv_and_of_a_frontend(tones: Path):
     with out.open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 16 and rows[0]["label"] in ("high", "low") and "x3999" in rows[0] and "x4000" not in rows[0]
+    refused = call("train", out, "--recipe", "wave-mlp", "--out", tones / "never")
+    assert refused.exit_code == 2 and ".npz" in refused.output  # the features would be heard anew, and not learnt from
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,8 @@ def command(
     rows = zip(*answers, strict=True)
     classes = {name: classifier.classes for name, classifier in models.items()}
     if as_json:
-        failed = _print_json(rows, classes, timeline, top)
+        named = dict(zip([model, *also], classes.values(), strict=True))
+        failed = _print_json(rows, named, timeline, top)
     elif as_csv:
         failed = _print_csv(rows, classes, timeline)
     else:

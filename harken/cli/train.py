@@ -49,20 +49,24 @@ def command(
     """Learn from DATA: a folder of class folders, a CSV table with the columns path and label, or an .npz of arrays."""
     from harken.train import train
 
-    outcome = train(
-        data,
-        recipe,
-        out=out,
-        test=test,
-        label=label,
-        group=group,
-        classes=split_names(classes),
-        epochs=epochs,
-        seed=seed,
-        workers=workers,
-        resume=resume,
-        progress=progress_for(quiet or as_json),
-    )
+    try:
+        outcome = train(
+            data,
+            recipe,
+            out=out,
+            test=test,
+            label=label,
+            group=group,
+            classes=split_names(classes),
+            epochs=epochs,
+            seed=seed,
+            workers=workers,
+            resume=resume,
+            progress=progress_for(quiet or as_json),
+        )
+    except KeyboardInterrupt:
+        click.echo("\nharken: stopped; the epochs that are done are kept: the same command with --resume goes on", err=True)
+        ctx.exit(130)
     if as_json:
         print_json(outcome.metrics)
     else:

@@ -57,6 +57,11 @@ def read_table(path: Path, label: str = "label", group: str | None = None) -> tu
     """
     header, rows = _rows(path)
     columns = _Columns(path, header)
+    if {"x0", "x1", "part"} <= {name.lower() for name in header}:
+        raise DataError(
+            f"{path} holds features (columns x0, x1 …), for reading and plotting; expected a table of audio files, or arrays. "
+            "To train on features, write them with: harken features DATA --out FILE.npz"
+        )
     layout = _Layout(
         path=columns.find("path"),
         label=columns.find(label, "--label"),

@@ -148,7 +148,8 @@ def layers_from_tables(tables: Any, where: str = "") -> tuple[Layer, ...]:
 
 def _need_rank(kind: str, shape: Shape, rank: int, axes: str) -> None:
     if len(shape) != rank:
-        raise NetError(f"{kind} needs an input of shape ({axes}), and receives {shape}")
+        cure = "; put flatten, or a global pool, before it" if rank == 1 else "; reshape brings it there"
+        raise NetError(f"{kind} needs an input of shape ({axes}), and receives {shape}{cure}")
 
 
 def window_places(size: int, window: int, stride: int, padding: str) -> int:
