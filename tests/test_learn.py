@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from math import cos, pi
 from pathlib import Path
@@ -92,6 +93,9 @@ class Scripted:
         self.net, self.learning_rate, self.epoch = net(), 0.1, 0
         self.losses, self.accuracies = losses, accuracies or [0.5] * len(losses)
         self.rates: list[float] = []
+
+    def working(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def train_step(self, x: np.ndarray, wanted: np.ndarray, weights: Any = None) -> tuple[float, np.ndarray]:
         self.rates.append(self.learning_rate)

@@ -70,7 +70,7 @@ class DemoSet:
     def describe(self) -> str:
         """Return one sentence on what there is."""
         return (
-            f"{self.train}: {self.tracks} recordings of {self.tunes} tunes in {len(self.classes)} dance rhythms "
+            f"{self.folder.name}/train: {self.tracks} recordings of {self.tunes} tunes in {len(self.classes)} dance rhythms "
             f"({', '.join(self.classes)}), and {len(self.unheard)} unheard files beside them"
         )
 
