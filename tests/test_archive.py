@@ -94,8 +94,11 @@ def test_the_same_model_gives_the_same_bytes(saved: Path, tmp_path: Path) -> Non
 
 
 def test_the_weights_can_be_written_to(saved: Path) -> None:
-    for values in load_model(saved).weights.values():
+    weights = load_model(saved).weights
+    assert weights
+    for values in weights.values():
         values[...] = 1
+        assert (values == 1).all()
 
 
 def test_both_members_are_stored_as_they_are(saved: Path) -> None:
