@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harken.engines import ENGINES, engine
+from harken.engines import ENGINES, FRAMEWORKS, engine
 from harken.nets import Layer, Net, initial_weights
 from harken.recipes.training import SGD
 
@@ -33,7 +33,11 @@ SAMPLED = 16
 
 def installed() -> list[str]:
     """Return the engines whose framework can be imported."""
-    return [name for name in ENGINES if importlib.util.find_spec(name)]
+    return [
+        name
+        for name, module in ENGINES.items()
+        if all(importlib.util.find_spec(needed) for needed in (*FRAMEWORKS.get(name, ()), module))
+    ]
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """Engines: what does the arithmetic of a declared net. Importing this loads none of them.
 
 Every engine is a package with the same files (``layers/``, ``losses``, ``optimizers``, ``net``) and offers one class,
-``EngineNet``, that keeps the protocol of :mod:`harken.engines.base`. An engine is always an argument, never a global.
+``EngineNet``, that keeps the protocol of :mod:`harken.engines.base`. An engine is always an argument, never a global; so is the
+device that it works on. An engine that rests on a framework loads it when it is first asked for.
 """
 
 from __future__ import annotations
@@ -11,14 +12,21 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from harken.engines.base import Array, EngineNet
-from harken.errors import HarkenError, suggest
+from harken.errors import HarkenError, MissingExtraError, suggest
 from harken.nets import Net
 from harken.recipes import Training
 
 __all__ = ["ENGINES", "EngineNet", "build", "engine"]
 
-ENGINES: dict[str, str] = {"numpy": "harken.engines.numpy"}
+ENGINES: dict[str, str] = {
+    "numpy": "harken.engines.numpy",
+    "torch": "harken.engines.torch",
+    "keras": "harken.engines.keras",
+}
 """The module of every engine, by the name that ``--engine`` takes."""
+
+FRAMEWORKS: dict[str, tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras", "torch")}
+"""What an engine cannot do without, beside what every Harken has; the extra that installs it has the engine's name."""
 
 
 def engine(name: str) -> ModuleType:
@@ -38,6 +46,8 @@ def engine(name: str) -> ModuleType:
     ------
     HarkenError
         No engine has this name.
+    MissingExtraError
+        The framework that it rests on is not installed.
 
     Examples
     --------
@@ -49,11 +59,24 @@ def engine(name: str) -> ModuleType:
     """
     if name not in ENGINES:
         raise HarkenError(f"unknown engine {name!r} ({suggest(name, ENGINES)})")
-    return importlib.import_module(ENGINES[name])
+    try:
+        return importlib.import_module(ENGINES[name])
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in FRAMEWORKS.get(name, ()):
+            raise
+        raise MissingExtraError(
+            f"the engine {name!r} needs {error.name}, which is not installed; install it: pip install 'harken[{name}]'"
+        ) from error
 
 
 def build(
-    net: Net, training: Training, *, engine: str = "numpy", seed: int = 0, weights: Mapping[str, Array] | None = None
+    net: Net,
+    training: Training,
+    *,
+    engine: str = "numpy",
+    seed: int = 0,
+    weights: Mapping[str, Array] | None = None,
+    device: str = "auto",
 ) -> EngineNet:
     """Return a net on an engine, ready to learn as a recipe says, and to predict.
 
@@ -68,11 +91,15 @@ def build(
         Of the initial weights and the dropout.
     weights : mapping of str to ndarray, optional
         Where to begin instead of the initial weights.
+    device : str
+        One of :data:`harken.engines.base.DEVICES`: what the engine works on.
 
     Raises
     ------
     HarkenError
-        No engine has this name.
+        No engine has this name, or the engine does not work on this device, or it is not there.
+    MissingExtraError
+        The framework that the engine rests on is not installed.
     NetError
         The loss does not suit the last activation, or the weights do not fit.
     """
@@ -84,6 +111,7 @@ def build(
         clip_norm=training.clip_norm,
         seed=seed,
         weights=weights,
+        device=device,
     )
     return built
 

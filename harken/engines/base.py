@@ -15,13 +15,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from harken.errors import NetError
+from harken.errors import HarkenError, NetError, suggest
 from harken.nets import Net, Shape
 from harken.recipes.training import SGD, Adam, Loss
 
 Array = npt.NDArray[np.floating]
 Weights = dict[str, Array]
 Optimizer = SGD | Adam
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""What an engine may be asked to work on: the best that is there, the processor, NVIDIA's or AMD's cards, Apple's."""
 
 
 class EngineNet(Protocol):
@@ -44,17 +47,23 @@ class EngineNet(Protocol):
         Where to begin instead of ``initial_weights(net, seed)``.
     dtype : str
         ``"float32"``; ``"float64"`` is for proofs.
+    device : str
+        One of :data:`DEVICES`. Arrays go in and come out as NumPy's all the same.
 
     Raises
     ------
     NetError
         The loss does not suit the last activation, or the weights do not fit.
+    HarkenError
+        The engine does not work on this device, or it is not there.
 
     Attributes
     ----------
     net : Net
     dtype : numpy dtype
     seed : int
+    device : str
+        What the engine does work on: ``"cpu"``, ``"cuda"``, ``"mps"``.
     learning_rate : float
         Used by the next :meth:`train_step`; set from outside.
     """
@@ -62,6 +71,7 @@ class EngineNet(Protocol):
     net: Net
     dtype: np.dtype[Any]
     seed: int
+    device: str
     learning_rate: float
 
     def __init__(
@@ -75,6 +85,7 @@ class EngineNet(Protocol):
         seed: int = 0,
         weights: Mapping[str, Array] | None = None,
         dtype: str = "float32",
+        device: str = "auto",
     ) -> None: ...
 
     @property
@@ -207,6 +218,22 @@ class EngineNet(Protocol):
         NetError
             With everything that is missing, unknown or of another shape; nothing is then taken over.
         """
+
+
+def only_on_cpu(engine: str, device: str) -> str:
+    """Return ``"cpu"`` for an engine that works on the processor alone, or raise :class:`HarkenError` for another device."""
+    check_device(device)
+    if device not in ("auto", "cpu"):
+        raise HarkenError(
+            f"the engine {engine!r} works on the processor alone, not on {device!r}; take the engine 'torch' for it"
+        )
+    return "cpu"
+
+
+def check_device(device: str) -> None:
+    """Raise :class:`HarkenError` where no device has this name."""
+    if device not in DEVICES:
+        raise HarkenError(f"unknown device {device!r} ({suggest(device, DEVICES)})")
 
 
 def fitting(net: Net, x: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
