@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from harken.errors import NetError, RecipeError
 from harken.nets import LAYERS, Net, WeightSpec, follow_classes, initial_weights, layer_from_table
 from harken.nets.layers import (
+    LSTM,
     AveragePool,
     BatchNorm,
     Conv1D,
@@ -109,6 +110,10 @@ def test_running_statistics_count_as_parameters_and_are_not_trained():
         (Permute(axes=(3, 1, 2)), (4, 5, 3), (3, 4, 5)),
         (Residual(layers=(Conv1D(filters=8, kernel=3, stride=2, padding="same"),)), (9, 2), (5, 8)),
         (Softmax(), (4, 5), (4, 5)),
+        (LSTM(units=3), (7, 2), (7, 3)),
+        (LSTM(units=3, bidirectional=True), (7, 2), (7, 6)),
+        *[(LSTM(units=3, output=output), (7, 2), (3,)) for output in ("last_step", "last_state", "mean")],
+        *[(LSTM(units=3, output=output, bidirectional=True), (7, 2), (6,)) for output in ("last_step", "last_state", "mean")],
     ],
     ids=str,
 )
@@ -147,6 +152,34 @@ def test_weights_have_their_names_order_and_options():
     assert [row.parameters for row in net.rows] == [24 + 16 + 8, 0, 50]
 
 
+@given(st.integers(1, 40), st.integers(1, 40), st.booleans(), st.booleans())
+@settings(deadline=None, max_examples=50)
+def test_an_lstm_has_a_bias_less_than_pytorchs(features, units, bias, bidirectional):
+    """PyTorch: 4 · units · (in + units + 2); Keras, and here: 4 · units · (in + units + 1); twice that for two directions."""
+    net = Net([LSTM(units=units, bias=bias, bidirectional=bidirectional)], (3, features))
+    assert net.parameters == 4 * units * (features + units + bias) * (1 + bidirectional)
+
+
+def test_the_published_recurrent_nets_have_their_size():
+    lstms = [*[LSTM(units=128)] * 2, LSTM(units=128, output="last_step")]
+    assert Net([*lstms, Dense(units=10)], (100, 160)).parameters == 412_426  # PyTorch's 413,962, less 512 a layer
+    both = [*[LSTM(units=128, bidirectional=True)] * 2, LSTM(units=128, bidirectional=True, output="last_step")]
+    assert Net([*both, Dense(units=10)], (100, 160)).parameters == 1_086_986  # PyTorch's 1,090,058, less 1024 a layer
+
+
+def test_an_lstms_weights_have_their_names_order_and_options():
+    layer = LSTM(units=3, l2=0.5, forget_bias=1.0, kernel_initializer="he_normal", bidirectional=True)
+    specs = {
+        "kernel": WeightSpec((2, 12), "he_normal", l2=0.5, decays=True, gates=4),
+        "recurrent": WeightSpec((3, 12), "orthogonal", l2=0.5, decays=True, gates=4),
+        "bias": WeightSpec((12,), "zeros", gates=4, forget_bias=1.0),
+    }
+    two = {f"{direction}/{name}": spec for direction in ("forward", "backward") for name, spec in specs.items()}
+    assert list(layer.weights((7, 2)).items()) == list(two.items())
+    one = LSTM(units=3, l2=0.5, forget_bias=1.0, kernel_initializer="he_normal")
+    assert list(one.weights((7, 2)).items()) == list(specs.items())
+
+
 # Faults
 
 
@@ -172,6 +205,9 @@ def test_weights_have_their_names_order_and_options():
         ([Residual(layers=(Flatten(),))], (4, 3), "keep the number of axes"),
         ([Residual(layers=(Conv1D(filters=2, kernel=3),))], (9, 2), "pad the block"),
         ([Dense(units="classes")], (4,), "not yet bound"),
+        ([LSTM(units=2)], (4,), "steps, features"),
+        ([LSTM(units=2)], (4, 5, 1), "reshape brings it there"),
+        ([LSTM(units=2, output="mean"), LSTM(units=2)], (4, 5), "steps, features"),
     ],
     ids=str,
 )
@@ -247,6 +283,7 @@ EXAMPLES = [
     Permute(axes=(2, 1)),
     Residual(layers=(Conv1D(filters=2, kernel=3), Residual(layers=(ReLU(),), activation="tanh"))),
     BatchNorm(momentum=0.99, epsilon=1e-3),
+    LSTM(units=3, bidirectional=True, output="last_state", recurrent_initializer="units_uniform", forget_bias=1.0),
     *[LAYERS[kind]() for kind in ("relu", "leaky_relu", "tanh", "sigmoid", "softmax", "global_max_pool")],
 ]
 
@@ -288,6 +325,12 @@ def test_every_layer_has_an_example_and_a_docstring():
         ({"layer": "reshape", "shape": [0, 3]}, ["sizes from 1 on"]),
         ({"layer": "permute", "axes": [0, 1]}, ["axes", "at least 1"]),
         ({"layer": "leaky_relu", "slope": float("nan")}, ["slope"]),
+        ({"layer": "lstm"}, ["units is missing"]),
+        ({"layer": "lstm", "units": 2, "output": "last"}, ["output = 'last'", "last_step"]),
+        ({"layer": "lstm", "units": 2, "forget_bias": -1.0, "bidirectional": 1}, ["forget_bias = -1", "bidirectional = 1"]),
+        ({"layer": "lstm", "units": 2, "forget_bias": 1.0, "bias": False}, ["no bias to begin with it"]),
+        ({"layer": "lstm", "units": 2, "recurrent_initializer": "ortogonal"}, ["did you mean 'orthogonal'?"]),
+        ({"layer": "dense", "units": 2, "kernel_initializer": "units_uniform"}, ["kernel_initializer"]),
         ({"layer": "residual"}, ["at least one layer"]),
         ({"layer": "residual", "layers": 3}, ["list of layer tables"]),
         (
@@ -340,6 +383,33 @@ def test_initial_kernels_have_their_law(name, layer, shape, fan_in, fan_out):
     assert abs(kernel.var() / variance - 1) < 0.05
     if name.endswith("uniform"):
         assert 0.99 * np.sqrt(3 * variance) < np.abs(kernel).max() <= np.sqrt(3 * variance) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("layer", [Dense(units=30), Dense(units=7), Conv1D(filters=5, kernel=4)], ids=str)
+def test_orthogonal_kernels_are_orthogonal(layer):
+    layer = type(layer)(**{**_options(layer), "kernel_initializer": "orthogonal"})
+    (kernel, _) = initial_weights(Net([layer], (12, 3) if layer.kind == "conv1d" else (13,)), 0).values()
+    q = kernel.reshape(-1, kernel.shape[-1]).astype(float)
+    q = q if len(q) >= q.shape[1] else q.T
+    np.testing.assert_allclose(q.T @ q, np.eye(q.shape[1]), atol=1e-6)
+
+
+def test_orthogonal_kernels_lean_to_no_side():
+    """QR alone leaves the signs to the algorithm: the first value of the first column would never be positive."""
+    first = [initial_weights(Net([Dense(units=2, kernel_initializer="orthogonal")], (3,)), seed) for seed in range(200)]
+    signs = np.sign([weights["0_dense/kernel"][0] for weights in first])
+    assert (np.abs(signs.mean(axis=0)) < 0.3).all()  # four deviations of 200 tosses
+
+
+def test_an_lstms_weights_begin_as_declared():
+    layer = LSTM(units=50, kernel_initializer="units_uniform", recurrent_initializer="orthogonal", forget_bias=1.5)
+    kernel, recurrent, bias = initial_weights(Net([layer], (9, 40)), 0).values()
+    assert 0.99 < np.abs(kernel).max() * np.sqrt(50) <= 1 + 1e-6
+    assert abs(kernel.var() * 50 * 3 - 1) < 0.05
+    np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(50), atol=1e-5)
+    np.testing.assert_array_equal(bias.reshape(4, 50), np.outer([0, 1.5, 0, 0], np.ones(50)))
+    both = initial_weights(Net([LSTM(units=50, bidirectional=True)], (9, 40)), 0)
+    assert (both["0_lstm/forward/kernel"] != both["0_lstm/backward/kernel"]).all()
 
 
 def _options(layer):
