@@ -6,7 +6,7 @@ training makes small), ``optimizers`` (how), ``net`` (the order of it all), and 
 Letters: ``x`` is what a layer reads, ``y`` what it gives, ``dx`` and ``dy`` the gradients of the loss by them. All arrays have
 the batch first and channels last.
 
-What makes it fast: arrays are kept from step to step (:mod:`~harken.engines.numpy.buffers`), work on large maps goes in blocks
+What makes it fast: arrays are kept from step to step (:mod:`~harken.engines.numpy.memory`), work on large maps goes in blocks
 that fit the processor's cache, and every sum of products is one matrix product.
 
 What it holds: of each layer the output for one batch and one gradient of its input's size, and of each weight its gradient and

@@ -20,7 +20,7 @@ from harken import nets
 from harken.engines import base
 from harken.engines.base import Array, Weights
 from harken.engines.numpy import losses, optimizers
-from harken.engines.numpy.buffers import slices
+from harken.engines.numpy.memory import slices
 from harken.engines.numpy.layers import Context, build
 from harken.engines.numpy.layers.base import back_through, forward_through
 from harken.nets import Net

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from harken.engines.base import Array
-from harken.engines.numpy.buffers import BLOCK, slices
+from harken.engines.numpy.memory import BLOCK, slices
 from harken.nets import WeightSpec
 from harken.recipes import training
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from harken import nets
 from harken.engines.base import Array
-from harken.engines.numpy.buffers import Buffers
+from harken.engines.numpy.memory import Buffers
 from harken.nets import Shape
 
 

@@ -23,7 +23,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from harken import nets
 from harken.engines.base import Array
-from harken.engines.numpy.buffers import BLOCK, Buffers, slices
+from harken.engines.numpy.memory import BLOCK, Buffers, slices
 from harken.engines.numpy.layers.activation import ACTIVATIONS
 from harken.engines.numpy.layers.base import Context, Layer
 from harken.nets import Shape
