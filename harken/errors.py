@@ -10,6 +10,9 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+_MOST_MISTAKES, _MOST_NAMES, _LONGEST_WORD = 100, 200, 200
+"""What a message shows at most: a file from elsewhere can hold a million mistakes."""
+
 
 class HarkenError(Exception):
     """Whatever Harken refuses to do, with the reason and the cure in its message."""
@@ -54,8 +57,11 @@ class RecipeError(HarkenError):
         self.where = where
         self.mistakes = tuple(mistakes)
         count = len(self.mistakes)
+        told = [brief(mistake, 500) for mistake in self.mistakes[:_MOST_MISTAKES]]
+        if count > len(told):
+            told.append(f"and {count - len(told)} more")
         head = f"recipe {where}: {count} mistake{'s' if count > 1 else ''}"
-        super().__init__("\n  - ".join([head, *self.mistakes]) if count > 1 else f"recipe {where}: {self.mistakes[0]}")
+        super().__init__("\n  - ".join([head, *told]) if count > 1 else f"recipe {where}: {told[0]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,19 @@ class Failure:
 
     path: str
     reason: str
+
+
+def brief(value: object, most: int = 80) -> str:
+    r"""Return what was received as a message may show it: on one line, printable, and cut where it is long.
+
+    Examples
+    --------
+    >>> brief("label\x1b[31m"), brief("abcdef", most=3)
+    ('label?[31m', 'abc …')
+    """
+    text = str(value)
+    shown = "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in text[:most])
+    return " ".join(shown.split()) + (" …" if len(text) > most else "")
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
@@ -97,5 +116,6 @@ def suggest(word: str, known: Iterable[str]) -> str:
     'known: filters, stride'
     """
     names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+    near = difflib.get_close_matches(word, names, n=1) if len(word) <= _LONGEST_WORD else []
+    more = ", …" if len(names) > _MOST_NAMES else ""
+    return f"did you mean '{brief(near[0])}'?" if near else f"known: {', '.join(map(brief, names[:_MOST_NAMES]))}{more}"

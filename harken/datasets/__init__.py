@@ -17,9 +17,9 @@ from typing import Protocol
 from harken.datasets.arrays import Arrays, read_arrays
 from harken.datasets.dataset import NO_GROUPS, Dataset, check_learnable, in_classes, select_classes
 from harken.datasets.folder import read_folder
-from harken.datasets.grouping import TAGGED_SHARE, TAGS, alike, with_file_groups, with_tag_groups
+from harken.datasets.grouping import TAGGED_SHARE, TAGS, alike, visible, with_file_groups, with_tag_groups
 from harken.datasets.table import read_table
-from harken.errors import DataError, suggest
+from harken.errors import DataError, brief, suggest
 from harken.progress import Progress, silent
 from harken.tracks import Tracks
 
@@ -96,14 +96,20 @@ def read(
     path = Path(data)
     if known is not None:
         return _chosen(known[0](known[1], label=label, group=group), classes)
-    if path.is_dir():
+    try:
+        folder, file = path.is_dir(), path.is_file()
+    except OSError as error:
+        raise DataError(f"{brief(data, 200)} cannot be looked at ({error.strerror or error}); {_EXPECTED}") from error
+    if folder:
         return _folder(path, label, group, classes, progress)
-    if not path.is_file():
+    if not file:
         raise DataError(_no_such(os.fspath(data)))
     if path.suffix.lower() in (".npz", ".npy"):
         return _arrays(path, label, group, classes)
     if path.suffix.lower() == ".harken":
         raise DataError(f"{path} is a model and no data; {_EXPECTED}")
+    if path.suffix.lower() == ".toml":
+        raise DataError(f"{path} is a recipe and no data (it goes with --recipe); {_EXPECTED}")
     tracks, grouping = read_table(path, label, group)
     dataset = _chosen(Dataset(path.name, tracks), classes)
     return _grouped(dataset, grouping, progress)
@@ -121,9 +127,13 @@ def _chosen(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:
         _log.warning(
             "%s: the classes %s differ in case or spaces only, and count as different",
             dataset.name,
-            " and ".join(map(repr, spellings)),
+            " and ".join(map(ascii if any(map(_hidden, spellings)) else repr, spellings)),
         )
     return dataset if classes is None else select_classes(dataset, classes)
+
+
+def _hidden(name: str) -> bool:
+    return visible(name) != name
 
 
 def _folder(path: Path, label: str, group: str | None, classes: Sequence[str] | None, progress: Progress) -> Dataset:

@@ -9,13 +9,20 @@ Two formats are read:
   may stand, for each row, what ``harken features`` writes: ``groups_train`` (what must stay together; an empty one is none),
   ``paths_train`` (rows of one path are clips of one track), ``start_train`` and ``end_train`` (seconds).
 
-Nothing in such a file is run: ``allow_pickle=False``, and an array of Python objects is refused with the reason. Rows become
-float32; the further axes stay as they are.
+Nothing in such a file is run: ``allow_pickle=False``, and an array of Python objects is refused with the reason; so is one that
+unpacks to far more than the file holds. Rows become float32; the further axes stay as they are.
+
+:class:`Arrays` here are data. The frontend of models that were trained on them has the same name in recipes
+(:class:`harken.frontends.Arrays`).
 """
 
 from __future__ import annotations
 
 import os
+import struct
+import tokenize
+import unicodedata
+import warnings
 import zipfile
 import zlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -29,19 +36,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harken.errors import DataError
+from harken.errors import DataError, brief
 from harken.tracks import normal_name
 
 _PARTS = {"train": ("train",), "valid": ("valid", "val"), "test": ("test",)}
 _NAMES = ("labels", "classes")
 _FORMATS = "expected the arrays train and test, or X_train, y_train, X_test, y_test, or X, y"
+_LARGEST_LABEL = 2.0**53
 _BLOCK = 1 << 24
 """Numbers that are checked at once, so that the check needs little memory beside the array."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Labelled rows that a network reads as they are.
+    """Labelled rows that a network reads as they are: data, and not the frontend of this name.
 
     Attributes
     ----------
@@ -86,6 +94,8 @@ class Arrays:
             raise DataError(
                 f"{self.name} has {len(self.x)} rows, but labels of the shape {self.labels.shape}; expected one label a row"
             )
+        if self.times is not None and not np.isfinite(self.times).all():
+            raise DataError(f"{self.name} has a start or an end that is NaN or infinite; expected seconds")
         for what in ("groups", "paths", "times"):
             beside = getattr(self, what)
             if beside is not None and len(beside) != len(self.x):
@@ -213,7 +223,26 @@ def _parts(path: Path, content: _Content) -> dict[str, Arrays]:
 _ZIP, _NPY, _PICKLE = b"PK", b"\x93NUMPY", b"\x80"
 """How an .npz, an .npy and a pickle begin. NumPy takes any other file for a pickle, and says so."""
 
-_DAMAGE = (ValueError, OSError, EOFError, KeyError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What zipfile and NumPy's reader of headers, a piece of Python's own syntax, raise at bytes that nobody meant."""
+
+_UNPACKED, _MOST_RATIO = 1 << 28, 100
+"""An array that takes more bytes than this, and so many times what it takes in the file, is a trap; features shrink tenfold."""
 
 
 class _Content(Mapping[str, npt.NDArray[Any]]):
@@ -224,10 +253,32 @@ class _Content(Mapping[str, npt.NDArray[Any]]):
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         try:
-            array: npt.NDArray[Any] = self._file[name]
+            self._check_member(name)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # a header that Python 2 wrote
+                array: Any = self._file[name]
         except _DAMAGE as error:
             raise DataError(f"{self.path}: {_reason(error, f'the array {name}')}") from error
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"{self.path}: {name} is no array; expected what numpy.savez writes")
+        if not array.nbytes:
+            raise DataError(f"{self.path}: {name} is empty (shape {array.shape} of {array.dtype}); expected at least one row")
         return array
+
+    def _check_member(self, name: str) -> None:
+        """Refuse what NumPy does not write, before a byte of it is unpacked."""
+        members = self._file.zip
+        assert members is not None  # it is open
+        member = members.getinfo(name if name in members.namelist() else f"{name}.npy")
+        if member.flag_bits & 1:
+            raise ValueError("it is encrypted")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError("it is compressed in a way that NumPy does not write")
+        if member.file_size > max(_UNPACKED, _MOST_RATIO * member.compress_size):
+            raise DataError(
+                f"{self.path}: {name} takes {member.compress_size:,} bytes and would unpack to {member.file_size:,}, as traps "
+                "for the memory do; if you know where it comes from, save it with numpy.savez, which does not compress"
+            )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._file.files)
@@ -255,7 +306,9 @@ def _opened(path: Path) -> Iterator[_Content]:
 
 
 def _reason(error: BaseException, what: str) -> str:
-    text = str(error)
+    text = brief(error, 200)
+    if isinstance(error, MemoryError):
+        return f"{what} does not fit in memory ({text or 'no more is there'}); expected less, or it is damaged"
     if "allow_pickle" in text:
         return (
             f"{what} holds Python objects (pickle), which could run code when they are read; expected numbers or text. "
@@ -288,14 +341,15 @@ def _names(path: Path, content: _Content) -> tuple[str, ...] | None:
 
 
 def _text(value: Any) -> str:
-    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def _numbers(path: Path, content: _Content, name: str) -> npt.NDArray[np.float32]:
     array = content[name]
     if array.dtype.kind not in "fiub":
         raise DataError(f"{path}: {name} holds {array.dtype}; expected real numbers")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(array, dtype=np.float32, order="C")
 
 
@@ -393,8 +447,12 @@ def _plain_labels(path: Path, name: str, y: npt.NDArray[Any]) -> _Labels:
                 f"{path}: {name} has the shape {y.shape}, but a row is not one-hot; expected one 1 among 0s in each row"
             )
         return np.asarray(y.argmax(axis=1), dtype=np.int64)
-    if not np.isfinite(y.astype(np.float64)).all() or (y != np.floor(y)).any():
-        raise DataError(f"{path}: {name} holds numbers with fractions, or NaN; expected whole numbers, one for each class")
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = (np.abs(y.astype(np.float64)) < _LARGEST_LABEL) & (y == np.floor(y))
+    if not whole.all():
+        raise DataError(
+            f"{path}: {name} holds numbers with fractions, or NaN, or beyond 2^53; expected whole numbers, one for each class"
+        )
     return np.asarray(y, dtype=np.int64)
 
 

@@ -11,8 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harken.datasets.arrays import Arrays
-from harken.errors import DataError, suggest
+from harken.datasets.grouping import class_name
+from harken.errors import DataError, brief, suggest
 from harken.tracks import Tracks
+
+_SHOWN = 50
+"""How many classes a message names."""
 
 NO_GROUPS = "none"
 """The grouping of a set whose tracks stand each for itself."""
@@ -111,9 +115,9 @@ def select_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     DataError
         None was named, or one that is not in the data.
     """
-    wanted = {name.strip() for name in classes} - {""}
+    wanted = {class_name(name) for name in classes} - {""}
     if not wanted:
-        raise DataError(f"no class was named to choose from {', '.join(dataset.classes)}")
+        raise DataError(f"no class was named to choose from {', '.join(map(brief, dataset.classes[:_SHOWN]))}")
     for name in sorted(wanted):
         if name not in dataset.classes:
             raise DataError(f"{dataset.name} has no class {name!r}: {suggest(name, dataset.classes)}")

@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 
 from harken.audio import AUDIO_SUFFIXES, find_audio
+from harken.datasets.grouping import class_name, same_classes
 from harken.errors import AudioError, DataError
 from harken.tracks import Track, Tracks
 
@@ -57,7 +58,11 @@ def read_folder(folder: Path) -> Tracks:
     classes = [name for name, paths in found.items() if paths]
     if len(classes) == 1:
         _warn_if_nested(folder / classes[0])
-    return Tracks(Track(path, name) for name in classes for path in found[name] or ())
+    for spellings in same_classes(classes):
+        _log.warning(
+            "%s: %d folders are called %r, in two ways of coding it, and are one class", folder, len(spellings), spellings[0]
+        )
+    return Tracks(Track(path, class_name(name)) for name in classes for path in found[name] or ())
 
 
 def _audio_in(folder: Path) -> list[str] | None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from harken.audio import read_tags
@@ -117,9 +118,28 @@ def with_file_groups(tracks: Tracks) -> tuple[Tracks, bool]:
     return tracks.with_groups(groups), groups != list(tracks.groups)
 
 
+def visible(name: str) -> str:
+    """Return a name without the characters that cannot be seen (zero-width spaces, marks of direction or order)."""
+    return "".join(char for char in name if unicodedata.category(char) != "Cf")
+
+
+def class_name(name: str) -> str:
+    """Return a label as classes are compared: Unicode NFC, so that é is one letter whoever wrote it; no outer spaces."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def same_classes(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the names that look the same and are one class, but are coded in two ways (NFC and NFD)."""
+    return _together(names, class_name)
+
+
 def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return the names that differ in nothing but case and spaces: classes written in two ways, by mistake perhaps."""
+    """Return the names that differ in nothing but case, spaces and what cannot be seen: one class in two ways, perhaps."""
+    return _together(names, lambda name: normal_name(visible(name)))
+
+
+def _together(names: Iterable[str], key: Callable[[str], str | None]) -> list[tuple[str, ...]]:
     spellings: dict[str | None, list[str]] = {}
-    for name in names:
-        spellings.setdefault(normal_name(name), []).append(name)
+    for name in dict.fromkeys(names):
+        spellings.setdefault(key(name), []).append(name)
     return [tuple(found) for found in spellings.values() if len(found) > 1]

@@ -1,7 +1,8 @@
 """A CSV table of tracks: the columns ``path`` and ``label``, perhaps ``start`` and ``end`` (seconds), perhaps groups.
 
 The delimiter (comma, semicolon, tab) is the one that parts the first line into most columns. Text is UTF-8, with or without a
-byte order mark, else Latin-1. Paths are relative to the table's folder, or absolute. Column names are found in any case.
+byte order mark, else Latin-1. Paths are relative to the table's folder, or absolute. Column names are found in any case. Labels
+become Unicode NFC. Quotes must close: a table is refused rather than half read.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from pathlib import Path
 
 from harken.audio import AUDIO_SUFFIXES
 from harken.datasets.dataset import NO_GROUPS
-from harken.datasets.grouping import GROUP_COLUMNS, joint_name
-from harken.errors import DataError, suggest
+from harken.datasets.grouping import GROUP_COLUMNS, class_name, joint_name, same_classes, visible
+from harken.errors import DataError, brief, suggest
 from harken.tracks import Track, Tracks
 
 _log = logging.getLogger("harken")
 
 DELIMITERS = ",;\t"
+LARGEST_FILE = 1 << 28
+"""Bytes that a table may have: a million rows of 268 bytes."""
+MOST_COLUMNS = 16_384
+"""As many as a spreadsheet has."""
 _SHOWN = 5
 """How many lines or paths a message names."""
 
@@ -69,7 +74,7 @@ def read_table(path: Path, label: str = "label", group: str | None = None) -> tu
         end=columns.optional("end"),
     )
     groups = _group_columns(columns, rows, layout.label, group)
-    names = [joint_name([header[at] for at in groups], [cells[at] for at in groups]) for _, cells in rows]
+    names = [joint_name([header[at] for at in groups], [_cell(cells, at) for at in groups]) for _, cells in rows]
     tracks = _tracks(path, label, rows, layout, names)
     _check_some_exist(path, tracks)
     return tracks, _grouping(header, groups, group)
@@ -90,21 +95,31 @@ def _tracks(path: Path, label: str, rows: Rows, layout: _Layout, groups: Sequenc
     mistakes = _Mistakes(path)
     tracks: dict[tuple[str, float, float | None], tuple[int, Track]] = {}
     duplicates: list[str] = []
+    labels: list[str] = []
     for (line, cells), group in zip(rows, groups, strict=True):
-        name, start, end = cells[layout.path], _seconds(cells, layout.start), _seconds(cells, layout.end)
+        name, start, end = _cell(cells, layout.path), _seconds(cells, layout.start), _seconds(cells, layout.end)
+        named = _cell(cells, layout.label)
         if not name:
             mistakes.add("has no path", "have no path", line)
-        elif not cells[layout.label]:
+        elif not visible(named).strip():
             mistakes.add(f"has no {label}", f"have no {label}", line)
+        elif "\n" in named or "\r" in named:
+            lost = f"a line break in its {label}: a quote that was not closed, perhaps"
+            mistakes.add(f"has {lost}", f"have {lost}", line)
         elif not _is_span(start, end):
             mistakes.add("has no span (start and end in seconds)", "have no span (start and end in seconds)", line)
         else:
-            track = Track(_locate(path.parent, name), cells[layout.label], group, start or 0.0, end)
+            labels.append(named)
+            track = Track(_locate(path.parent, name), class_name(named), group, start or 0.0, end)
             known = tracks.setdefault((os.path.normpath(track.path), track.start, track.end), (line, track))
             if known[0] != line:
                 duplicates.append(name)
                 mistakes.compare(known, (line, track), name)
     mistakes.refuse()
+    for spellings in same_classes(labels):
+        _log.warning(
+            "%s: the class %r is coded in %d ways, which look the same and count as one", path, spellings[0], len(spellings)
+        )
     if duplicates:
         _log.warning(
             "%s: %d duplicate %s left out (%s)",
@@ -120,20 +135,20 @@ def _tracks(path: Path, label: str, rows: Rows, layout: _Layout, groups: Sequenc
 
 
 def _rows(path: Path) -> tuple[list[str], Rows]:
-    """Return the column names and the rows that are not blank, every one as long as the header."""
+    """Return the column names and the rows that are not blank; a row may be shorter than the header (:func:`_cell`)."""
     text = _text(path)
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
-    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        filled = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))]
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}; expected a CSV table") from error
+    first = text.lstrip("\r\n").split("\n", 1)[0].split("\r", 1)[0]
+    delimiter = max(DELIMITERS, key=lambda mark: _count_columns(first, mark))
+    filled = _parse(path, text, delimiter)
     if not filled:
         raise DataError(f"{path} is empty; expected a CSV table with the columns path and label")
     header, rows = filled[0][1], filled[1:]
     while header and not header[-1]:
         header.pop()
+    if len(header) > MOST_COLUMNS:
+        raise DataError(
+            f"{path} has {len(header):,} columns ({_some(header)}); expected at most {MOST_COLUMNS:,}, a row for each track"
+        )
     if not rows:
         raise DataError(f"{path} has a first line ({_some(header)}) but no rows; expected a row for each track")
     mistakes = _Mistakes(path)
@@ -141,18 +156,53 @@ def _rows(path: Path) -> tuple[list[str], Rows]:
         if any(cells[len(header) :]):
             count = f"more than the {len(header)} cells of the first line (a {delimiter!r} in a name needs quotes)"
             mistakes.add(f"has {count}", f"have {count}", line)
-        cells.extend([""] * (len(header) - len(cells)))
     mistakes.refuse()
     return header, rows
+
+
+def _count_columns(first: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([first], delimiter=delimiter), []))
+    except csv.Error:  # one enormous cell, where the delimiter is another
+        return 0
+
+
+def _parse(path: Path, text: str, delimiter: str) -> Rows:
+    """Return the rows that are not blank, each with the number of its last line."""
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    filled: Rows = []
+    begin = 1
+    try:
+        for cells in reader:
+            if any(map(str.strip, cells)):
+                filled.append((reader.line_num, [cell.strip() for cell in cells]))
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        reason = "a quote opens there and never closes" if "unexpected end" in str(error) else str(error)
+        raise DataError(
+            f"{path}, line {begin}: {reason}; expected a CSV table, with a cell that holds a quote or a {delimiter!r} in "
+            'quotes, and each quote in it written twice ("")'
+        ) from error
+    return filled
+
+
+def _cell(cells: list[str], at: int) -> str:
+    """Return a row's cell; a row that ends early has empty ones."""
+    return cells[at] if at < len(cells) else ""
 
 
 def _text(path: Path) -> str:
     if path.suffix.lower() in AUDIO_SUFFIXES:
         raise DataError(f"{path} is one audio file; expected a folder of class folders, a CSV table, or an .npz")
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); expected a CSV table") from error
+    if len(content) > LARGEST_FILE:
+        raise DataError(f"{path} is larger than {LARGEST_FILE >> 20} MiB; expected a CSV table, a row for each track")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{path} is text in UTF-16; expected a CSV table in UTF-8 (from a spreadsheet: save as 'CSV UTF-8')")
     if b"\0" in content:
         raise DataError(f"{path} is no text; expected a CSV table in UTF-8 (from a spreadsheet: save as 'CSV UTF-8')")
     try:
@@ -164,17 +214,21 @@ def _text(path: Path) -> str:
 def _locate(folder: Path, path: str) -> str:
     """Return where a row's file is; backslashes of a table made on Windows are understood everywhere."""
     place = folder / path
-    if "\\" in path and os.sep != "\\" and not place.exists():
+    if "\\" in path and os.sep != "\\" and not _exists(place):
         place = folder / path.replace("\\", "/")
     return str(place)
 
 
 def _check_some_exist(path: Path, tracks: Tracks) -> None:
-    if not any(Path(track.path).exists() for track in tracks):
+    if not any(_exists(track.path) for track in tracks):
         raise DataError(
-            f"{path}: not one of its {len(tracks)} files is there (the first: {tracks[0].path}); paths are relative to the "
-            "table's folder, or absolute"
+            f"{path}: not one of its {len(tracks)} files is there (the first: {brief(tracks[0].path, 200)}); paths are "
+            "relative to the table's folder, or absolute"
         )
+
+
+def _exists(path: str | Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (Path.exists raises where a name is too long; this one says that it is not there)
 
 
 # ---- columns
@@ -217,7 +271,7 @@ def _group_columns(columns: _Columns, rows: Rows, label_at: int, group: str | No
         return [columns.find(name, "--group") for name in names]
     for name in GROUP_COLUMNS:
         at = columns.optional(name)
-        if at is not None and at != label_at and any(joint_name([name], [cells[at]]) for _, cells in rows):
+        if at is not None and at != label_at and any(joint_name([name], [_cell(cells, at)]) for _, cells in rows):
             return [at]
     return []
 
@@ -235,7 +289,7 @@ def _grouping(header: Sequence[str], groups: list[int], group: str | None) -> st
 
 def _seconds(cells: list[str], at: int | None) -> float | None:
     """Return a time in seconds, None for an empty cell, NaN for one that holds no number. A decimal comma is understood."""
-    if at is None or not cells[at]:
+    if at is None or not _cell(cells, at):
         return None
     try:
         return float(cells[at].replace(",", "."))
@@ -264,8 +318,8 @@ class _Mistakes:
         for what in ("label", "group"):
             values = getattr(known[1], what), getattr(other[1], what)
             if values[0] != values[1]:
-                where = f"{values[0]!r} in line {known[0]}, {values[1]!r} in line {other[0]}"
-                self.contradictions.append(f"{name} has two {what}s ({where})")
+                where = f"{brief(values[0])!r} in line {known[0]}, {brief(values[1])!r} in line {other[0]}"
+                self.contradictions.append(f"{brief(name)} has two {what}s ({where})")
 
     def refuse(self) -> None:
         told = [
@@ -280,5 +334,5 @@ class _Mistakes:
 
 
 def _some(values: Sequence[object]) -> str:
-    shown = ", ".join(str(value) for value in values[:_SHOWN])
+    shown = ", ".join(brief(value) for value in values[:_SHOWN])
     return shown + (", …" if len(values) > _SHOWN else "")

@@ -1,4 +1,7 @@
-"""The frontend of models that were trained on ready-made arrays: it knows their shape, and hears nothing."""
+"""The frontend of models that were trained on ready-made arrays: it knows their shape, and hears nothing.
+
+The data themselves are :class:`harken.datasets.Arrays`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ MOST_AXES = 32
 @register("arrays")
 @dataclass(frozen=True, kw_only=True)
 class Arrays(Frontend):
-    """Columns of numbers that came from outside.
+    """What a model of arrays reads: the shape of a row, and not the rows (those are :class:`harken.datasets.Arrays`).
 
     Attributes
     ----------
