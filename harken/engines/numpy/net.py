@@ -59,9 +59,11 @@ class EngineNet(base.EngineNet):
         seed: int = 0,
         weights: Mapping[str, Array] | None = None,
         dtype: str = "float32",
+        device: str = "auto",
     ) -> None:
         base.check_loss(net, loss)
         self.net, self.seed, self.dtype = net, seed, np.dtype(dtype)
+        self.device = base.only_on_cpu("numpy", device)
         self.clip_value, self.clip_norm = clip_value, clip_norm
         self.context = Context(self.dtype, seed, build)
         self._build(*_with_loss(net, loss))
