@@ -18,7 +18,8 @@ import os
 import re
 import struct
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -31,7 +32,7 @@ import safetensors
 import safetensors.numpy
 
 from harken import __version__
-from harken.errors import HarkenError, ModelError, NetError, RecipeError
+from harken.errors import HarkenError, ModelError, NetError, RecipeError, brief
 from harken.files import atomic_write, json_bytes
 from harken.nets import Net
 from harken.recipes import Recipe, recipe_from_table
@@ -44,6 +45,8 @@ SUFFIX = ".harken"
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
 MODEL_BYTES = 64 << 20
 """The largest ``model.json`` that is read."""
+MOST_VALUES, DEEPEST = 1 << 21, 100
+"""Values that a document may have, and tables in tables: as Python's objects they take a hundred times their bytes."""
 
 _NAME = "harken model"
 _HASH_BYTES = 16
@@ -122,12 +125,14 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     Raises
     ------
     ModelError
-        Weights are missing, unknown, of another shape, or not finite.
+        Weights are missing, unknown, of another shape, or not finite; a class has no name, or that of another one; the net
+        reads another shape than the recipe's frontend gives.
     HarkenError
         The file cannot be written.
     """
     weights = {name: np.ascontiguousarray(values, dtype="<f4") for name, values in model.weights.items()}
-    faults = _weight_faults(model.net, {name: values.shape for name, values in weights.items()})
+    faults = _class_faults(model.classes) or _shape_faults(model.recipe, model.input_shape)
+    faults = faults or _weight_faults(model.net, {name: values.shape for name, values in weights.items()})
     faults = faults or [f"{name} holds NaN or infinity" for name, values in weights.items() if not np.isfinite(values).all()]
     if faults:
         raise ModelError(f"{path}: a model that cannot predict is not saved: {_first(faults)}")
@@ -177,8 +182,8 @@ def _refuse_newer(document: Mapping[str, Any]) -> None:
         raise UnreadableError(f"its {MODEL} is not one that Harken wrote")
     if version > FORMAT:
         raise UnreadableError(
-            f"it was written by Harken {document.get('harken', '?')} in format {version}, and this Harken {__version__} reads "
-            f"formats up to {FORMAT}; update Harken"
+            f"it was written by Harken {brief(document.get('harken', '?'))} in format {brief(version)}, and this Harken "
+            f"{__version__} reads formats up to {FORMAT}; update Harken"
         )
 
 
@@ -188,12 +193,15 @@ def _without_weights(document: Mapping[str, Any]) -> Model:
     if missing:
         raise UnreadableError(f"{MODEL} lacks {', '.join(missing)}")
     classes, shape, record = document["classes"], document["input_shape"], document["record"]
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(set(classes)) != len(classes):
+    if not isinstance(classes, list) or _class_faults(classes):
         raise UnreadableError(f"the classes in {MODEL} are no list of different names")
     if not isinstance(shape, list) or not all(type(size) is int for size in shape):
         raise UnreadableError(f"the input shape in {MODEL} is no list of whole numbers")
     if not isinstance(document["recipe"], dict) or not isinstance(record, dict):
         raise UnreadableError(f"recipe and record in {MODEL} must be tables")
+    for key in ("seed", "epochs"):
+        if type(record.get(key, 0)) is not int or record.get(key, 0) < 0:
+            raise UnreadableError(f"{key} = {brief(record[key])} in {MODEL} is no whole number from 0 on")
     trained_on = document["trained_on"]
     if not isinstance(trained_on, dict):
         raise UnreadableError(f"trained_on in {MODEL} must be a table")
@@ -208,17 +216,35 @@ def _without_weights(document: Mapping[str, Any]) -> Model:
             trained_on=TrainedOn(_unpack(trained_on.get("tracks")), _unpack(trained_on.get("groups"))),
         )
         _ = model.net
+        faults = _shape_faults(recipe, model.input_shape)
+        if faults:
+            raise UnreadableError(_first(faults))
     except (RecipeError, NetError) as error:
-        written = document.get("harken")
+        written = brief(document.get("harken"))
         other = f" (it was written by Harken {written}, and this is {__version__})" if written != __version__ else ""
         raise UnreadableError(f"what it declares cannot be built{other}: {error}") from error
     return model
 
 
+def _class_faults(classes: Sequence[object]) -> list[str]:
+    """Say which classes have no name, or that of another one."""
+    nameless = [name for name in classes if not isinstance(name, str) or not name.strip()]
+    if nameless:
+        return [f"the class {nameless[0]!r} has no name"]
+    return [f"the class {brief(name)!r} stands twice" for name, count in Counter(classes).items() if count > 1]
+
+
+def _shape_faults(recipe: Recipe, shape: tuple[int, ...]) -> list[str]:
+    """Say where the net would be given another shape than it reads."""
+    if shape == recipe.frontend.shape:
+        return []
+    return [f"the net reads the shape {shape}, and the {recipe.frontend.kind} frontend gives {recipe.frontend.shape}"]
+
+
 def _weight_faults(net: Net, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Say which weights are missing, unknown or of another shape."""
     faults = [f"the weight {name} is missing" for name in net.weights if name not in shapes]
-    faults += [f"the net has no weight {name!r}" for name in shapes if name not in net.weights]
+    faults += [f"the net has no weight {brief(name)!r}" for name in shapes if name not in net.weights]
     return faults + [
         f"{name} has the shape {shapes[name]}, and the net needs {spec.shape}"
         for name, spec in net.weights.items()
@@ -233,7 +259,7 @@ def _read_weights(content: bytes, net: Net) -> Weights:
         raise UnreadableError(f"{WEIGHTS} is damaged: {error}") from error
     faults = _weight_faults(net, {name: tuple(tensor["shape"]) for name, tensor in tensors.items()})
     faults += [
-        f"{name} is of type {tensor['dtype']}, and weights are float32"
+        f"{brief(name)} is of type {tensor['dtype']}, and weights are float32"
         for name, tensor in tensors.items()
         if tensor["dtype"] != "F32"
     ]
@@ -323,15 +349,22 @@ def read_pair(
                 others = sorted(set(archive.namelist()) ^ set(names))
                 if others:
                     raise UnreadableError(
-                        f"it must hold {names[0]} and {names[1]} alone; this differs: {', '.join(map(repr, others[:5]))}"
+                        f"it must hold {names[0]} and {names[1]} alone; this differs: "
+                        + ", ".join(repr(brief(name)) for name in others[:5])
                     )
                 return document, _member(archive, names[1], bound)
     except FileNotFoundError:
-        raise UnreadableError("no such file") from None
+        raise UnreadableError(f"no such file; expected the name of one that ends in {SUFFIX}") from None
+    except IsADirectoryError:
+        inside = Path(path, f"model{SUFFIX}")
+        cure = (
+            f"a run's folder; its model is {inside}" if inside.is_file() else f"a folder; expected a file that ends in {SUFFIX}"
+        )
+        raise UnreadableError(f"it is {cure}") from None
     except OSError as error:
         raise UnreadableError(f"it cannot be read ({error.strerror or error})") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error) as error:
-        raise UnreadableError(f"it is cut short or damaged ({error})") from error
+        raise UnreadableError(f"it is cut short or damaged ({brief(error, 200)}); copy it again") from error
 
 
 def _check_ends(file: IO[bytes]) -> None:
@@ -339,14 +372,14 @@ def _check_ends(file: IO[bytes]) -> None:
     start = file.read(4)
     size = file.seek(0, os.SEEK_END)
     if not size:
-        raise UnreadableError("it is empty")
+        raise UnreadableError("it is empty; copy it again")
     if start != b"PK\3\4":
-        raise UnreadableError("it is no zip archive, as Harken's files are")
+        raise UnreadableError(f"it is no zip archive, as Harken's files are; expected a file that ends in {SUFFIX}")
     end = struct.Struct("<4s4H2LH")
     file.seek(max(size - end.size, 0))
     last = file.read(end.size)
     if len(last) < end.size or last[:4] != b"PK\5\6":
-        raise UnreadableError("it is cut short, or something was appended to it")
+        raise UnreadableError("it is cut short, or something was appended to it; copy it again")
     _, _, _, _, members, directory, _, _ = end.unpack(last)
     if members > _MEMBERS or directory > _DIRECTORY_BYTES:
         raise UnreadableError(f"it is a zip archive of {members} members, which Harken did not write")
@@ -354,10 +387,12 @@ def _check_ends(file: IO[bytes]) -> None:
 
 def _check_names(found: list[str], head: str) -> None:
     if len(set(found)) != len(found):
-        raise UnreadableError("two of its members have the same name")
+        raise UnreadableError("two of its members have the same name, and Harken writes each once")
     strange = [name for name in found if name != Path(name).name or ".." in name or "\\" in name or ":" in name]
     if strange:
-        raise UnreadableError(f"it holds a member with the name {strange[0]!r}, which leads elsewhere")
+        raise UnreadableError(f"it holds a member with the name {brief(strange[0])!r}, which leads elsewhere")
+    if head not in found and any(name.endswith(".npy") for name in found):
+        raise UnreadableError(f"it holds arrays (.npz), which are data; expected a file that ends in {SUFFIX}")
     if head not in found:
         raise UnreadableError(f"it is a zip archive without {head}, which Harken did not write")
 
@@ -365,10 +400,10 @@ def _check_names(found: list[str], head: str) -> None:
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     """Read a member of bounded size, whose bytes must be stored as they are."""
     info = archive.getinfo(name)
+    if info.flag_bits & 1:
+        raise UnreadableError(f"{name} is encrypted, and Harken encrypts nothing")
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
         raise UnreadableError(f"{name} is compressed, and Harken stores it as it is")
-    if info.flag_bits & 1:
-        raise UnreadableError(f"{name} is encrypted")
     if info.file_size > limit:
         raise UnreadableError(f"{name} says that it has {info.file_size:,} bytes, and at most {limit:,} can be right")
     with archive.open(info) as file:
@@ -379,10 +414,31 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def _parse(content: bytes) -> dict[str, Any]:
+    if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise UnreadableError(f"its JSON has more than {MOST_VALUES:,} values, which Harken did not write")
     try:
-        document = json.loads(content.decode("utf-8"))
+        document = json.loads(content.decode("utf-8"), object_pairs_hook=_table, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"its JSON cannot be read ({error})") from error
+        raise UnreadableError(f"its JSON cannot be read ({brief(error, 200)})") from error
     if not isinstance(document, dict):
         raise UnreadableError("its JSON is no table")
+    level: list[Any] = [document]
+    for _ in range(DEEPEST):
+        inner = (node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list))
+        level = [value for values in inner for value in values]
+    if level:
+        raise UnreadableError(f"its JSON is nested more than {DEEPEST} deep, which Harken did not write")
     return document
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON table; one that names a key twice means different things to different readers."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {brief(twice)!r} stands twice in a table")
+    return table
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number that JSON has")

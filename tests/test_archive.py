@@ -207,7 +207,9 @@ def refused(path: Path, reason: str) -> None:
 
 def test_missing_and_folder(tmp_path: Path) -> None:
     refused(tmp_path / "nothing.harken", "no such file")
-    refused(tmp_path, "cannot be read")
+    refused(tmp_path, r"it is a folder; expected a file that ends in \.harken")
+    save_model(tmp_path / "model.harken", tiny_model())
+    refused(tmp_path, r"a run's folder; its model is .*model\.harken")
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import resources
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from harken.errors import NetError, RecipeError, suggest
+from harken.errors import NetError, RecipeError, brief, suggest
 from harken.frontends import Frontend, frontend_from_table
 from harken.nets import Layer, Net, follow_classes
 from harken.nets.layers import Dense, layers_from_tables
@@ -25,6 +26,10 @@ from harken.settings import Count, Range, Settings
 SUFFIX = ".toml"
 LARGEST_FILE = 1 << 20
 """Bytes that a recipe's file may have."""
+
+MOST_WEIGHTS, MOST_OUTPUTS, MOST_IN_A_STEP = 1 << 30, 1 << 30, 1 << 36
+"""Numbers of 4 bytes that a net may have to learn (4 GiB), that its layers may give for a clip together, and for a batch
+(256 GiB). What is refused would not run anywhere; what is not may still be too much for a machine."""
 
 _T = TypeVar("_T")
 
@@ -108,7 +113,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         try:
-            counted = self.bind(self.parameters_classes).parameters
+            net = self.bind(self.parameters_classes)
+            counted = net.parameters
         except NetError as error:
             raise NetError(f"recipe {self.name}: the net cannot be built\n{error}") from None
         if self.parameters not in (None, counted):
@@ -116,6 +122,9 @@ class Recipe:
                 self.name,
                 [f"parameters = {self.parameters}, but for {self.parameters_classes} classes the net has {counted}"],
             )
+        too_large = _too_large(net, self.training.batch)
+        if too_large:
+            raise RecipeError(self.name, [too_large])
         last = self.net[-1]
         if self.training.loss == "cross_entropy" and isinstance(last, Dense) and last.activation == "sigmoid":
             raise RecipeError(
@@ -192,6 +201,23 @@ class Recipe:
         import tomli_w  # noqa: PLC0415 (who only reads recipes writes none)
 
         return tomli_w.dumps(self.to_table())
+
+
+def _too_large(net: Net, batch: int) -> str:
+    """Say what no machine could hold; empty where nothing is."""
+    largest = max(net.rows, key=lambda row: max(row.parameters, prod(row.output_shape)))
+    outputs = sum(prod(row.output_shape) for row in net.rows)
+    cure = f"the largest layer is {largest.name}: {largest.parameters:,} weights, outputs of the shape {largest.output_shape}"
+    if net.parameters > MOST_WEIGHTS:
+        return f"the net would have {net.parameters:,} weights, and at most {MOST_WEIGHTS:,} can be held; {cure}"
+    if outputs > MOST_OUTPUTS:
+        return f"the net would compute {outputs:,} numbers for a clip, and at most {MOST_OUTPUTS:,} can be held; {cure}"
+    if outputs * batch > MOST_IN_A_STEP:
+        return (
+            f"batch = {brief(batch)}: the net would compute {outputs * batch:,} numbers for a batch, and at most "
+            f"{MOST_IN_A_STEP:,} can be held; take a smaller batch"
+        )
+    return ""
 
 
 def _read_frontend(table: Mapping[str, Any]) -> Frontend:
@@ -371,18 +397,31 @@ def load_recipe(source: str | os.PathLike[str] | Recipe) -> Recipe:
     return recipe_from_table(_parse(path), path.stem)
 
 
+_FOREIGN = {
+    b"\xff\xfe": "is text in UTF-16",
+    b"\xfe\xff": "is text in UTF-16",
+    b"PK\3\4": "is a zip archive (a model, or arrays)",
+}
+"""What people give by mistake, by how it begins."""
+
+
 def _parse(path: Path) -> dict[str, Any]:
     """Return a TOML file's table, or raise with the reason and the line."""
-    where = str(path)
+    where = brief(path, 300)
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
         if len(content) > LARGEST_FILE:
             raise RecipeError(where, [f"is larger than {LARGEST_FILE >> 20} MiB, and no recipe is"])
+        foreign = next((what for start, what in _FOREIGN.items() if content.startswith(start)), "")
+        if foreign:
+            raise RecipeError(where, [f"{foreign}; expected a recipe: TOML, which is text in UTF-8"])
         return tomllib.loads(content.decode("utf-8-sig"))
+    except IsADirectoryError as error:
+        raise RecipeError(where, [f"cannot be read: it is a folder; expected a file that ends in {SUFFIX}"]) from error
     except OSError as error:
-        raise RecipeError(where, [f"cannot be read: {error.strerror}"]) from error
+        raise RecipeError(where, [f"cannot be read: {error.strerror or error}"]) from error
     except UnicodeDecodeError as error:
         raise RecipeError(where, [f"is not UTF-8 text (byte {error.start}); save it as UTF-8"]) from error
     except (ValueError, RecursionError) as error:
-        raise RecipeError(where, [f"is not TOML: {error}"]) from error
+        raise RecipeError(where, [f"is not TOML: {brief(error, 200)}"]) from error
