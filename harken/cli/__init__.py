@@ -24,6 +24,7 @@ VERBS = {
     "predict": ("harken.cli.predict", "Name songs."),
     "features": ("harken.cli.features", "Write what a network reads to a file."),
     "recipes": ("harken.cli.recipes", "List the known systems, or show one with its layers."),
+    "convert": ("harken.cli.convert", "Write a model as an ONNX, PyTorch or Keras file."),
     "info": ("harken.cli.info", "Say what a model file holds and how it was trained."),
 }
 
