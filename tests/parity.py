@@ -80,6 +80,7 @@ def check_parity(
     batch: int = 3,
     loss: str = "mean_squared_error",
     seed: int = 0,
+    engines: Sequence[str] | None = None,
     **options: Any,
 ) -> None:
     """Compare outputs, loss, gradients and 20 steps of training over all installed engines.
@@ -90,6 +91,8 @@ def check_parity(
         The net, and the shape of one example.
     batch, loss, seed
         Inputs, weights, targets and the weights of examples are drawn by the seed.
+    engines
+        Default: all that are installed.
     options
         Of ``EngineNet``: optimizer, clip_value …
     """
@@ -102,7 +105,7 @@ def check_parity(
     } | options
     judge = engine("numpy").EngineNet(case.net, dtype="float64", **options)
     _check_by_differences(judge, case)
-    for name in installed():
+    for name in installed() if engines is None else engines:
         for dtype in ("float64", "float32"):
             judge = engine("numpy").EngineNet(case.net, dtype="float64", **options)
             _compare(f"{name} {dtype}", engine(name).EngineNet(case.net, dtype=dtype, **options), judge, case)
