@@ -73,7 +73,9 @@ class StoredRows:
         HarkenError
             Somebody has emptied the cache, or cut the file off, since it was looked at.
         """
-        return np.array(self._mapped()[self._places[key]], dtype=np.float32)
+        places = self._places[key]
+        rows: Floats = self._mapped()[places]  # of several places a copy already, of one a view of the file
+        return rows.astype(np.float32, copy=np.ndim(places) == 0)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Read all rows."""
