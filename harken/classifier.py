@@ -16,6 +16,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
+from math import prod
 from pathlib import Path
 from typing import Self
 
@@ -49,6 +50,8 @@ Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str] | Track]
 
 BATCH = 64
 """Clips that are heard and classified at once."""
+AT_ONCE = 1 << 24
+"""Bytes that as many clips may have together, of what a net reads; larger ones are classified fewer at a time."""
 
 
 class Classifier:
@@ -244,7 +247,8 @@ class Classifier:
             raise self._deaf_to("these are tracks of audio")
         workers = workers or self.workers
         heard = hear(data, self._frontend, self.classes, workers=workers, progress=progress)
-        probabilities = class_probabilities_of(self._net(), heard, BATCH, progress)
+        batch = max(1, min(BATCH, AT_ONCE // (4 * prod(self.model.input_shape))))
+        probabilities = class_probabilities_of(self._net(), heard, batch, progress)
         return evaluate_features(probabilities, heard, trained_on=self.model.trained_on, seed=seed)
 
     @property
