@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import astuple
 from math import prod
 from pathlib import Path
@@ -26,7 +26,7 @@ import numpy.typing as npt
 from harken.archive import Model, load_model, save_model
 from harken.datasets import Arrays, read
 from harken.datasets.arrays import read_arrays
-from harken.engines import EngineNet, build
+from harken.engines import EngineNet, build, check, engine_for
 from harken.errors import DataError, HarkenError, ModelError
 from harken.folds import check_seed
 from harken.frontends import Arrays as ArraysFrontend
@@ -65,8 +65,10 @@ class Classifier:
         Of the split, the initial weights, the order of the clips and the dropout.
     epochs : int, optional
         Instead of the recipe's.
-    engine : str
-        What does the arithmetic.
+    engine : str, optional
+        What does the arithmetic: ``"numpy"``, ``"torch"`` or ``"keras"``. Default: what the recipe names, else ``"numpy"``.
+    device : str
+        What the engine works on: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     workers : int, optional
         Files worked on at once; default: one a core.
 
@@ -93,7 +95,8 @@ class Classifier:
         *,
         seed: int = 0,
         epochs: int | None = None,
-        engine: str = "numpy",
+        engine: str | None = None,
+        device: str = "auto",
         workers: int | None = None,
     ) -> None:
         check_seed(seed)
@@ -101,20 +104,24 @@ class Classifier:
         if epochs is not None:
             self.recipe = self.recipe.replace(epochs=epochs)
         self.seed = seed
-        self.engine = engine
+        self.engine = engine_for(self.recipe.training, engine)
+        self.device = device
         self.workers = workers
         self._model: Model | None = None
         self._nets = threading.local()
 
     @classmethod
-    def of(cls, model: Model, *, engine: str = "numpy", workers: int | None = None) -> Self:
-        """Return a classifier that answers with a trained model."""
-        classifier = cls(model.recipe, seed=int(model.record.get("seed", 0)), engine=engine, workers=workers)
+    def of(cls, model: Model, *, engine: str = "numpy", device: str = "auto", workers: int | None = None) -> Self:
+        """Return a classifier that answers with a trained model, on any engine, whichever has trained it."""
+        seed = int(model.record.get("seed", 0))
+        classifier = cls(model.recipe, seed=seed, engine=engine, device=device, workers=workers)
         classifier._model = model
         return classifier
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, engine: str = "numpy", workers: int | None = None) -> Self:
+    def load(
+        cls, path: str | os.PathLike[str], *, engine: str = "numpy", device: str = "auto", workers: int | None = None
+    ) -> Self:
         """Read a ``.harken`` file.
 
         Raises
@@ -122,7 +129,7 @@ class Classifier:
         ModelError
             It is missing, damaged, foreign, or newer than this Harken.
         """
-        return cls.of(load_model(path), engine=engine, workers=workers)
+        return cls.of(load_model(path), engine=engine, device=device, workers=workers)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``.harken`` file: all that prediction needs."""
@@ -161,6 +168,7 @@ class Classifier:
         """
         from harken.learn.recipe import learn  # noqa: PLC0415 (who predicts needs no run's folder, and what that loads)
 
+        check(self.engine, self.device)
         name, given = _given(tracks, progress)
         if validation is not None:
             other = _given(validation, progress)[1]
@@ -170,7 +178,15 @@ class Classifier:
             first = heard.failed[0]
             logger.warning("%s: %d files failed and are not learnt from (%s: %s)", name, len(heard.failed), *astuple(first))
         parts = parts_of(heard, seed=self.seed, test=False)
-        learnt = learn(self.recipe, parts.train, parts.valid, seed=self.seed, engine_name=self.engine, progress=progress)
+        learnt = learn(
+            self.recipe,
+            parts.train,
+            parts.valid,
+            seed=self.seed,
+            engine_name=self.engine,
+            device=self.device,
+            progress=progress,
+        )
         self._model = learnt.best
         self._nets = threading.local()
         return self
@@ -203,7 +219,7 @@ class Classifier:
         found = [prediction.probabilities for prediction in self.predict_files(files)]
         return np.array(found).reshape(len(found), len(self.classes))
 
-    def predict_files(self, files: Files, *, workers: int | None = None) -> Iterator[Prediction]:
+    def predict_files(self, files: Files, *, workers: int | None = None) -> Generator[Prediction, None, None]:
         """Name files one after another, with the probabilities of every clip.
 
         Several files are decoded, heard and classified at once; the answers come in the files' order. A file that fails
@@ -266,7 +282,8 @@ class Classifier:
         """Return the net of the calling thread: nets keep buffers and are not shared."""
         if not hasattr(self._nets, "net"):
             model = self.model
-            self._nets.net = build(model.net, model.recipe.training, engine=self.engine, weights=model.weights)
+            training = model.recipe.training
+            self._nets.net = build(model.net, training, engine=self.engine, weights=model.weights, device=self.device)
         net: EngineNet = self._nets.net
         return net
 

@@ -138,7 +138,7 @@ def identity(
 ) -> dict[str, Any]:
     """Return what must be the same for a training to be continued.
 
-    The number of epochs may change, unless the schedule reckons with it.
+    The number of epochs may change, unless the schedule reckons with it; and so may the engine.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def identity(
     seed : int
     """
     table = recipe.to_table()
-    training = dict(table["training"])
+    training = {key: value for key, value in table["training"].items() if key != "engine"}
     if not isinstance(recipe.training.schedule, Cosine):
         training.pop("epochs")
     heard = {"frontend": table["frontend"], "training": training, "net": table["net"]}

@@ -68,7 +68,9 @@ class Sequential:
     seed : int
         Of the initial weights, the order of the examples, and the dropout.
     engine : str
-        What does the arithmetic.
+        What does the arithmetic: ``"numpy"``, ``"torch"`` or ``"keras"``.
+    device : str
+        What the engine works on: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
 
     Raises
     ------
@@ -76,10 +78,19 @@ class Sequential:
         The layers do not fit together; the message shows the layer table up to the fault.
     """
 
-    def __init__(self, layers: Sequence[Layer], input_shape: Sequence[int], *, seed: int = 0, engine: str = "numpy") -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        input_shape: Sequence[int],
+        *,
+        seed: int = 0,
+        engine: str = "numpy",
+        device: str = "auto",
+    ) -> None:
         self.net = Net(layers, input_shape)
         self.seed = seed
         self.engine = engine
+        self.device = device
         self.training = Training()
         self._built: EngineNet | None = None
         self._epochs = 0
@@ -111,7 +122,7 @@ class Sequential:
             optimizer = Training.from_table({"optimizer": optimizer}, "compile").optimizer
         chosen = Adam() if optimizer is None else optimizer
         self.training = Training(loss=loss, optimizer=chosen, clip_value=clip_value, clip_norm=clip_norm)
-        self._built = build(self.net, self.training, engine=self.engine, seed=self.seed)
+        self._built = build(self.net, self.training, engine=self.engine, seed=self.seed, device=self.device)
         self._epochs = 0
 
     def fit(
@@ -202,11 +213,11 @@ class Sequential:
             ) from error
         names = tuple(str(number) for number in range(classes))
         weights = {name: np.asarray(values, dtype=np.float32) for name, values in ready.weights().items()}
-        record = {"seed": self.seed, "engine": self.engine, "epochs": self._epochs}
+        record = {"seed": self.seed, "engine": self.engine, "device": ready.device, "epochs": self._epochs}
         save_model(path, Model(recipe, names, weights, self.net.input_shape, record))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, engine: str = "numpy") -> Self:
+    def load(cls, path: str | os.PathLike[str], *, engine: str = "numpy", device: str = "auto") -> Self:
         """Read what :meth:`save` wrote, or any model that was trained on arrays.
 
         Raises
@@ -217,10 +228,11 @@ class Sequential:
         model = load_model(path)
         if model.recipe.frontend.kind != ArraysFrontend.kind:
             raise ModelError(f"{path} hears audio ({model.recipe.frontend.kind}), and no arrays; use harken.Classifier.load")
-        loaded = cls(model.net.layers, model.input_shape, seed=int(model.record.get("seed", 0)), engine=engine)
+        seed = int(model.record.get("seed", 0))
+        loaded = cls(model.net.layers, model.input_shape, seed=seed, engine=engine, device=device)
         loaded.training = model.recipe.training
         loaded._epochs = int(model.record.get("epochs", 0))
-        loaded._built = build(loaded.net, loaded.training, engine=engine, seed=loaded.seed, weights=model.weights)
+        loaded._built = build(loaded.net, loaded.training, engine=engine, seed=seed, weights=model.weights, device=device)
         return loaded
 
     @property

@@ -16,6 +16,7 @@ from typing import Any
 from harken.archive import Model, TrainedOn, save_model
 from harken.classifier import Classifier
 from harken.datasets import Arrays, Dataset, check_learnable, read, select_classes
+from harken.engines import check, engine_for
 from harken.errors import Failure
 from harken.files import write_csv, write_json
 from harken.folds import check_seed
@@ -84,7 +85,8 @@ def train(
     classes: Sequence[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
-    engine: str = "numpy",
+    engine: str | None = None,
+    device: str = "auto",
     workers: int | None = None,
     resume: bool = False,
     progress: Progress = silent,
@@ -106,8 +108,10 @@ def train(
         Instead of the recipe's.
     seed : int
         Of the split, the initial weights, the order of the clips, the dropout and the bootstrap.
-    engine : str
-        What does the arithmetic.
+    engine : str, optional
+        What does the arithmetic: ``"numpy"``, ``"torch"`` or ``"keras"``. Default: what the recipe names, else ``"numpy"``.
+    device : str
+        What the engine works on: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     workers : int, optional
         Files worked on at once; default: one a core.
     resume : bool
@@ -122,11 +126,13 @@ def train(
     Raises
     ------
     HarkenError
-        The recipe is wrong, the data cannot be learnt from, or the folder holds another run.
+        The recipe is wrong, the data cannot be learnt from, the folder holds another run, or engine or device is not there.
     """
     check_seed(seed)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     chosen = chosen if epochs is None else chosen.replace(epochs=epochs)
+    engine = engine_for(chosen.training, engine)
+    check(engine, device)
     dataset = read(data, label=label, group=group, classes=classes, progress=progress)
     check_learnable(dataset.train)
     if test is not None:
@@ -140,7 +146,7 @@ def train(
         parts = parts_of(heard, seed=seed)
         same = _identity(chosen, parts, seed)
         asked = {"label": label, "group": group, "classes": None if classes is None else list(classes), "epochs": epochs}
-        how = {"seed": seed, "engine": engine, "workers": workers}
+        how = {"seed": seed, "engine": engine, "device": device, "workers": workers}
         source = {"data": str(data), "test": None if test is None else str(test)}
         run.begin(same, chosen, {**source, **asked, **how, "grouping": dataset.grouping})
         tracks, names = _splits(parts)
@@ -154,12 +160,13 @@ def train(
             parts.valid,
             seed=seed,
             engine_name=engine,
+            device=device,
             callbacks=[Checkpoint(lambda state: run.save_state(same, state.to_tree()))],
             state=None if state is None else TrainingState.from_tree(state),
             progress=progress,
         )
         summary = _summary(dataset, chosen, parts)
-        outcome = _judged(run, learnt, parts, summary, seed=seed, progress=progress)
+        outcome = _judged(run, learnt, parts, summary, seed=seed, device=device, progress=progress)
         _keep(run, learnt, outcome)
         return outcome
 
@@ -190,14 +197,15 @@ def _summary(dataset: Dataset, recipe: Recipe, parts: Parts) -> str:
     return "\n".join(lines)
 
 
-def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, progress: Progress) -> Outcome:
-    """Judge the models of the best and of the last epoch on the test part."""
+def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, device: str, progress: Progress) -> Outcome:
+    """Judge the models of the best and of the last epoch on the test part, with the engine that trained them."""
     judged_on, judge = next((name, part) for name, part in reversed(parts.named().items()))
 
     def evaluation(model: Model) -> Evaluation:
         # The validation part is known to the model: saying so is this report's business, not the evaluation's.
         model = model if parts.test is not None else replace(model, trained_on=TrainedOn())
-        return Classifier.of(model).evaluate(judge, seed=seed, progress=progress)
+        classifier = Classifier.of(model, engine=model.record["engine"], device=device)
+        return classifier.evaluate(judge, seed=seed, progress=progress)
 
     best, last = evaluation(learnt.best), evaluation(learnt.last)
     metrics = {

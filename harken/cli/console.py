@@ -21,6 +21,23 @@ workers_option = click.option(
 model_argument = click.argument("model", type=click.Path())
 
 
+def engine_options(function: _F) -> _F:
+    """Add ``--engine`` and ``--device``: what does the arithmetic."""
+    options = [
+        click.option("--engine", type=click.Choice(["numpy", "torch", "keras"]), help="What does the arithmetic."),
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+            default="auto",
+            show_default=True,
+            help="What the engine works on.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def data_options(function: _F) -> _F:
     """Add ``--label``, ``--group`` and ``--classes``: how DATA are read."""
     options = [

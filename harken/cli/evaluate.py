@@ -8,6 +8,7 @@ import click
 
 from harken.cli.console import (
     data_options,
+    engine_options,
     exit_code,
     json_option,
     model_argument,
@@ -25,6 +26,7 @@ from harken.cli.console import (
 @click.argument("data", type=click.Path())
 @data_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the bootstrap.")
+@engine_options
 @workers_option
 @json_option
 @quiet_option
@@ -37,6 +39,8 @@ def command(
     group: str | None,
     classes: str | None,
     seed: int,
+    engine: str | None,
+    device: str,
     workers: int | None,
     as_json: bool,
     quiet: bool,
@@ -46,7 +50,7 @@ def command(
     from harken.datasets import read
     from harken.judge.text import count
 
-    classifier = Classifier.load(model)
+    classifier = Classifier.load(model, engine=engine or "numpy", device=device)
     dataset = read(data, label=label, group=group, classes=split_names(classes))
     evaluation = classifier.evaluate(
         dataset.judged,

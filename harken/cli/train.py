@@ -6,6 +6,7 @@ import click
 
 from harken.cli.console import (
     data_options,
+    engine_options,
     exit_code,
     json_option,
     name_failures,
@@ -25,6 +26,7 @@ from harken.cli.console import (
 @data_options
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@engine_options
 @workers_option
 @click.option("--resume", is_flag=True, help="Continue the run in --out where it stopped.")
 @json_option
@@ -41,6 +43,8 @@ def command(
     classes: str | None,
     epochs: int | None,
     seed: int,
+    engine: str | None,
+    device: str,
     workers: int | None,
     resume: bool,
     as_json: bool,
@@ -60,6 +64,8 @@ def command(
             classes=split_names(classes),
             epochs=epochs,
             seed=seed,
+            engine=engine,
+            device=device,
             workers=workers,
             resume=resume,
             progress=progress_for(quiet or as_json),

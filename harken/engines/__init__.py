@@ -14,9 +14,10 @@ from types import ModuleType
 from harken.engines.base import Array, EngineNet
 from harken.errors import HarkenError, MissingExtraError, suggest
 from harken.nets import Net
+from harken.nets.layers import ReLU
 from harken.recipes import Training
 
-__all__ = ["ENGINES", "EngineNet", "build", "engine"]
+__all__ = ["ENGINES", "FRAMEWORKS", "EngineNet", "build", "check", "engine", "engine_for"]
 
 ENGINES: dict[str, str] = {
     "numpy": "harken.engines.numpy",
@@ -116,4 +117,14 @@ def build(
     return built
 
 
-_engine = engine  # ``build`` has an argument of this name
+_engine = engine  # other functions have an argument of this name
+
+
+def engine_for(training: Training, asked: str | None = None) -> str:
+    """Return the name of the engine of a training: the one that is asked for, else the recipe's, else ``"numpy"``."""
+    return asked or training.engine or "numpy"
+
+
+def check(engine: str, device: str = "auto") -> None:
+    """See that an engine can work on a device, before anything that takes long: raises what :func:`build` would raise."""
+    _engine(engine).EngineNet(Net([ReLU()], (1,)), loss="mean_squared_error", device=device)

@@ -95,6 +95,16 @@ class EngineNet(Protocol):
     def working(self) -> AbstractContextManager[None]:
         """Return what to hold while working through many batches: it takes the threads that suit this engine."""
 
+    def versions(self) -> dict[str, Any]:
+        """Return what is recorded of a training beside what is of every one: ask it inside :meth:`working`.
+
+        Returns
+        -------
+        dict
+            The framework's version, by its name, and ``threads``, how many it works with, for an engine that has one.
+        """
+        return {}
+
     def forward(self, x: npt.ArrayLike, training: bool = False) -> Array:
         """Return the outputs for a batch.
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.archive import Model, TrainedOn, group_hash
-from harken.engines import build
+from harken.engines import EngineNet, build, engine_for
 from harken.engines.base import Weights
 from harken.learn.batches import part
 from harken.learn.callbacks import Callback, TrainingState
@@ -50,7 +50,8 @@ def learn(
     valid: Features | None,
     *,
     seed: int = 0,
-    engine_name: str = "numpy",
+    engine_name: str | None = None,
+    device: str = "auto",
     callbacks: Sequence[Callback] = (),
     state: TrainingState | None = None,
     progress: Progress = silent,
@@ -65,8 +66,10 @@ def learn(
         Labelled by the same classes; ``valid`` says which epoch is the best.
     seed : int
         Of the initial weights, the order of the clips, and the dropout.
-    engine_name : str
-        What does the arithmetic.
+    engine_name : str, optional
+        What does the arithmetic; default: what the recipe names, else ``"numpy"``.
+    device : str
+        What the engine works on (:data:`harken.engines.base.DEVICES`).
     callbacks : sequence of Callback
     state : TrainingState, optional
         Where a training was left off.
@@ -91,7 +94,8 @@ def learn(
             "no validation part: the training clips themselves say which epoch is the best, and prefer the one that knows "
             "them by heart"
         )
-    built = build(net, training, engine=engine_name, seed=seed)
+    chosen = engine_for(training, engine_name)
+    built = build(net, training, engine=chosen, seed=seed, device=device)
     result = fit(
         built,
         part(train, net, len(classes), training.class_weights),
@@ -103,7 +107,7 @@ def learn(
         progress=progress,
     )
     with built.working():
-        record = _record(result, seed, engine_name)
+        record = _record(result, seed, chosen, built)
     known = _trained_on([train] if valid is None else [train, valid])
 
     model = Model(recipe, classes, {}, net.input_shape, record, known)
@@ -116,17 +120,19 @@ def _float32(weights: Weights) -> dict[str, npt.NDArray[np.float32]]:
     return {name: np.asarray(values, dtype=np.float32) for name, values in weights.items()}
 
 
-def _record(result: TrainingResult, seed: int, engine_name: str) -> dict[str, Any]:
+def _record(result: TrainingResult, seed: int, engine_name: str, built: EngineNet) -> dict[str, Any]:
     """Return what is remembered of a training: enough to repeat it."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
         "engine": engine_name,
+        "device": built.device,
         "epochs": len(result.history),
         "best_epoch": result.best_epoch,
         "monitored": result.monitored,
         "seconds": round(sum(row.seconds for row in result.history), 3),
         **machine(),
+        **built.versions(),
     }
 
 

@@ -10,6 +10,7 @@ from harken.errors import RecipeError, suggest
 from harken.settings import Count, Fraction, NotNegative, Positive, Range, Settings
 
 Loss = Literal["cross_entropy", "mean_squared_error", "binary_cross_entropy"]
+EngineName = Literal["numpy", "torch", "keras"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,8 @@ class Training(Settings):
         What says which epoch is the best: the validation part's accuracy (ties: lower loss) or loss.
     class_weights : str
         ``"balanced"`` weighs each class by the inverse of its share of the clips.
+    engine : str, optional
+        What does the arithmetic of a training, unless whoever starts it names another; ``"numpy"`` where nobody does.
     """
 
     kind: ClassVar[str] = "training"
@@ -109,6 +112,7 @@ class Training(Settings):
     early_stopping: Count | None = None
     monitor: Literal["accuracy", "loss"] = "accuracy"
     class_weights: Literal["none", "balanced"] = "none"
+    engine: EngineName | None = None
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], where: str) -> Training:

@@ -28,7 +28,7 @@ Adam                  both correct the bias, both have epsilon outside the squar
                       (Keras' stands elsewhere, and its default is 1e-7)
 momentum              PyTorch keeps the learning rate out of the velocity                 ``optimizers``
 L2                    part of the loss, of kernels alone; PyTorch's ``weight_decay``      ``optimizers``
-                      would be half as strong for Adam, and take in biases and norms
+                      is half as strong, and takes in biases and norms
 decoupled decay       of kernels alone; PyTorch's AdamW takes in all weights              ``optimizers``
 clipping by the norm  exactly to the norm; PyTorch divides by norm + 1e-6                 ``optimizers``
 cross-entropy         worked out from the logits where the net ends in softmax;           ``losses``
@@ -42,7 +42,8 @@ gradient to the leftmost of them, and there to the topmost, and PyTorch to the t
 What makes it fast: maps lie in memory with the channels side by side (on a processor four times as fast as the other way round
 for a spectrogram network's step); activations write over what they read; Adam's formula goes over each weight once; and the C
 library is asked to keep memory (:mod:`~harken.engines.torch.memory`): on one core of the machine it was tried on, a step of
-``dance-cnn-small`` with 32 clips then took 0.15 s, not 0.5 s, and the process held 1.1 GB, not 0.8; ``dance-cnn`` 3 GB, not 1.8.
+``dance-cnn-small`` with 32 clips then took 0.15 s, not 0.5 s, and the
+process held 1.1 GB, not 0.8 (``dance-cnn``: 3 GB, not 1.8).
 """
 
 from harken.engines.torch.memory import keep_memory

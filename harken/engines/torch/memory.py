@@ -1,7 +1,7 @@
 """Memory that is kept from step to step.
 
-PyTorch asks for the room of every map anew, and gives it back. On a card it keeps what it was given back; on the processor the C
-library decides, and glibc returns large pieces to the operating system at once, and gets them back page by page, each emptied
+PyTorch asks for the room of every map anew, and gives it back. On a card it keeps what it was given back; on the processor the
+C library decides, and glibc returns large pieces to the operating system at once, and gets them back page by page, each emptied
 first. A training step on large maps then spends more time on pages than on sums.
 
 So glibc is asked to keep what is given back: for the whole process, as there is one C library in it. The price is that a

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +92,10 @@ class EngineNet(base.EngineNet):
     def working(self) -> AbstractContextManager[None]:
         """Return what lets PyTorch use all cores that this process may use."""
         return devices.working(self._device)
+
+    def versions(self) -> dict[str, Any]:
+        """Return PyTorch's version and the number of its threads."""
+        return {"torch": str(torch.__version__), "threads": torch.get_num_threads()}
 
     def forward(self, x: npt.ArrayLike, training: bool = False) -> Array:
         """Return the outputs for a batch."""
