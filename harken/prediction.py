@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,7 +145,7 @@ def tracks_of(files: Iterable[str | os.PathLike[str] | Track] | str | os.PathLik
     for file in files:
         if isinstance(file, Track):
             yield file
-        elif Path(file).is_dir():
+        elif os.path.isdir(file):  # noqa: PTH112 (a name that cannot be is no folder, and fails by its name)
             yield from (Track(path) for path in find_audio(file))
         else:
             yield Track(os.fspath(file))

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import tokenize
 import unicodedata
 import warnings
@@ -216,7 +217,7 @@ def _parts(path: Path, content: _Content) -> dict[str, Arrays]:
         return _labelled(path, content, {part: name for part, name in x_names.items() if name is not None})
     if _find(content, ["train"]) is not None:
         return _halves(path, content)
-    found = ", ".join(content) or "nothing"
+    found = _listed(content) or "nothing"
     raise DataError(f"{path} holds {found}; {_FORMATS}. Save them with numpy.savez(file, X=..., y=...)")
 
 
@@ -263,6 +264,10 @@ class _Content(Mapping[str, npt.NDArray[Any]]):
             raise DataError(f"{self.path}: {name} is no array; expected what numpy.savez writes")
         if not array.nbytes:
             raise DataError(f"{self.path}: {name} is empty (shape {array.shape} of {array.dtype}); expected at least one row")
+        if array.dtype.kind == "U":
+            codes = np.ascontiguousarray(array).reshape(-1).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
+            if codes.max() > sys.maxunicode:  # NumPy makes a str of it all the same, at which Python breaks later
+                raise DataError(f"{self.path}: the array {name} is damaged (letters beyond Unicode); expected text")
         return array
 
     def _check_member(self, name: str) -> None:
@@ -335,9 +340,15 @@ def _names(path: Path, content: _Content) -> tuple[str, ...] | None:
     names = tuple(_text(name) for name in array)
     if len(set(names)) < len(names) or "" in names:
         raise DataError(
-            f"{path}: {found} holds a name twice, or an empty one ({', '.join(names)}); expected one name for each class"
+            f"{path}: {found} holds a name twice, or an empty one ({_listed(names)}); expected one name for each class"
         )
     return names
+
+
+def _listed(names: Iterable[str], most: int = 20) -> str:
+    """Return names for a message."""
+    known = list(names)
+    return ", ".join(map(brief, known[:most])) + (", …" if len(known) > most else "")
 
 
 def _text(value: Any) -> str:
@@ -488,5 +499,7 @@ def _positions(path: Path, part: str, y: _Labels, classes: tuple[str, ...], *, n
     index = {name: position for position, name in enumerate(classes)}
     unknown = [str(value) for value in values if str(value) not in index]
     if unknown:
-        raise DataError(f"{path}: the label {unknown[0]!r} of {part} is not among the named classes ({', '.join(classes)})")
+        raise DataError(
+            f"{path}: the label {brief(unknown[0])!r} of {part} is not among the named classes ({_listed(classes)})"
+        )
     return np.array([index[str(value)] for value in values], dtype=np.int64)[inverse]
