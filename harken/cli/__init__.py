@@ -1,21 +1,28 @@
 """The command ``harken``: a thin face over the library. Each verb parses, calls, prints.
 
 Verbs are loaded when they are called, so that ``harken --help`` and ``harken predict`` start at once. Exit codes: 0, all is
-well; 1, some files failed and each is named; 2, the request is wrong and nothing was done.
+well; 1, some files failed and each is named; 2, the request is wrong and nothing was done; 130 and 143, the user or the system
+has stopped it (:mod:`harken.cli.stop`).
 """
 
 from __future__ import annotations
 
-import importlib
-import logging
 import sys
-from collections.abc import Sequence
-from typing import Any
 
-import click
+try:
+    import importlib
+    import logging
+    from collections.abc import Sequence
+    from typing import Any
 
-from harken import __version__
-from harken.errors import HarkenError
+    import click
+
+    from harken import __version__
+    from harken.cli.console import STOPPED, end_bars
+    from harken.cli.stop import stop
+    from harken.errors import HarkenError
+except KeyboardInterrupt:  # before the command could begin to watch for it
+    sys.exit(130)
 
 VERBS = {
     "demo": ("harken.cli.demo", "Make a small set of dance music, learn it, and name unheard files."),
@@ -25,6 +32,8 @@ VERBS = {
     "features": ("harken.cli.features", "Write what a network reads to a file."),
     "recipes": ("harken.cli.recipes", "List the known systems, or show one with its layers."),
     "convert": ("harken.cli.convert", "Write a model as an ONNX, PyTorch or Keras file."),
+    "adopt": ("harken.cli.adopt", "Make a model of weights from PyTorch, Keras or safetensors."),
+    "cache": ("harken.cli.cache", "Show or clear the features that are kept on disk."),
     "info": ("harken.cli.info", "Say what a model file holds and how it was trained."),
 }
 
@@ -39,7 +48,24 @@ class _Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
+        stop.begin()
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the verb; where it was stopped, whatever came out of it, end with that code and one line."""
+        try:
+            return super().invoke(ctx)
+        except click.exceptions.Exit as end:
+            if not stop.signal:
+                raise
+            if end.exit_code == STOPPED:
+                stop.told()  # the verb knew better what to say
+        except BaseException:
+            if not stop.signal:
+                raise
+        end_bars()
+        stop.say()
+        sys.exit(stop.code)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -68,11 +94,15 @@ class _WarningsOnStderr(logging.Handler):
 
 def main(arguments: Sequence[str] | None = None) -> Any:
     """Run the command and end the process with its exit code."""
+    stop.watch()
     logger = logging.getLogger("harken")
     if not any(isinstance(handler, _WarningsOnStderr) for handler in logger.handlers):
         logger.addHandler(_WarningsOnStderr())
     try:
         harken.main(arguments, prog_name="harken", standalone_mode=True)
     except HarkenError as error:
+        end_bars()
         click.echo(f"harken: {error}", err=True)
         sys.exit(2)
+    finally:
+        stop.over()
