@@ -8,6 +8,7 @@ bytes, in JSON as escaped surrogates, as Python reads both.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
@@ -15,7 +16,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -68,6 +69,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name[:32]}.{secrets.token_hex(4)}{TEMPORARY}")
+    _unfinished.add(temporary)
     raw: _Target | None = None
     written = False
     try:
@@ -81,13 +83,37 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             _replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
+            _unfinished.discard(temporary)
     except OSError as error:
         if raw is not None and not written and error not in raw.errors:
             raise
+        cure = "Free some space" if is_full(error) else "Choose a folder that you may write to"
         raise HarkenError(
-            f"{path} cannot be written: {error.strerror or error}; whatever was there before is unchanged. "
-            "Free some space, or choose a folder that you may write to"
+            f"{path} cannot be written: {why_not(error)}; whatever was there before is unchanged. "
+            f"{cure}, or write to another place"
         ) from error
+
+
+_unfinished: set[Path] = set()
+"""The temporary files that are there now."""
+
+
+def drop_unfinished() -> None:
+    """Delete the temporary files of this process, as it is about to be ended in the midst of writing."""
+    for temporary in list(_unfinished):
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether an error of the operating system says that the disk, or the user's share of it, is full."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+
+
+def why_not(error: OSError) -> str:
+    """Return in words why something could not be written."""
+    said = str(error.strerror or error)
+    return f"the disk is full ({said})" if is_full(error) else said
 
 
 def _replace(temporary: Path, target: Path) -> None:

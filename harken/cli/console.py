@@ -8,8 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
+from harken.cli.stop import stop
 from harken.errors import Failure
 from harken.progress import Progress, silent
+
+STOPPED = 130
+"""The exit code of a verb that Ctrl-C has stopped, and that has said so itself."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -72,11 +76,28 @@ class Bars:
                 length=max(total, 1), label=f"{stage:<10}", file=sys.stderr, width=20, item_show_func=lambda said: said or ""
             )
             self._bars[stage] = bar.__enter__()
+            _drawn.append(bar)
         bar = self._bars[stage]
         bar.update(done - bar.pos, note)
         if done >= total:
             bar.__exit__(None, None, None)
             del self._bars[stage]
+            _drawn.remove(bar)
+
+
+_drawn: list[Any] = []
+"""The progress bars that are not full yet."""
+
+
+def end_bars() -> None:
+    """Leave the progress bars as they are: end their line, and show the cursor again."""
+    while _drawn:
+        _drawn.pop().render_finish()
+
+
+def goes_on(how: str) -> None:
+    """Let whoever stops the command be told what is kept, and how the work goes on."""
+    stop.hint(how)
 
 
 def progress_for(quiet: bool) -> Progress:

@@ -10,6 +10,7 @@ from harken.cli.console import (
     data_options,
     engine_options,
     exit_code,
+    goes_on,
     json_option,
     model_argument,
     name_failures,
@@ -50,6 +51,7 @@ def command(
     from harken.datasets import read
     from harken.judge.text import count
 
+    goes_on("what was heard is kept: the same command goes on")
     classifier = Classifier.load(model, engine=engine or "numpy", device=device)
     dataset = read(data, label=label, group=group, classes=split_names(classes))
     evaluation = classifier.evaluate(

@@ -10,6 +10,7 @@ import click
 from harken.cli.console import (
     data_options,
     exit_code,
+    goes_on,
     name_failures,
     progress_for,
     quiet_option,
@@ -53,6 +54,7 @@ def command(
 
     if (recipe is None) == (frontend is None):
         raise click.UsageError("give --recipe NAME or --frontend KIND, one of them")
+    goes_on("what was heard is kept: the same command goes on")
     failed = export_features(
         data,
         out,

@@ -8,6 +8,7 @@ from harken.cli.console import (
     data_options,
     engine_options,
     exit_code,
+    goes_on,
     json_option,
     name_failures,
     print_json,
@@ -53,26 +54,23 @@ def command(
     """Learn from DATA: a folder of class folders, a CSV table with the columns path and label, or an .npz of arrays."""
     from harken.train import train
 
-    try:
-        outcome = train(
-            data,
-            recipe,
-            out=out,
-            test=test,
-            label=label,
-            group=group,
-            classes=split_names(classes),
-            epochs=epochs,
-            seed=seed,
-            engine=engine,
-            device=device,
-            workers=workers,
-            resume=resume,
-            progress=progress_for(quiet or as_json),
-        )
-    except KeyboardInterrupt:
-        click.echo("\nharken: stopped; the epochs that are done are kept: the same command with --resume goes on", err=True)
-        ctx.exit(130)
+    goes_on("the epochs that are done are kept: the same command with --resume goes on")
+    outcome = train(
+        data,
+        recipe,
+        out=out,
+        test=test,
+        label=label,
+        group=group,
+        classes=split_names(classes),
+        epochs=epochs,
+        seed=seed,
+        engine=engine,
+        device=device,
+        workers=workers,
+        resume=resume,
+        progress=progress_for(quiet or as_json),
+    )
     if as_json:
         print_json(outcome.metrics)
     else:

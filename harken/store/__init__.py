@@ -114,6 +114,7 @@ def features(
             if one is not None and one not in contents.entries:
                 failures[position] = Failure(tracks[position].path, reasons[one])
     progress("features", len(tracks), len(tracks))
+    shelf.mark_used()
     return _assembled(contents, frontend, wanted, tuple(failures[position] for position in sorted(failures)))
 
 

@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from harken.audio import content_hash
@@ -88,7 +89,7 @@ def content_hashes(paths: Sequence[str], folder: Path, progress: Progress = sile
         missing = [path for path in paths if path not in found]
         if missing:
             progress("hashing", 0, len(missing))
-        with ThreadPoolExecutor(usable_cores(), thread_name_prefix="harken-hash") as pool:
+        with _pool() as pool:
             for first in range(0, len(missing), AT_ONCE):
                 chunk = missing[first : first + AT_ONCE]
                 hashed = dict(zip(chunk, pool.map(_hash, chunk), strict=True))
@@ -98,6 +99,16 @@ def content_hashes(paths: Sequence[str], folder: Path, progress: Progress = sile
         return found
     finally:
         memory.close()
+
+
+@contextmanager
+def _pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads that read files; whoever is interrupted waits for those that are being read, and not for all."""
+    pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="harken-hash")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _hash(path: str) -> str | Failure:

@@ -16,8 +16,8 @@ few. What is damaged is forgotten and its place left alone, because others may h
 
 from __future__ import annotations
 
-import errno
 import logging
+import os
 import sqlite3
 import time
 import zlib
@@ -26,19 +26,24 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harken.errors import HarkenError
-from harken.files import write_json
+from harken.files import why_not, write_json
 from harken.frontends import Frontend
 from harken.progress import Progress, silent
 from harken.store.table import ROW_TYPE, Positions, Seconds
 from harken.store.writer import Writer, runs, seen
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 FORMAT = 1
 """Raised whenever what the files hold changes, or how tracks are decoded and cut; other formats lie in other folders."""
+SETTINGS, INDEX, ROWS, LOCK = "settings.json", "index.sqlite", "rows-*.f32", "lock"
+"""The files of a shelf."""
 SAMPLED = 16
 """Tracks whose checksum is compared where nothing speaks for damage."""
 SOON = 1.0
@@ -111,7 +116,7 @@ class Shelf:
         self.folder = root / "store" / f"v{FORMAT}" / frontend.key()
         self.row_bytes = prod(frontend.shape) * ROW_TYPE.itemsize
         self._frontend = frontend
-        self._index = self.folder / "index.sqlite"
+        self._index = self.folder / INDEX
 
     def contents(self, hashes: Iterable[str] | None = None) -> Contents:
         """Return what the shelf holds of these tracks, or of all; nothing where its index cannot be read."""
@@ -158,39 +163,35 @@ class Shelf:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (
-                self._locked(),
+                locked(self.folder),
                 closing(self._prepared()) as index,
                 Writer(self.folder, index, self.row_bytes) as writer,
             ):
                 yield writer
+        except HarkenError as error:  # a file that is written whole; its message knows nothing of the cure
+            if isinstance(error.__cause__, OSError):
+                raise self._unwritable(error.__cause__) from error
+            raise
         except BrokenPipeError:  # not the disk's: whoever watched the progress has gone
             raise
         except (OSError, sqlite3.DatabaseError) as error:
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError | sqlite3.DatabaseError) -> HarkenError:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        full = full or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        what = "the disk is full" if full else str(getattr(error, "strerror", None) or error)
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            what = "the disk is full"
+        else:
+            what = why_not(error) if isinstance(error, OSError) else str(error)
         return HarkenError(
-            f"features cannot be kept in {self.folder}: {what}; what was kept before is unchanged. Free some space, or set "
-            "HARKEN_CACHE to a folder on another disk that you may write to"
+            f"features cannot be kept in {self.folder}: {what}; what was kept before is unchanged. Free some space ('harken "
+            "cache clear' removes features), or set HARKEN_CACHE to a folder on another disk that you may write to; then run "
+            "the same again, and it goes on"
         )
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        from filelock import FileLock, Timeout  # noqa: PLC0415 - takes longer to import than all the rest
-
-        lock = FileLock(self.folder / "lock")
-        try:
-            lock.acquire(timeout=SOON)
-        except Timeout:
-            logger.warning("another command is computing the same features; waiting until it has finished")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+    def mark_used(self) -> None:
+        """Take note of the moment, for whoever clears the cache by age; where that cannot be, nothing is noted."""
+        with suppress(OSError):
+            os.utime(self.folder / SETTINGS)
 
     def _prepared(self) -> sqlite3.Connection:
         """Open the index for writing; a new one where there is none, or none that can be used. The lock is held."""
@@ -207,14 +208,14 @@ class Shelf:
 
     def _anew(self) -> sqlite3.Connection:
         """Begin with an empty index and an empty file of rows."""
-        old = sorted(self.folder.glob("rows-*.f32"))
+        old = sorted(self.folder.glob(ROWS))
         if old:
             logger.warning("the index of the features in %s is missing or damaged; they are computed again", self.folder)
         numbers = [int(path.stem[5:]) for path in old if path.stem[5:].isdecimal()]
-        for path in [*self.folder.glob("index.sqlite*"), *old]:
+        for path in [*self.folder.glob(f"{INDEX}*"), *old]:
             with suppress(PermissionError):  # on Windows, where somebody still reads it
                 path.unlink(missing_ok=True)
-        write_json(self.folder / "settings.json", {"format": FORMAT, "frontend": self._frontend.to_table()})
+        write_json(self.folder / SETTINGS, {"format": FORMAT, "frontend": self._frontend.to_table()})
         index = sqlite3.connect(self._index, timeout=BUSY, isolation_level=None)
         index.executescript(f"BEGIN; {_TABLES} COMMIT;")
         meta = {"data": f"rows-{max(numbers, default=0) + 1}.f32", "next": "0", "writing": "0", "seen": ""}
@@ -247,6 +248,32 @@ class Shelf:
                     wrong.add(key)
                 progress("checking", done, total)
         return wrong
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing to a shelf; where one does, say so and wait for it."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - takes longer to import than all the rest
+
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=SOON)
+    except Timeout:
+        logger.warning("waiting for another harken that writes features to %s", folder)
+        _wait_for(lock, folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _wait_for(lock: FileLock, folder: Path) -> None:
+    while True:
+        try:
+            lock.acquire()
+            return
+        except FileNotFoundError:  # whoever had it has emptied the cache
+            folder.mkdir(parents=True, exist_ok=True)
 
 
 def _is_index(index: sqlite3.Connection) -> bool:

@@ -10,11 +10,11 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class Writer:
         self._flushed: dict[str, _Begun] = {}
         self._forgotten: list[str] = []
         self._entered = time.monotonic()
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="harken-disk")
         self._waiting: Future[None] | None = None
 
@@ -67,10 +67,13 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Enter what is complete, also where the caller was interrupted."""
         try:
+            self._trim([self._complete, self._flushed])  # also makes room for the index, where the disk is full
             self._enter()
             self._flush()
             self._enter(last=True)
         except (OSError, sqlite3.DatabaseError):
+            with suppress(OSError, sqlite3.DatabaseError):
+                self._trim([])
             if kind is None:
                 raise  # else the first error says more
         finally:
@@ -89,8 +92,9 @@ class Writer:
         written = 0
         for first, count in runs(np.array(places, dtype=np.int64)):
             file.seek(first * self._row_bytes)
-            file.write(content[written : written + count * self._row_bytes])
-            written += count * self._row_bytes
+            end = written + count * self._row_bytes
+            while written < end:
+                written += file.write(content[written:end])
         track.places += places
         track.times += times
 
@@ -115,7 +119,6 @@ class Writer:
     def _flush(self) -> None:
         """Send the rows of all complete tracks to the disk, without waiting."""
         if self._file is not None:
-            self._file.flush()
             self._waiting = self._disk.submit(os.fsync, self._file.fileno())
         self._flushed, self._complete = self._complete, {}
 
@@ -142,13 +145,25 @@ class Writer:
         self._forgotten = []
         self._entered = time.monotonic()
 
-    def _opened(self) -> BinaryIO:
+    def _trim(self, kept: Iterable[dict[str, _Begun]]) -> None:
+        """Cut the file off behind the last row that is entered or belongs to these tracks: nobody has mapped more."""
+        if self._file is None:
+            return
+        if self._waiting is not None:
+            wait([self._waiting])
+        places = [place for tracks in kept for track in tracks.values() for place in track.places]
+        (entered,) = self._index.execute("SELECT value FROM meta WHERE name = 'next'").fetchone()
+        end = max(int(entered), max(places, default=-1) + 1) * self._row_bytes
+        if self._path.stat().st_size > end:
+            self._file.truncate(end)
+
+    def _opened(self) -> FileIO:
         """Return the file of rows; before the first change, the index is told that it is being written."""
         if self._file is None:
             # In this order: who reads between the two must not take the new time of the file for damage.
             self._index.execute("UPDATE meta SET value = '1' WHERE name = 'writing'")
             self._path.touch()
-            self._file = self._path.open("r+b")
+            self._file = self._path.open("r+b", buffering=0)
         return self._file
 
     def _room(self, count: int) -> list[int]:
