@@ -195,11 +195,10 @@ def _text(path: Path) -> str:
     if path.suffix.lower() in AUDIO_SUFFIXES:
         raise DataError(f"{path} is one audio file; expected a folder of class folders, a CSV table, or an .npz")
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+        content = path.read_bytes() if path.stat().st_size <= LARGEST_FILE else None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); expected a CSV table") from error
-    if len(content) > LARGEST_FILE:
+    if content is None:
         raise DataError(f"{path} is larger than {LARGEST_FILE >> 20} MiB; expected a CSV table, a row for each track")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError(f"{path} is text in UTF-16; expected a CSV table in UTF-8 (from a spreadsheet: save as 'CSV UTF-8')")
