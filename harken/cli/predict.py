@@ -1,22 +1,36 @@
-"""``harken predict``: name songs."""
+"""``harken predict``: name songs, and print the answers or write them to a file as they come."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from harken.audio import AUDIO_SUFFIXES
-from harken.cli.console import exit_code, json_option, model_argument, name_failures, print_json, workers_option
-from harken.errors import DataError, Failure
+from harken.cli.answers import print_answers
+from harken.cli.console import (
+    exit_code,
+    json_option,
+    model_argument,
+    name_failures,
+    progress_for,
+    quiet_option,
+    workers_option,
+)
+from harken.errors import DataError
+from harken.journal import BOOKS, Asked, Shape, model_hash, open_journal
 from harken.prediction import Prediction, tracks_of
 from harken.threads import usable_cores
+from harken.tracks import Track
+
+if TYPE_CHECKING:
+    from harken.classifier import Classifier
+    from harken.journal import Journal
 
 
 @click.command("predict")
@@ -25,10 +39,13 @@ from harken.threads import usable_cores
 @click.option("--also", multiple=True, metavar="MODEL", help="Ask another model too (repeatable): a column each.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print a CSV table.")
-@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the N most probable classes (not with --csv).")
+@click.option("--out", type=click.Path(), metavar="FILE.csv|.parquet|.jsonl", help="Write the answers to FILE as they come.")
+@click.option("--retry-failed", is_flag=True, help="With --out: do files again that failed before.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the N most probable classes (not in a table).")
 @click.option("--timeline", is_flag=True, help="Show every clip with its start and end.")
 @click.option("--null", is_flag=True, help="With -: names on standard input end with a NUL, not a line's end.")
 @workers_option
+@quiet_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -37,36 +54,111 @@ def command(
     also: tuple[str, ...],
     as_json: bool,
     as_csv: bool,
+    out: str | None,
+    retry_failed: bool,
     top: int | None,
     timeline: bool,
     null: bool,
     workers: int | None,
+    quiet: bool,
 ) -> None:
-    """Name songs: FILES are audio files or folders of them; ``-`` reads a list of files from standard input."""
+    """Name songs: FILES are audio files or folders of them; ``-`` reads a list of files from standard input.
+
+    With --out nothing that was done is lost when the command is stopped or killed: the same command goes on, and does only what
+    is not in FILE yet or has changed.
+    """
     from harken.classifier import Classifier
 
-    _refuse_contradictions([model, *also], as_json=as_json, as_csv=as_csv, top=top)
-    models = {name: Classifier.load(path) for name, path in zip(_names([model, *also]), [model, *also], strict=True)}
+    paths = [model, *also]
+    _refuse_contradictions(paths, as_json=as_json, as_csv=as_csv, top=top)
+    _refuse_with_out(out, retry_failed, {"--json": as_json, "--csv": as_csv, "--top": top is not None})
+    names = _names(paths)
+    models = {name: Classifier.load(path) for name, path in zip(names, paths, strict=True)}
     tracks = list(tracks_of(_listed(files, null)))
     if not tracks:
         raise _nothing(files)
+    shape = _shape(names, models, timeline, paths if out else None)
     share = _share(workers, len(models))
-    answers = [classifier.predict_files(tracks, workers=share) for classifier in models.values()]
-    rows = zip(*answers, strict=True)
-    classes = {name: classifier.classes for name, classifier in models.items()}
-    if as_json:
-        named = dict(zip([model, *also], classes.values(), strict=True))
-        failed = _print_json(rows, named, timeline, top)
-    elif as_csv:
-        failed = _print_csv(rows, classes, timeline)
-    else:
-        failed = _print_text(rows, classes, timeline, top)
+    if out is not None:
+        ctx.exit(_write(out, list(models.values()), tracks, shape, share, retry_failed, quiet))
+    with ExitStack() as open_answers:
+        rows = _answers(list(models.values()), tracks, share, open_answers)
+        failed = print_answers(rows, shape, names=names, paths=paths, form=_form(as_json, as_csv), top=top)
     name_failures(failed)
     ctx.exit(exit_code(failed))
 
 
-Row = tuple[Prediction, ...]
-"""The answers of all models for one file."""
+def _form(as_json: bool, as_csv: bool) -> str:
+    return "json" if as_json else "csv" if as_csv else "text"
+
+
+def _shape(names: Sequence[str], models: Mapping[str, Classifier], timeline: bool, hashed: Sequence[str] | None) -> Shape:
+    """Return what the answers look like; the models' files are hashed only where that is written."""
+    prefixes = [""] if len(names) == 1 else [f"{name}:" for name in names]
+    hashes = [model_hash(path) for path in hashed] if hashed else [""] * len(names)
+    asked = zip(prefixes, models.values(), hashes, strict=True)
+    return Shape(tuple(Asked(prefix, tuple(one.classes), digits) for prefix, one, digits in asked), timeline)
+
+
+def _answers(
+    models: Sequence[Classifier], tracks: Sequence[Track], workers: int | None, stack: ExitStack
+) -> Iterator[tuple[Prediction, ...]]:
+    """Yield the answers of all models, file by file; they are closed with the stack, also when the user stops."""
+    answers = [cast("Generator[Prediction, None, None]", one.predict_files(tracks, workers=workers)) for one in models]
+    return zip(*(stack.enter_context(closing(each)) for each in answers), strict=True)
+
+
+def _write(
+    out: str, models: Sequence[Classifier], tracks: Sequence[Track], shape: Shape, workers: int | None, retry: bool, quiet: bool
+) -> int:
+    """Write the answers to a file as they come, print a summary, and return the exit code."""
+    from harken.frontends import Arrays
+
+    if any(one.model.recipe.frontend.kind == Arrays.kind for one in models):
+        raise click.UsageError("--out writes a record a file, and this model names rows of arrays; use --csv or --json")
+    progress = progress_for(quiet)
+    journal: Journal | None = None
+    try:
+        with open_journal(out, shape, [track.path for track in tracks], retry_failed=retry) as journal, ExitStack() as stack:
+            missing = [Track(path) for path in journal.missing]
+            progress("naming", 0, len(missing))
+            for done, answers in enumerate(_answers(models, missing, workers, stack), 1):
+                journal.write(answers)
+                progress("naming", done, len(missing))
+    except KeyboardInterrupt:
+        done = journal.named + journal.failed if journal else 0
+        left = f" of {len(journal.missing):,}" if journal else ""
+        where = click.format_filename(out)
+        click.echo(f"\nharken: stopped; {done:,}{left} files were done and are in {where}: the same command goes on", err=True)
+        return 130
+    click.echo(f"{_summary(journal)}; {click.format_filename(out)}")
+    return exit_code(range(journal.failed + journal.failed_before))
+
+
+def _summary(journal: Journal) -> str:
+    """Say what was done: ``6,546 named, 4 failed, 1,000 were there already``."""
+    said = f"{journal.named:,} named, {journal.failed:,} failed"
+    before = journal.named_before + journal.failed_before
+    if before:
+        said += f", {before:,} {'were' if before > 1 else 'was'} there already"
+    if journal.failed_before:
+        said += f" ({journal.failed_before:,} of them failed; --retry-failed tries again)"
+    return said
+
+
+def _refuse_with_out(out: str | None, retry_failed: bool, printing: Mapping[str, bool]) -> None:
+    """Raise where what is asked for goes not with --out, or not without it."""
+    if out is None:
+        if retry_failed:
+            raise click.UsageError(
+                "--retry-failed is for --out FILE: without it every file is done. Leave it out, or give --out"
+            )
+        return
+    given = [option for option, there in printing.items() if there]
+    if given:
+        raise click.UsageError(f"--out writes to a file, and {given[0]} says what is printed. Leave one of them out")
+    if Path(out).suffix.lower() not in BOOKS:
+        raise click.UsageError(f"--out {click.format_filename(out)}: expected a name that ends in {', '.join(BOOKS)}")
 
 
 def _refuse_contradictions(models: Sequence[str], *, as_json: bool, as_csv: bool, top: int | None) -> None:
@@ -111,95 +203,3 @@ def _listed(files: Iterable[str], null: bool) -> Iterator[str]:
             continue
         names = sys.stdin.buffer.read().split(b"\0" if null else b"\n")
         yield from (os.fsdecode(name if null else name.rstrip(b"\r")) for name in names if name.strip())
-
-
-def _failures(row: Row) -> list[Failure]:
-    """Return a file's failure, once however many models were asked."""
-    reasons = dict.fromkeys(answer.error for answer in row if answer.error is not None)
-    return [Failure(row[0].path, "; ".join(reasons))] if reasons else []
-
-
-def _print_json(rows: Iterable[Row], classes: Mapping[str, Sequence[str]], timeline: bool, top: int | None) -> list[Failure]:
-    documents: list[dict[str, Any]] = [{"model": name, "classes": list(names), "files": []} for name, names in classes.items()]
-    failed: list[Failure] = []
-    for row in rows:
-        failed += _failures(row)
-        for document, answer in zip(documents, row, strict=True):
-            document["files"].append(answer.to_table(document["classes"], timeline=timeline, top=top))
-    first, *others = documents
-    print_json({**first, "also": others} if others else first)
-    return failed
-
-
-def _print_csv(rows: Iterable[Row], classes: Mapping[str, Sequence[str]], timeline: bool) -> list[Failure]:
-    prefixes = [""] if len(classes) == 1 else [f"{name}:" for name in classes]
-    head = ["path", *(["start", "end"] if timeline else [])]
-    for prefix, names in zip(prefixes, classes.values(), strict=True):
-        head += [f"{prefix}label", f"{prefix}probability", *(f"{prefix}p_{name}" for name in names), f"{prefix}error"]
-    _write_csv(head)
-    failed: list[Failure] = []
-    for row in rows:
-        failed += _failures(row)
-        if timeline:
-            _csv_of_clips(row)
-        else:
-            _write_csv([row[0].path, *(cell for answer in row for cell in _cells(answer))])
-    return failed
-
-
-def _csv_of_clips(row: Row) -> None:
-    """Print a line for each clip; models that cut differently have lines of their own."""
-    widths = [len(answer.probabilities) + 3 for answer in row]
-    for position, answer in enumerate(row):
-        before, after = [""] * sum(widths[:position]), [""] * sum(widths[position + 1 :])
-        for moment in answer.timeline:
-            cells = [moment.label, f"{moment.probabilities.max():.6f}", *_digits(moment.probabilities), ""]
-            _write_csv([answer.path, f"{moment.start:.3f}", f"{moment.end:.3f}", *before, *cells, *after])
-        if answer.error is not None:
-            _write_csv([answer.path, "", "", *before, *_cells(answer), *after])
-
-
-def _cells(answer: Prediction) -> list[str]:
-    if answer.error is not None:
-        return [""] * (2 + len(answer.probabilities)) + [answer.error]
-    return [answer.label, f"{answer.probability:.6f}", *_digits(answer.probabilities), ""]
-
-
-def _digits(values: Iterable[float]) -> list[str]:
-    return [f"{value:.6f}" for value in values]
-
-
-def _write_csv(cells: Sequence[str]) -> None:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    click.echo(os.fsencode(line.getvalue()), nl=False)
-
-
-def _print_text(rows: Iterable[Row], classes: Mapping[str, Sequence[str]], timeline: bool, top: int | None) -> list[Failure]:
-    if len(classes) > 1:
-        click.echo("\t".join(["file", *classes]))
-    failed: list[Failure] = []
-    for row in rows:
-        failed += _failures(row)
-        cells = [_shown(answer.ranked(names), top) for answer, names in zip(row, classes.values(), strict=True)]
-        click.echo("\t".join([click.format_filename(row[0].path), *cells]))
-        if timeline:
-            for name, answer in zip(classes, row, strict=True):
-                _print_timeline(name if len(classes) > 1 else "", answer)
-    return failed
-
-
-def _shown(ranked: Sequence[tuple[str, float]], top: int | None) -> str:
-    return ", ".join(f"{label} {probability:.3f}" for label, probability in ranked[: top or 1]) or "(failed)"
-
-
-def _print_timeline(model: str, answer: Prediction) -> None:
-    for moment in answer.timeline:
-        where = f"{_clock(moment.start)}–{_clock(moment.end)}"
-        click.echo(f"    {where}  {moment.label} {moment.probabilities.max():.3f}" + (f"  ({model})" if model else ""))
-
-
-def _clock(seconds: float) -> str:
-    """Return seconds as minutes and seconds, with tenths: ``1:02.5``."""
-    minutes, rest = divmod(round(seconds * 10), 600)
-    return f"{minutes}:{rest // 10:02d}.{rest % 10}"

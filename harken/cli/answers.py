@@ -1,0 +1,101 @@
+"""How ``harken predict`` prints answers: as text, as CSV, or as one JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from harken.cli.console import print_json
+from harken.errors import Failure
+from harken.journal import Shape
+from harken.journal.shape import as_csv, csv_line, encoded
+from harken.prediction import Prediction
+
+Row = tuple[Prediction, ...]
+"""The answers of all models for one file."""
+
+
+def print_answers(
+    rows: Iterable[Row], shape: Shape, *, names: Sequence[str], paths: Sequence[str], form: str, top: int | None
+) -> list[Failure]:
+    """Print answers as they come, and return the files that failed.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+    shape : Shape
+        The models, and whether each clip is shown.
+    names, paths : sequence of str
+        What the models are called in text, and in JSON.
+    form : str
+        ``"text"``, ``"csv"`` or ``"json"``.
+    top : int, optional
+        How many classes are shown; not in CSV.
+    """
+    failed: list[Failure] = []
+
+    def noted() -> Iterable[Row]:
+        for row in rows:
+            failed.extend(_failures(row))
+            yield row
+
+    if form == "json":
+        _print_json(noted(), shape, paths, top)
+    elif form == "csv":
+        _print_csv(noted(), shape)
+    else:
+        _print_text(noted(), shape, names, top)
+    return failed
+
+
+def _failures(row: Row) -> list[Failure]:
+    """Return a file's failure, once however many models were asked."""
+    reasons = dict.fromkeys(answer.error for answer in row if answer.error is not None)
+    return [Failure(row[0].path, "; ".join(reasons))] if reasons else []
+
+
+def _print_json(rows: Iterable[Row], shape: Shape, paths: Sequence[str], top: int | None) -> None:
+    documents: list[dict[str, Any]] = [
+        {"model": path, "classes": list(asked.classes), "files": []} for path, asked in zip(paths, shape.models, strict=True)
+    ]
+    for row in rows:
+        for document, answer in zip(documents, row, strict=True):
+            document["files"].append(answer.to_table(document["classes"], timeline=shape.timeline, top=top))
+    first, *others = documents
+    print_json({**first, "also": others} if others else first)
+
+
+def _print_csv(rows: Iterable[Row], shape: Shape) -> None:
+    click.echo(encoded(csv_line(shape.answer_columns)), nl=False)
+    for row in rows:
+        lines = [as_csv(line, shape.answer_columns) for line in shape.rows(shape.record(row))]
+        click.echo(encoded("".join(lines)), nl=False)
+
+
+def _print_text(rows: Iterable[Row], shape: Shape, names: Sequence[str], top: int | None) -> None:
+    if len(names) > 1:
+        click.echo("\t".join(["file", *names]))
+    for row in rows:
+        cells = [_shown(answer.ranked(asked.classes), top) for answer, asked in zip(row, shape.models, strict=True)]
+        click.echo("\t".join([click.format_filename(row[0].path), *cells]))
+        if shape.timeline:
+            for name, answer in zip(names, row, strict=True):
+                _print_timeline(name if len(names) > 1 else "", answer)
+
+
+def _shown(ranked: Sequence[tuple[str, float]], top: int | None) -> str:
+    return ", ".join(f"{label} {probability:.3f}" for label, probability in ranked[: top or 1]) or "(failed)"
+
+
+def _print_timeline(model: str, answer: Prediction) -> None:
+    for moment in answer.timeline:
+        where = f"{_clock(moment.start)}–{_clock(moment.end)}"
+        click.echo(f"    {where}  {moment.label} {moment.probabilities.max():.3f}" + (f"  ({model})" if model else ""))
+
+
+def _clock(seconds: float) -> str:
+    """Return seconds as minutes and seconds, with tenths: ``1:02.5``."""
+    minutes, rest = divmod(round(seconds * 10), 600)
+    return f"{minutes}:{rest // 10:02d}.{rest % 10}"
