@@ -1,0 +1,65 @@
+"""The layers of the Keras engine, by the kind that a declaration names. A file a family, as in the NumPy engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harken import nets
+from harken.engines.keras.layers.activation import ActivationLayer
+from harken.engines.keras.layers.base import Context, Layer, Mask
+from harken.engines.keras.layers.conv import Conv
+from harken.engines.keras.layers.dense import Dense
+from harken.engines.keras.layers.dropout import Dropout
+from harken.engines.keras.layers.norm import BatchNorm
+from harken.engines.keras.layers.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
+from harken.engines.keras.layers.recurrent import LSTM
+from harken.engines.keras.layers.residual import Residual
+from harken.engines.keras.layers.shape import Permute, Reshape
+from harken.nets import Shape
+from harken.nets.net import named
+
+__all__ = ["LAYERS", "Context", "Layer", "Mask", "build"]
+
+LAYERS: dict[str, type[Any]] = {
+    "dense": Dense,
+    "conv1d": Conv,
+    "conv2d": Conv,
+    "max_pool": MaxPool,
+    "average_pool": AveragePool,
+    "global_max_pool": GlobalMaxPool,
+    "global_average_pool": GlobalAveragePool,
+    "batch_norm": BatchNorm,
+    "dropout": Dropout,
+    "flatten": Reshape,
+    "reshape": Reshape,
+    "permute": Permute,
+    "lstm": LSTM,
+    "residual": Residual,
+    "relu": ActivationLayer,
+    "leaky_relu": ActivationLayer,
+    "tanh": ActivationLayer,
+    "sigmoid": ActivationLayer,
+    "softmax": ActivationLayer,
+}
+"""Every kind of :data:`harken.nets.LAYERS`, and the class that computes it."""
+
+
+def build(declared: Sequence[nets.Layer], shape: Shape, within: str, context: Context) -> list[Layer]:
+    """Return the layers that compute declared ones, in a row.
+
+    Parameters
+    ----------
+    declared : sequence of nets.Layer
+    shape : tuple of int
+        Of one example that the first of them reads.
+    within : str
+        What comes before a layer's own name: nothing, or the name of the block that holds it and ``/``.
+    context : Context
+    """
+    layers: list[Layer] = []
+    for name, each in named(declared):
+        layer: Layer = LAYERS[each.kind](each, shape, within + name, context)
+        shape = layer.output_shape
+        layers.append(layer)
+    return layers
