@@ -103,15 +103,14 @@ def test_learning_from_many_tracks_takes_no_more_than_from_few(tmp_path: Path) -
     assert peaks[1] - peaks[0] < 50 * MEGABYTE
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
 def test_a_long_file_takes_no_more_than_a_short_one(tmp_path: Path, suffix: str) -> None:
     rate, minutes = 16000, {"short": 1, "long": 20}
     noise = np.random.default_rng(0).normal(0, 0.1, 60 * rate)
-    options = {"subtype": "MPEG_LAYER_III"} if suffix == "mp3" else {}
     streamed, cut = [], []
     for name, length in minutes.items():
         path = tmp_path / f"{name}.{suffix}"
-        with soundfile.SoundFile(path, "w", rate, 1, **options) as file:
+        with soundfile.SoundFile(path, "w", rate, 1) as file:
             for _ in range(length):
                 file.write(noise)
         streamed.append(peak(STREAM, path, 60 * length, cache=tmp_path))
