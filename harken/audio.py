@@ -117,9 +117,9 @@ def load_audio(path: AnyPath, rate: int | None = None, *, start: float = 0.0, en
     with Source(name) as source:
         rate = source.rate if rate is None else rate
         announced = (source.frames or 0) / source.rate if end is None or not isfinite(end) else end
-        expected = min(max(0, ceil((announced - start) * rate)) + 1, _MOST_EXPECTED)
+        room = np.empty(min(max(0, ceil((announced - start) * rate)) + 1, _MOST_EXPECTED), np.float32)
         with source.quiet:
-            return _joined(_resampled(source, rate, start, end), expected), rate
+            return _joined(_resampled(source, rate, start, end, room), room), rate
 
 
 def stream_audio(
@@ -249,11 +249,14 @@ def _check_request(name: str, rate: int | None, start: float, end: float | None)
         raise AudioError(f"{shown(name)}: cannot be read with {wrong}")
 
 
-def _resampled(source: Source, rate: int, start: float, end: float | None) -> Iterator[Samples]:
-    """Yield the span at a rate, in blocks each valid until the next; one sample at least, or AudioError."""
+def _resampled(source: Source, rate: int, start: float, end: float | None, into: Samples | None = None) -> Iterator[Samples]:
+    """Yield the span at a rate, in blocks each valid until the next; one sample at least, or AudioError.
+
+    The first blocks may lie in ``into`` already, one behind the other (see :meth:`Source.mono`).
+    """
     begin = round(start * rate)
     stop = None if end is None or not isfinite(end) else round(end * rate)
-    blocks = source.mono(begin, stop) if rate == source.rate else _through_soxr(source, rate, begin, stop)
+    blocks = source.mono(begin, stop, into) if rate == source.rate else _through_soxr(source, rate, begin, stop)
     some = False
     for block in blocks:
         if len(block):
@@ -285,15 +288,18 @@ def _through_soxr(source: Source, rate: int, begin: int, stop: int | None) -> It
             return
 
 
-def _joined(pieces: Iterator[Samples], expected: int) -> Samples:
-    """Return the pieces as one array; ``expected`` samples are a guess that saves moving them."""
-    room = np.empty(expected, np.float32)
+def _joined(pieces: Iterator[Samples], room: Samples) -> Samples:
+    """Return the pieces as one array: ``room``, as far as it reaches, in which the first of them may lie already."""
     filled = 0
     for piece in pieces:
-        if filled + len(piece) > len(room):
-            room.resize(max(2 * len(room), filled + len(piece)), refcheck=False)
-        room[filled : filled + len(piece)] = piece
-        filled += len(piece)
+        end = filled + len(piece)
+        if end > len(room):
+            larger = np.empty(max(2 * len(room), end), np.float32)  # not resized: a decoder may still look at the old one
+            larger[:filled] = room[:filled]
+            room = larger
+        if piece.base is not room:
+            room[filled:end] = piece
+        filled = end
     room.resize(filled, refcheck=False)
     return room
 

@@ -14,6 +14,7 @@ reading from the start: bit for bit in PCM and FLAC; in compressed files within 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -22,7 +23,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from itertools import chain
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -70,6 +71,8 @@ class Decoder(Protocol):
         As the header announces; None where it does not say.
     format : str
         ``"container/codec"`` in the library's own words.
+    bounded : bool
+        Its samples are whole numbers in the file, so that none can lie outside ±1 or be no number.
     quiet : context manager
         Keeps the library's remarks off the terminal; entered around every read, and by who reads a file at one go.
     """
@@ -78,11 +81,13 @@ class Decoder(Protocol):
     channels: int
     frames: int | None
     format: str
+    bounded: bool
     quiet: AbstractContextManager[None]
 
-    def blocks(self, first: int, last: int | None = None) -> Iterator[Samples]:
+    def blocks(self, first: int, last: int | None = None, into: Samples | None = None) -> Iterator[Samples]:
         """Yield mono blocks from a frame on, each valid until the next; those behind ``last`` are not wanted.
 
+        A decoder that can reads into ``into`` from its beginning on and yields views of it, as far as it reaches: no copy.
         Raises UndecodableError where the data break off with an error.
         """
 
@@ -114,23 +119,29 @@ class _Libsndfile:
         self.channels = int(self._file.channels)
         self.frames: int | None = int(self._file.frames)
         self.format = f"{self._file.format}/{self._file.subtype}"
+        self.bounded = self._file.subtype.startswith("PCM_")
 
-    def blocks(self, first: int, last: int | None = None) -> Iterator[Samples]:
+    def blocks(self, first: int, last: int | None = None, into: Samples | None = None) -> Iterator[Samples]:
         announced = int(self._file.frames)
         run_up = 0 if self._file.subtype.startswith(_EXACT) else round(RUN_UP * self.rate)
         begin = max(0, min(first, announced) - run_up) if self._seekable else 0
         size = max(1024, min(_READ // self.channels, announced if last is None else last - begin))
-        return _from(self._read(begin, size), first - begin)
+        return _from(self._read(begin, size, into if begin == first and self.channels == 1 else None), first - begin)
 
-    def _read(self, begin: int, size: int) -> Iterator[Samples]:
-        room = np.empty((size, self.channels), np.float32)  # filled again and again: fresh memory costs more than the copy
+    def _read(self, begin: int, size: int, into: Samples | None) -> Iterator[Samples]:
+        scratch, filled = None, 0
         try:
             if begin:
                 with self.quiet:
                     self._file.seek(begin)
             while True:
+                if into is not None and filled < len(into):
+                    room = into[filled : filled + size, None]
+                else:  # the same memory again and again: fresh memory for each read costs more than the copy
+                    room = scratch = np.empty((size, self.channels), np.float32) if scratch is None else scratch
                 with self.quiet:
-                    read = self._file.read(size, dtype="float32", out=room)
+                    read = self._file.read(len(room), dtype="float32", out=room)
+                filled += len(read)
                 if not len(read):
                     return
                 for at in range(0, len(read), _BLOCK):
@@ -152,11 +163,12 @@ class _Ffmpeg:
         import av  # noqa: PLC0415
 
         self._path = path
+        self.bounded = False
         # FFmpeg's errors are OSError, ValueError and others besides; AttributeError is a stream without a decoder.
         self._errors = (av.FFmpegError, AttributeError, OSError, ValueError)
         self.quiet: AbstractContextManager[None] = nullcontext()  # PyAV keeps FFmpeg's log to itself
         try:
-            self._handle = open(path, "rb")  # noqa: PTH123, SIM115 (a handle, so that no name is taken for a URL)
+            self._handle = _Handle(path, "rb")  # a handle, so that no name is taken for a URL
         except OSError as error:
             raise UndecodableError(_reason(error)) from error
         self._container: Any = None
@@ -183,7 +195,7 @@ class _Ffmpeg:
             return int(self._stream.duration * self._stream.time_base * self.rate)
         return int(self._container.duration * self.rate / 1_000_000) if self._container.duration else None
 
-    def blocks(self, first: int, last: int | None = None) -> Iterator[Samples]:
+    def blocks(self, first: int, last: int | None = None, into: Samples | None = None) -> Iterator[Samples]:
         landed, frames = 0, self._frames()
         begin = first - round(RUN_UP * self.rate)
         if begin > 0 and "mov" in self._container.format.name:
@@ -233,6 +245,16 @@ class _Ffmpeg:
         if self._container is not None:
             self._container.close()
         self._handle.close()
+
+
+class _Handle(FileIO):
+    """A file for PyAV, which prints a traceback where a seek raises; FFmpeg takes a negative position for the same refusal."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            return -(error.errno or errno.EIO)
 
 
 def _never() -> bool:
@@ -317,6 +339,7 @@ class Source:
         self.rate, self.channels = self._decoder.rate, self._decoder.channels
         self.frames, self.format = self._decoder.frames, self._decoder.format
         self.quiet = self._decoder.quiet
+        self._bounded = self._decoder.bounded
         if not RATES[0] <= self.rate <= RATES[1]:
             self.close()
             expected = f"a rate from {RATES[0]} to {RATES[1]} Hz was expected"
@@ -365,8 +388,10 @@ class Source:
             other.close()
         return found
 
-    def mono(self, first: int = 0, last: int | None = None) -> Iterator[Samples]:
+    def mono(self, first: int = 0, last: int | None = None, into: Samples | None = None) -> Iterator[Samples]:
         """Yield the frames [first, last) as blocks, each valid until the next is asked for; fewer where the file ends earlier.
+
+        With ``into``, the first blocks may be views of it, one behind the other from its beginning on: read there, not copied.
 
         To be called once: the decoder is behind its last block afterwards. Where libsndfile breaks off with an error, FFmpeg
         goes on from the same frame. What is missing of the announced frames is said in a warning.
@@ -377,7 +402,7 @@ class Source:
             Nothing can be decoded, or a sample is NaN, infinite or absurdly large.
         """
         position = first
-        for block in self._unbroken(first, last):
+        for block in self._unbroken(first, last, into):
             piece = block if last is None else block[: last - position]
             self._check(piece, position)
             position += len(piece)
@@ -391,10 +416,10 @@ class Source:
             there, claimed = position / self.rate, announced / self.rate
             _log.warning("%s: %.1f s of the announced %.1f s could be decoded; using these", shown(self.path), there, claimed)
 
-    def _unbroken(self, first: int, last: int | None) -> Iterator[Samples]:
+    def _unbroken(self, first: int, last: int | None, into: Samples | None) -> Iterator[Samples]:
         position = first
         try:
-            for block in self._decoder.blocks(first, last):
+            for block in self._decoder.blocks(first, last, into):
                 yield block
                 position += len(block)
             if position > first or isinstance(self._decoder, _Ffmpeg) or (self.frames and first >= self.frames):
@@ -415,6 +440,7 @@ class Source:
                 try:
                     if other.rate != self.rate:
                         raise UndecodableError(f"reads it at {other.rate} Hz instead of {self.rate} Hz")
+                    self._bounded = other.bounded
                     for block in other.blocks(position):
                         if begin == position == first and reasons["libsndfile"] != _NOTHING:
                             self._tell_damage(begin, reasons)
@@ -433,7 +459,7 @@ class Source:
         _log.warning("%s: damaged behind %s (%s); using what can be decoded", shown(self.path), where, why)
 
     def _check(self, block: Samples, position: int) -> None:
-        if len(block) and not (block.min() >= -LOUDEST and block.max() <= LOUDEST):
+        if not self._bounded and len(block) and not (block.min() >= -LOUDEST and block.max() <= LOUDEST):
             at = int(np.flatnonzero(~(np.abs(block) <= LOUDEST))[0])
             found = f"the sample at {(position + at) / self.rate:.3f} s is {block[at]:g}"
             raise AudioError(f"{shown(self.path)}: {found}; numbers within about ±1 were expected. {_AGAIN}")
