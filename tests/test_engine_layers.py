@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -13,6 +15,7 @@ from harken.errors import NetError
 from harken.nets import LAYERS as DECLARED
 from harken.nets import Net
 from harken.nets.layers import (
+    LSTM,
     AveragePool,
     BatchNorm,
     Conv1D,
@@ -33,7 +36,7 @@ from harken.nets.layers import (
     Tanh,
 )
 from harken.recipes.training import SGD
-from tests.parity import check_parity
+from tests.parity import check_parity, installed
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "tanh", "sigmoid", "softmax")
 
@@ -91,6 +94,8 @@ ONE_LAYER = [
     (Permute(axes=(3, 1, 2)), (3, 4, 2)),
     *[(kind(), shape) for kind in (ReLU, LeakyReLU, Tanh, Sigmoid, Softmax) for shape in ((6,), (3, 4, 2))],
     *[(LeakyReLU(slope=slope), (6,)) for slope in (0.0, 0.3, 2.0)],
+    (LSTM(units=3), (5, 2)),  # every option: test_recurrent.py
+    (LSTM(units=2, bidirectional=True, output="last_step"), (4, 3)),
     (Residual(layers=(Conv1D(filters=2, kernel=3, padding="same"),)), (6, 2)),
     (Residual(layers=(Conv1D(filters=4, kernel=3, stride=2, padding="same"),)), (7, 2)),
     (Residual(layers=(BatchNorm(), ReLU(), Conv2D(filters=2, kernel=3, padding="same")), activation="linear"), (4, 5, 2)),
@@ -113,11 +118,11 @@ def test_a_layer_hands_its_gradient_on(layer, shape):
 
 
 @pytest.mark.parametrize(("layer", "shape"), ONE_LAYER, ids=lambda value: str(value).replace(" ", ""))
-def test_a_step_descends_the_proved_gradient(layer, shape):
+def test_a_step_descends_the_proved_gradient(on, layer, shape):
     """A step leaves out the gradient by the first layer's input, and may take another way to the rest."""
     rng = np.random.default_rng(2)
     net = Net([layer], shape)
-    model = engine("numpy").EngineNet(net, loss="mean_squared_error", optimizer=SGD(learning_rate=1.0), dtype="float64")
+    model = engine(on).EngineNet(net, loss="mean_squared_error", optimizer=SGD(learning_rate=1.0), dtype="float64")
     x, targets = rng.standard_normal((5, *shape)), rng.standard_normal((5, *net.output_shape))
     before = model.weights()
     _, gradients, _ = model.gradients(x, targets)
@@ -125,6 +130,12 @@ def test_a_step_descends_the_proved_gradient(layer, shape):
     after = model.weights()
     for name, gradient in gradients.items():
         np.testing.assert_allclose(before[name] - after[name], gradient, atol=1e-12)
+
+
+@pytest.fixture(params=installed())
+def on(request):
+    """Return each engine's name in turn."""
+    return request.param
 
 
 def test_no_layer_is_forgotten():
@@ -165,17 +176,17 @@ def test_blocks_change_nothing(monkeypatch, block, layer, shape):
     check_parity([layer, Flatten(), Dense(units=2, activation="tanh")], shape, batch=5, engines=["numpy"])
 
 
-def _predict(layer, x, weights=None, training=False):
+def _predict(on, layer, x, weights=None, training=False):
     net = Net([layer], x.shape[1:])
-    model = engine("numpy").EngineNet(net, loss="mean_squared_error", weights=weights, dtype="float64")
+    model = engine(on).EngineNet(net, loss="mean_squared_error", weights=weights, dtype="float64")
     return model.forward(x, training=training)
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (2, 4), (1, 5), (4, 1), (6, 7)])
-def test_convolution_is_scipys_correlation(shape):
+def test_convolution_is_scipys_correlation(on, shape):
     rng = np.random.default_rng(1)
     x, kernel, bias = rng.standard_normal((2, 6, 7, 3)), rng.standard_normal((*shape, 3, 4)), rng.standard_normal(4)
-    y = _predict(Conv2D(filters=4, kernel=shape), x, {"0_conv2d/kernel": kernel, "0_conv2d/bias": bias})
+    y = _predict(on, Conv2D(filters=4, kernel=shape), x, {"0_conv2d/kernel": kernel, "0_conv2d/bias": bias})
     for example in range(2):
         for filter_ in range(4):
             wanted = scipy.signal.correlate(x[example], kernel[..., filter_], mode="valid")[..., 0] + bias[filter_]
@@ -183,11 +194,11 @@ def test_convolution_is_scipys_correlation(shape):
 
 
 @pytest.mark.parametrize(("kernel", "stride", "steps"), [(3, 1, 8), (5, 1, 9), (7, 2, 11), (5, 3, 10), (3, 4, 9)])
-def test_same_padding_is_scipys_same_of_odd_kernels(kernel, stride, steps):
+def test_same_padding_is_scipys_same_of_odd_kernels(on, kernel, stride, steps):
     rng = np.random.default_rng(2)
     x, weights = rng.standard_normal((1, steps, 2)), rng.standard_normal((kernel, 2, 3))
     layer = Conv1D(filters=3, kernel=kernel, stride=stride, padding="same", bias=False)
-    y = _predict(layer, x, {"0_conv1d/kernel": weights})
+    y = _predict(on, layer, x, {"0_conv1d/kernel": weights})
     padded = max((-(-steps // stride) - 1) * stride + kernel - steps, 0)
     for filter_ in range(3):
         lead = kernel // 2 - padded // 2  # with strides the zeros are shared out anew: the first window begins later
@@ -195,8 +206,9 @@ def test_same_padding_is_scipys_same_of_odd_kernels(kernel, stride, steps):
         np.testing.assert_allclose(y[0, :, filter_], whole[lead::stride][: y.shape[1]], atol=1e-12)
 
 
-def test_even_kernels_have_the_larger_padding_last():
+def test_even_kernels_have_the_larger_padding_last(on):
     y = _predict(
+        on,
         Conv1D(filters=1, kernel=2, padding="same", bias=False),
         np.array([[[1.0], [2.0], [4.0]]]),
         {"0_conv1d/kernel": np.array([[[1.0]], [[10.0]]])},
@@ -222,13 +234,13 @@ POOLED = [[1.0, 5.0, 2.0, 0.0, 3.0], [4.0, 0.0, 9.0, 1.0, 1.0], [7.0, 6.0, 0.0, 
     ],
     ids=str,
 )
-def test_pooling_known_answers(layer, wanted):
+def test_pooling_known_answers(on, layer, wanted):
     x = np.array(POOLED)[None, ..., None]
-    np.testing.assert_allclose(np.squeeze(_predict(layer, x)), np.squeeze(np.array(wanted, dtype=float)))
+    np.testing.assert_allclose(np.squeeze(_predict(on, layer, x)), np.squeeze(np.array(wanted, dtype=float)))
 
 
-def test_same_padding_never_wins_a_maximum():
-    assert (_predict(MaxPool(size=3, padding="same"), -np.ones((1, 4, 4, 2))) == -1).all()
+def test_same_padding_never_wins_a_maximum(on):
+    assert (_predict(on, MaxPool(size=3, padding="same"), -np.ones((1, 4, 4, 2))) == -1).all()
 
 
 def test_of_equal_values_the_leftmost_then_topmost_has_the_gradient():
@@ -238,31 +250,29 @@ def test_of_equal_values_the_leftmost_then_topmost_has_the_gradient():
     np.testing.assert_array_equal(by_input[0, ..., 0] != 0, [[False, False, True, False], [True, False, False, False]])
 
 
-def test_batch_norm_gives_mean_beta_and_deviation_gamma():
+def test_batch_norm_gives_mean_beta_and_deviation_gamma(on):
     rng = np.random.default_rng(3)
     x = rng.standard_normal((50, 3, 4, 2)) * [2, 30] + [5, -1000]
     weights = {"0_batch_norm/gamma": np.array([2.0, -3.0]), "0_batch_norm/beta": np.array([7.0, 8.0])}
     weights |= {"0_batch_norm/mean": np.zeros(2), "0_batch_norm/variance": np.ones(2)}
-    y = _predict(BatchNorm(epsilon=1e-12), x, weights, training=True)
+    y = _predict(on, BatchNorm(epsilon=1e-12), x, weights, training=True)
     np.testing.assert_allclose(y.mean(axis=(0, 1, 2)), [7, 8])
     np.testing.assert_allclose(y.std(axis=(0, 1, 2)), [2, 3])
 
 
-def test_batch_norm_far_from_zero_keeps_its_precision():
+def test_batch_norm_far_from_zero_keeps_its_precision(on):
     rng = np.random.default_rng(4)
     x = rng.standard_normal((64, 30, 50, 4)) + np.array([0, 100, -1000, 10])
-    model = engine("numpy").EngineNet(Net([BatchNorm()], x.shape[1:]), loss="mean_squared_error")
+    model = engine(on).EngineNet(Net([BatchNorm()], x.shape[1:]), loss="mean_squared_error")
     y = model.forward(x.astype(np.float32), training=True)
     wanted = (x - x.mean(axis=(0, 1, 2))) / np.sqrt(x.var(axis=(0, 1, 2)) + 1e-5)
     np.testing.assert_allclose(y, wanted, atol=2e-3)  # -1000 has steps of 6e-5 in float32
     np.testing.assert_allclose(y[..., [0, 3]], wanted[..., [0, 3]], atol=2e-5)
 
 
-def test_running_statistics_follow_the_stated_law():
+def test_running_statistics_follow_the_stated_law(on):
     rng = np.random.default_rng(5)
-    model = engine("numpy").EngineNet(
-        Net([BatchNorm(momentum=0.75), Flatten(), Dense(units=1)], (3, 2)), loss="mean_squared_error"
-    )
+    model = engine(on).EngineNet(Net([BatchNorm(momentum=0.75), Flatten(), Dense(units=1)], (3, 2)), loss="mean_squared_error")
     mean, variance = np.zeros(2), np.ones(2)
     for _ in range(5):
         x = rng.standard_normal((4, 3, 2)) * 3 + 2
@@ -279,13 +289,13 @@ def test_running_statistics_follow_the_stated_law():
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9])
-def test_dropout_keeps_its_share_and_the_mean(rate):
+def test_dropout_keeps_its_share_and_the_mean(on, rate):
     kept = dropout_mask(1, 2, "3_dropout", (200, 500), rate)
     assert abs(kept.mean() - (1 - rate)) < 0.01
-    y = _predict(Dropout(rate=rate), np.ones((200, 500)), training=True)
+    y = _predict(on, Dropout(rate=rate), np.ones((200, 500)), training=True)
     assert abs(y.mean() - 1) < 0.03
     np.testing.assert_allclose(np.unique(y), np.unique([0, 1 / (1 - rate)][0 if rate else 1 :]))
-    assert (_predict(Dropout(rate=rate), np.ones((3, 4))) == 1).all()
+    assert (_predict(on, Dropout(rate=rate), np.ones((3, 4))) == 1).all()
 
 
 def test_dropout_masks_are_keyed_by_seed_step_and_name():
@@ -309,8 +319,8 @@ def test_the_dropout_mask_is_a_recorded_one():
     ],
     ids=str,
 )
-def test_extreme_values_do_not_overflow(layer, wanted):
-    y = _predict(layer, np.array([[1000.0, -1000.0, 0.0], [-1e30, 1e30, 5.0]]))
+def test_extreme_values_do_not_overflow(on, layer, wanted):
+    y = _predict(on, layer, np.array([[1000.0, -1000.0, 0.0], [-1e30, 1e30, 5.0]]))
     np.testing.assert_allclose(y, wanted, atol=1e-12)
 
 
@@ -318,14 +328,14 @@ SEES_NAN = [ReLU(), LeakyReLU(), Tanh(), Sigmoid(), Softmax(), MaxPool(), Conv1D
 
 
 @pytest.mark.parametrize("layer", [*SEES_NAN, BatchNorm(), AveragePool(), GlobalAveragePool()], ids=str)
-def test_nan_is_handed_on_and_not_hidden(layer):
+def test_nan_is_handed_on_and_not_hidden(on, layer):
     x = np.zeros((1, 4, 2))
     x[0, 1, 1] = np.nan
-    assert np.isnan(_predict(layer, x)).any()
+    assert np.isnan(_predict(on, layer, x)).any()
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_outputs_belong_to_the_caller_and_inputs_stay(training):
+def test_outputs_belong_to_the_caller_and_inputs_stay(on, training):
     rng = np.random.default_rng(6)
     layers = [
         Conv2D(filters=2, kernel=3, activation="relu"),
@@ -335,7 +345,7 @@ def test_outputs_belong_to_the_caller_and_inputs_stay(training):
         Flatten(),
         Dense(units=2),
     ]
-    model = engine("numpy").EngineNet(Net(layers, (6, 6, 1)), loss="mean_squared_error")
+    model = engine(on).EngineNet(Net(layers, (6, 6, 1)), loss="mean_squared_error")
     x = rng.standard_normal((4, 6, 6, 1), dtype=np.float32)
     copy = x.copy()
     first = model.forward(x, training=training)
@@ -347,20 +357,19 @@ def test_outputs_belong_to_the_caller_and_inputs_stay(training):
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 40])
-def test_a_prediction_does_not_depend_on_its_batch(batch, monkeypatch):
-    import harken.engines.numpy.net as module
-
-    monkeypatch.setattr(module, "TOGETHER", 500)
+def test_a_prediction_does_not_depend_on_its_batch(on, batch, monkeypatch):
+    module = importlib.import_module(f"harken.engines.{on}.net")
+    monkeypatch.setattr(module, "TOGETHER", 500, raising=on == "numpy")
     rng = np.random.default_rng(7)
     layers = [Conv1D(filters=4, kernel=5, padding="same", activation="relu"), BatchNorm(), MaxPool(), Flatten(), Dense(units=3)]
-    model = engine("numpy").EngineNet(Net(layers, (30, 2)), loss="mean_squared_error")
+    model = engine(on).EngineNet(Net(layers, (30, 2)), loss="mean_squared_error")
     x = rng.standard_normal((batch, 30, 2), dtype=np.float32)
     alone = np.concatenate([model.forward(row[None]) for row in x])
     np.testing.assert_allclose(model.forward(x), alone, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (4,), (2, 5), (2, 4, 1), ()])
-def test_wrong_inputs_are_refused(shape):
-    model = engine("numpy").EngineNet(Net([Dense(units=2, activation="softmax")], (4,)))
+def test_wrong_inputs_are_refused(on, shape):
+    model = engine(on).EngineNet(Net([Dense(units=2, activation="softmax")], (4,)))
     with pytest.raises(NetError, match=r"empty batch" if shape == (0, 4) else r"reads \(batch, 4\)"):
         model.forward(np.zeros(shape))

@@ -12,13 +12,15 @@ from harken.errors import HarkenError, NetError
 from harken.nets import Net
 from harken.nets.layers import BatchNorm, Conv1D, Conv2D, Dense, Dropout, Flatten, MaxPool, Residual, Sigmoid, Softmax, Tanh
 from harken.recipes.training import SGD, Adam, AdamW, Training
-from tests.parity import check_parity
+from tests.parity import check_parity, installed
 
 MSE, CE, BCE = "mean_squared_error", "cross_entropy", "binary_cross_entropy"
 
 
-def _model(layers, shape, **options):
-    return engine("numpy").EngineNet(Net(layers, shape), **options)
+@pytest.fixture(params=installed())
+def made(request):
+    """Return what makes a net of layers, on each engine in turn."""
+    return lambda layers, shape, **options: engine(request.param).EngineNet(Net(layers, shape), **options)
 
 
 # Losses
@@ -61,19 +63,19 @@ def test_every_loss_after_every_activation(loss, layers):
         (BCE, [[0.25, 0.5]], [[0.5, 0]], None, 0.5 * math.log(4) - 0.5 * math.log(0.75) + math.log(2)),
     ],
 )
-def test_losses_by_hand(loss, outputs, targets, weights, wanted):
+def test_losses_by_hand(made, *, loss, outputs, targets, weights, wanted):
     ends = {MSE: "linear", CE: "softmax", BCE: "sigmoid"}[loss]
-    model = _model([Dense(units=len(outputs[0]), activation=ends)], (2,), loss=loss)
+    model = made([Dense(units=len(outputs[0]), activation=ends)], (2,), loss=loss)
     assert model.data_loss(outputs, targets, weights) == pytest.approx(wanted, rel=1e-6)
 
 
 @pytest.mark.parametrize("logit", [-2000.0, -100.0, -20.0, 20.0, 100.0, 2000.0])
 @pytest.mark.parametrize(("loss", "ends"), [(CE, "softmax"), (BCE, "sigmoid")])
-def test_the_loss_is_exact_where_the_probability_is_not(loss, ends, logit):
+def test_the_loss_is_exact_where_the_probability_is_not(made, loss, ends, logit):
     units = 2 if loss == CE else 1
     kernel = np.array([[logit, 0.0][:units]])
     weights = {"0_dense/kernel": kernel, "0_dense/bias": np.zeros(units)}
-    model = _model([Dense(units=units, activation=ends)], (1,), loss=loss, weights=weights)
+    model = made([Dense(units=units, activation=ends)], (1,), loss=loss, weights=weights)
     targets = [[0.0, 1.0]] if units == 2 else [[0.0]]
     value, gradients, _ = model.gradients([[1.0]], targets)
     assert value == pytest.approx(max(logit, 0) + math.log1p(math.exp(-abs(logit))), rel=1e-6, abs=1e-7)
@@ -86,10 +88,10 @@ def test_the_loss_is_exact_where_the_probability_is_not(loss, ends, logit):
 @pytest.mark.parametrize(
     ("loss", "ends"), [(CE, "softmax"), (BCE, "sigmoid"), (BCE, "softmax"), (MSE, "sigmoid"), (MSE, "linear")]
 )
-def test_judging_in_batches_is_judging_at_once(loss, ends):
+def test_judging_in_batches_is_judging_at_once(made, loss, ends):
     rng = np.random.default_rng(1)
     layers = [Dense(units=8, activation="relu"), BatchNorm(), Dropout(rate=0.5), Dense(units=3, activation=ends, l2=0.1)]
-    model = _model(layers, (4,), loss=loss, dtype="float64")
+    model = made(layers, (4,), loss=loss, dtype="float64")
     x, targets, counts = rng.standard_normal((7, 4)), np.eye(3)[[0, 1, 2, 0, 1, 2, 0]], rng.uniform(0.5, 2, 7)
     before, step = model.weights(), model.step
     whole, outputs = model.evaluate(x, targets, counts)
@@ -102,33 +104,34 @@ def test_judging_in_batches_is_judging_at_once(loss, ends):
         np.testing.assert_array_equal(weight, before[name])
 
 
-def test_a_net_is_built_as_the_training_says():
+@pytest.mark.parametrize("name", installed())
+def test_a_net_is_built_as_the_training_says(name):
     net = Net([Dense(units=2, activation="softmax")], (2,))
     training = Training(optimizer=SGD(learning_rate=0.5, momentum=0.9), clip_norm=1e-3)
-    one, other = (build(net, training, seed=4) for _ in range(2))
+    one, other = (build(net, training, engine=name, seed=4) for _ in range(2))
     assert one.learning_rate == 0.5 and one.seed == 4
     assert "0_dense/kernel/velocity" in one.state()
     np.testing.assert_array_equal(one.weights()["0_dense/kernel"], other.weights()["0_dense/kernel"])
     before = one.weights()["0_dense/kernel"]
     one.train_step([[100.0, -100.0]], [[1.0, 0.0]])
     assert np.linalg.norm(one.weights()["0_dense/kernel"] - before) <= 0.5 * 1e-3 * 1.001
-    same = build(net, training, weights=one.weights())
+    same = build(net, training, engine=name, weights=one.weights())
     np.testing.assert_array_equal(same.weights()["0_dense/kernel"], one.weights()["0_dense/kernel"])
     with pytest.raises(HarkenError, match="did you mean 'numpy'"):
         build(net, training, engine="nunpy")
 
 
-def test_a_certain_mistake_has_a_finite_data_loss():
-    softmax, sigmoid = _model([Softmax()], (2,)), _model([Sigmoid()], (1,), loss=BCE)
+def test_a_certain_mistake_has_a_finite_data_loss(made):
+    softmax, sigmoid = made([Softmax()], (2,)), made([Sigmoid()], (1,), loss=BCE)
     assert 80 < softmax.data_loss([[0.0, 1.0]], [[1.0, 0.0]]) < 100
     assert 80 < sigmoid.data_loss([[0.0]], [[1.0]]) < 100
     assert 80 < sigmoid.data_loss([[1.0]], [[0.0]]) < 100
     assert sigmoid.data_loss([[1.0]], [[1.0]]) == 0
 
 
-def test_l2_is_in_the_training_loss_and_not_in_the_data_loss():
+def test_l2_is_in_the_training_loss_and_not_in_the_data_loss(made):
     kernel, bias = np.array([[1.0], [-2.0]]), np.array([5.0])
-    model = _model([Dense(units=1, l2=0.1)], (2,), loss=MSE, weights={"0_dense/kernel": kernel, "0_dense/bias": bias})
+    model = made([Dense(units=1, l2=0.1)], (2,), loss=MSE, weights={"0_dense/kernel": kernel, "0_dense/bias": bias})
     value, gradients, _ = model.gradients([[1.0, 1.0]], [[4.0]])
     assert model.data_loss([[4.0]], [[4.0]]) == 0
     assert value == pytest.approx(0.1 * 5)
@@ -136,10 +139,10 @@ def test_l2_is_in_the_training_loss_and_not_in_the_data_loss():
     np.testing.assert_allclose(gradients["0_dense/bias"], 0)
 
 
-def test_a_weight_of_an_example_counts_as_so_many_examples():
+def test_a_weight_of_an_example_counts_as_so_many_examples(made):
     rng = np.random.default_rng(0)
     x, targets = rng.standard_normal((3, 4)), np.eye(3)
-    model = _model([Dense(units=3, activation="softmax")], (4,), dtype="float64")
+    model = made([Dense(units=3, activation="softmax")], (4,), dtype="float64")
     weighted, gradients, _ = model.gradients(x, targets, [2, 1, 0])
     repeated, wanted, _ = model.gradients(x[[0, 0, 1]], targets[[0, 0, 1]])
     assert weighted == pytest.approx(repeated, rel=1e-12)
@@ -159,9 +162,9 @@ def test_a_weight_of_an_example_counts_as_so_many_examples():
     ],
     ids=str,
 )
-def test_losses_that_do_not_suit_the_outputs_are_refused(loss, layers, shape):
+def test_losses_that_do_not_suit_the_outputs_are_refused(made, loss, layers, shape):
     with pytest.raises(NetError, match=loss):
-        _model(layers, shape, loss=loss)
+        made(layers, shape, loss=loss)
 
 
 # Optimizers
@@ -177,12 +180,10 @@ def test_parity_of_every_optimizer(settings, clips):
     check_parity([Dense(units=4, activation="tanh", l2=0.01), Dense(units=2)], (3,), optimizer=settings, **clips)
 
 
-def _quadratic(settings, **options):
+def _quadratic(made, settings, **options):
     """Return a model whose only weight begins at 1, with the loss (w - 3)² and so the gradient 2 (w - 3)."""
     weights = {"0_dense/kernel": np.ones((1, 1))}
-    model = _model(
-        [Dense(units=1, bias=False)], (1,), loss=MSE, optimizer=settings, weights=weights, dtype="float64", **options
-    )
+    model = made([Dense(units=1, bias=False)], (1,), loss=MSE, optimizer=settings, weights=weights, dtype="float64", **options)
     return model, lambda: float(model.weights()["0_dense/kernel"][0, 0])
 
 
@@ -194,21 +195,21 @@ def _steps(model, weight, count):
     return found
 
 
-def test_sgd_by_hand():
-    assert _steps(*_quadratic(SGD(learning_rate=0.25)), 3) == [2.0, 2.5, 2.75]
-    assert _steps(*_quadratic(SGD(learning_rate=0.25, momentum=0.5)), 3) == [2.0, 3.0, 3.5]
+def test_sgd_by_hand(made):
+    assert _steps(*_quadratic(made, SGD(learning_rate=0.25)), 3) == [2.0, 2.5, 2.75]
+    assert _steps(*_quadratic(made, SGD(learning_rate=0.25, momentum=0.5)), 3) == [2.0, 3.0, 3.5]
 
 
-def test_sgd_has_a_closed_formula():
+def test_sgd_has_a_closed_formula(made):
     wanted = [3 - 2 * (1 - 2 * 0.01) ** step for step in range(1, 31)]
-    np.testing.assert_allclose(_steps(*_quadratic(SGD(learning_rate=0.01)), 30), wanted, rtol=1e-12)
+    np.testing.assert_allclose(_steps(*_quadratic(made, SGD(learning_rate=0.01)), 30), wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5])
-def test_adam_is_its_formula(decay):
+def test_adam_is_its_formula(made, decay):
     beta_1, beta_2, epsilon, rate = 0.8, 0.95, 1e-3, 0.1
     options = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "learning_rate": rate}
-    model, weight = _quadratic(AdamW(weight_decay=decay, **options) if decay else Adam(**options))
+    model, weight = _quadratic(made, AdamW(weight_decay=decay, **options) if decay else Adam(**options))
     w, m, v = 1.0, 0.0, 0.0
     for step, found in enumerate(_steps(model, weight, 25), start=1):
         gradient = 2 * (w - 3)
@@ -218,13 +219,13 @@ def test_adam_is_its_formula(decay):
         assert found == pytest.approx(w, rel=1e-12)
 
 
-def test_the_first_step_of_adam_is_the_learning_rate():
+def test_the_first_step_of_adam_is_the_learning_rate(made):
     for rate in (0.1, 0.001):
-        assert _steps(*_quadratic(Adam(learning_rate=rate)), 1)[0] == pytest.approx(1 + rate, rel=1e-8)
+        assert _steps(*_quadratic(made, Adam(learning_rate=rate)), 1)[0] == pytest.approx(1 + rate, rel=1e-8)
 
 
-def test_decoupled_decay_spares_biases_and_norms():
-    model = _model([Dense(units=2), BatchNorm()], (2,), loss=MSE, optimizer=AdamW(weight_decay=0.5, learning_rate=0.1))
+def test_decoupled_decay_spares_biases_and_norms(made):
+    model = made([Dense(units=2), BatchNorm()], (2,), loss=MSE, optimizer=AdamW(weight_decay=0.5, learning_rate=0.1))
     before = model.weights()
     model.train_step(np.zeros((2, 2)), model.forward(np.zeros((2, 2)), training=True))  # no error: no gradient
     after = model.weights()
@@ -233,8 +234,8 @@ def test_decoupled_decay_spares_biases_and_norms():
         np.testing.assert_array_equal(after[name], before[name])
 
 
-def test_the_learning_rate_is_set_from_outside():
-    model, weight = _quadratic(SGD(learning_rate=0.25))
+def test_the_learning_rate_is_set_from_outside(made):
+    model, weight = _quadratic(made, SGD(learning_rate=0.25))
     assert model.learning_rate == 0.25
     model.learning_rate = 0.0
     assert _steps(model, weight, 2) == [1.0, 1.0]
@@ -245,15 +246,15 @@ def test_the_learning_rate_is_set_from_outside():
 @pytest.mark.parametrize(
     ("clips", "wanted"), [({"clip_value": 1.0}, 1.1), ({"clip_norm": 1.0}, 1.1), ({"clip_norm": 5.0}, 1.4)]
 )
-def test_clipping_by_hand(clips, wanted):
-    assert _steps(*_quadratic(SGD(learning_rate=0.1), **clips), 1)[0] == pytest.approx(wanted, rel=1e-12)
+def test_clipping_by_hand(made, clips, wanted):
+    assert _steps(*_quadratic(made, SGD(learning_rate=0.1), **clips), 1)[0] == pytest.approx(wanted, rel=1e-12)
 
 
-def test_the_norm_is_that_of_all_gradients_together():
+def test_the_norm_is_that_of_all_gradients_together(made):
     layers = [Dense(units=3, activation="tanh"), Dense(units=2)]
     rng = np.random.default_rng(0)
     x, targets = rng.standard_normal((4, 5)), 10 * rng.standard_normal((4, 2))
-    model = _model(layers, (5,), loss=MSE, optimizer=SGD(learning_rate=1.0), clip_norm=0.5, dtype="float64")
+    model = made(layers, (5,), loss=MSE, optimizer=SGD(learning_rate=1.0), clip_norm=0.5, dtype="float64")
     before = model.weights()
     _, gradients, _ = model.gradients(x, targets)
     assert math.sqrt(sum((g**2).sum() for g in gradients.values())) > 0.5
@@ -264,9 +265,9 @@ def test_the_norm_is_that_of_all_gradients_together():
     np.testing.assert_allclose(np.concatenate([r.ravel() for r in ratios]), ratios[0].ravel()[0])
 
 
-def test_wide_weights_move_as_narrow_ones():
+def test_wide_weights_move_as_narrow_ones(made):
     """Updates go in blocks: a weight of many blocks moves as its parts would."""
-    wide = _model([Dense(units=40000, bias=False, l2=0.1)], (1,), loss=MSE, optimizer=AdamW(), dtype="float64")
+    wide = made([Dense(units=40000, bias=False, l2=0.1)], (1,), loss=MSE, optimizer=AdamW(), dtype="float64")
     before = wide.weights()["0_dense/kernel"]
     wide.train_step([[1.0]], np.ones((1, 40000)))
     after = wide.weights()["0_dense/kernel"]
@@ -310,25 +311,25 @@ def _same(one, other):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
-def test_the_same_seed_gives_the_same_weights_bit_for_bit(optimizer):
-    models = [_model(LAYERS, SHAPE, optimizer=optimizer, seed=5) for _ in range(2)]
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(made, optimizer):
+    models = [made(LAYERS, SHAPE, optimizer=optimizer, seed=5) for _ in range(2)]
     for x, targets, weights in _data(20):
         losses = [model.train_step(x, targets, weights)[0] for model in models]
         assert losses[0] == losses[1]
     _same(models[0].weights(), models[1].weights())
-    other = _model(LAYERS, SHAPE, optimizer=optimizer, seed=6)
-    assert any((other.weights()[name] != _model(LAYERS, SHAPE, seed=5).weights()[name]).any() for name in other.weights())
+    other = made(LAYERS, SHAPE, optimizer=optimizer, seed=6)
+    assert any((other.weights()[name] != made(LAYERS, SHAPE, seed=5).weights()[name]).any() for name in other.weights())
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
-def test_a_resumed_training_equals_an_unbroken_one_bit_for_bit(optimizer):
-    unbroken = _model(LAYERS, SHAPE, optimizer=optimizer, seed=5, clip_norm=1.0)
-    broken = _model(LAYERS, SHAPE, optimizer=optimizer, seed=5, clip_norm=1.0)
+def test_a_resumed_training_equals_an_unbroken_one_bit_for_bit(made, optimizer):
+    unbroken = made(LAYERS, SHAPE, optimizer=optimizer, seed=5, clip_norm=1.0)
+    broken = made(LAYERS, SHAPE, optimizer=optimizer, seed=5, clip_norm=1.0)
     for step, batch in enumerate(_data(20)):
         if step == 9:
             unbroken.learning_rate = broken.learning_rate = 0.005
             weights, state = broken.weights(), broken.state()
-            broken = _model(LAYERS, SHAPE, optimizer=optimizer, seed=5, clip_norm=1.0, weights=weights)
+            broken = made(LAYERS, SHAPE, optimizer=optimizer, seed=5, clip_norm=1.0, weights=weights)
             broken.load_state(state)
             assert (broken.step, broken.learning_rate) == (9, 0.005)
         assert unbroken.train_step(*batch)[0] == broken.train_step(*batch)[0]
@@ -339,22 +340,22 @@ def test_a_resumed_training_equals_an_unbroken_one_bit_for_bit(optimizer):
     _same(unbroken.state(), broken.state())
 
 
-def test_state_names_are_the_documented_ones():
-    adam = _model([Dense(units=2, activation="softmax")], (3,), optimizer=Adam())
+def test_state_names_are_the_documented_ones(made):
+    adam = made([Dense(units=2, activation="softmax")], (3,), optimizer=Adam())
     assert list(adam.state()) == [
         "step",
         "learning_rate",
         *(f"0_dense/{weight}/{slot}" for weight in ("kernel", "bias") for slot in ("first_moment", "second_moment")),
     ]
-    momentum = _model([BatchNorm(), Dense(units=2, activation="softmax")], (3,), optimizer=SGD(momentum=0.5))
+    momentum = made([BatchNorm(), Dense(units=2, activation="softmax")], (3,), optimizer=SGD(momentum=0.5))
     trained = ("0_batch_norm/gamma", "0_batch_norm/beta", "1_dense/kernel", "1_dense/bias")
     assert list(momentum.state()) == ["step", "learning_rate", *(f"{name}/velocity" for name in trained)]
-    assert list(_model([Softmax()], (3,), optimizer=SGD()).state()) == ["step", "learning_rate"]
+    assert list(made([Softmax()], (3,), optimizer=SGD()).state()) == ["step", "learning_rate"]
     assert adam.state()["step"].dtype == np.int64 and adam.state()["learning_rate"].dtype == np.float64
 
 
-def test_weights_and_state_are_copies():
-    model = _model(LAYERS, SHAPE)
+def test_weights_and_state_are_copies(made):
+    model = made(LAYERS, SHAPE)
     for batch in _data(2):
         model.train_step(*batch)
     kept = {**model.weights(), **model.state()}
@@ -364,8 +365,8 @@ def test_weights_and_state_are_copies():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_everything_is_in_the_engines_type(dtype):
-    model = _model(LAYERS, SHAPE, dtype=dtype)
+def test_everything_is_in_the_engines_type(made, dtype):
+    model = made(LAYERS, SHAPE, dtype=dtype)
     x, targets, weights = next(iter(_data(1)))
     assert model.dtype == dtype
     assert {array.dtype for array in model.weights().values()} == {np.dtype(dtype)}
@@ -375,17 +376,17 @@ def test_everything_is_in_the_engines_type(dtype):
     assert {array.dtype for array in slots} == {np.dtype(dtype)}
 
 
-def test_a_net_learns_xor():
+def test_a_net_learns_xor(made):
     layers = [Dense(units=8, activation="tanh"), Dense(units=1, activation="sigmoid")]
     x, targets = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]]
     for loss in (MSE, BCE):
-        model = _model(layers, (2,), loss=loss, optimizer=Adam(learning_rate=0.1), seed=2)
+        model = made(layers, (2,), loss=loss, optimizer=Adam(learning_rate=0.1), seed=2)
         for _ in range(150):
             model.train_step(x, targets)
         assert (model.forward(x) > 0.5).astype(int).tolist() == targets
 
 
-def test_a_small_convolutional_net_learns_to_tell_pitches():
+def test_a_small_convolutional_net_learns_to_tell_pitches(made):
     rng = np.random.default_rng(1)
     steps = np.arange(64)
 
@@ -396,15 +397,15 @@ def test_a_small_convolutional_net_learns_to_tell_pitches():
         return (tone + 0.3 * rng.standard_normal(tone.shape))[..., None], np.eye(3)[classes]
 
     layers = [Conv1D(filters=6, kernel=9, activation="relu"), BatchNorm(), MaxPool(size=4), Dropout(rate=0.2), Flatten()]
-    model = _model([*layers, Dense(units=3, activation="softmax")], (64, 1), optimizer=Adam(learning_rate=0.01), seed=3)
+    model = made([*layers, Dense(units=3, activation="softmax")], (64, 1), optimizer=Adam(learning_rate=0.01), seed=3)
     losses = [model.train_step(*tones(32))[0] for _ in range(60)]
     x, targets = tones(200)
     assert np.mean(losses[-10:]) < 0.3 * losses[0]
     assert (model.forward(x).argmax(axis=1) == targets.argmax(axis=1)).mean() > 0.95
 
 
-def test_the_step_returns_the_loss_and_outputs_of_before():
-    model = _model(LAYERS, SHAPE, seed=1)
+def test_the_step_returns_the_loss_and_outputs_of_before(made):
+    model = made(LAYERS, SHAPE, seed=1)
     x, targets, weights = next(iter(_data(1)))
     wanted = model.forward(x, training=True)
     value, _, _ = model.gradients(x, targets, weights)
@@ -416,21 +417,21 @@ def test_the_step_returns_the_loss_and_outputs_of_before():
     np.testing.assert_array_equal(outputs, kept)
 
 
-def test_a_diverging_training_returns_its_loss_and_does_not_warn():
-    model = _model([Dense(units=4, activation="relu"), Dense(units=1)], (3,), loss=MSE, optimizer=SGD(learning_rate=1e6))
+def test_a_diverging_training_returns_its_loss_and_does_not_warn(made):
+    model = made([Dense(units=4, activation="relu"), Dense(units=1)], (3,), loss=MSE, optimizer=SGD(learning_rate=1e6))
     rng = np.random.default_rng(0)
     x, targets = rng.standard_normal((8, 3)), rng.standard_normal((8, 1))
     losses = [model.train_step(x, targets)[0] for _ in range(12)]
     assert math.isfinite(losses[0]) and not math.isfinite(losses[-1])
-    model = _model([Dense(units=2, activation="softmax")], (3,))
+    model = made([Dense(units=2, activation="softmax")], (3,))
     assert math.isnan(model.train_step([[np.nan, 0, 0]], [[0, 1]])[0])
 
 
 # Requests that are refused
 
 
-def _weights(**changes):
-    weights = _model([Dense(units=2, activation="softmax")], (3,)).weights()
+def _weights(made, **changes):
+    weights = made([Dense(units=2, activation="softmax")], (3,)).weights()
     weights.update(changes.get("put", {}))
     for name in changes.get("drop", ()):
         del weights[name]
@@ -450,24 +451,24 @@ def _weights(**changes):
         ),
     ],
 )
-def test_weights_that_do_not_fit_are_refused_all_together(changes, mistakes):
-    model = _model([Dense(units=2, activation="softmax")], (3,))
+def test_weights_that_do_not_fit_are_refused_all_together(made, changes, mistakes):
+    model = made([Dense(units=2, activation="softmax")], (3,))
     before = model.weights()
     with pytest.raises(NetError, match="weights do not fit") as error:
-        model.load_weights(_weights(**changes))
+        model.load_weights(_weights(made, **changes))
     for mistake in mistakes:
         assert mistake in str(error.value)
     _same(model.weights(), before)
     with pytest.raises(NetError):
-        _model([Dense(units=2, activation="softmax")], (3,), weights=_weights(**changes))
+        made([Dense(units=2, activation="softmax")], (3,), weights=_weights(made, **changes))
 
 
 @pytest.mark.parametrize("written", [SGD(), SGD(momentum=0.5), Adam()], ids=str)
 @pytest.mark.parametrize("read", [SGD(), SGD(momentum=0.5), Adam()], ids=str)
-def test_the_state_of_another_optimizer_is_refused(written, read):
+def test_the_state_of_another_optimizer_is_refused(made, written, read):
     layers = [Dense(units=2, activation="softmax")]
-    state = _model(layers, (3,), optimizer=written).state()
-    model = _model(layers, (3,), optimizer=read)
+    state = made(layers, (3,), optimizer=written).state()
+    model = made(layers, (3,), optimizer=read)
     if written == read:
         model.load_state(state)
         return
@@ -490,8 +491,8 @@ def test_the_state_of_another_optimizer_is_refused(written, read):
         (np.zeros((3, 2)), [0, 0, 0], "not all 0"),
     ],
 )
-def test_targets_and_weights_that_do_not_fit_are_refused(targets, weights, reason):
-    model = _model([Dense(units=2, activation="softmax")], (4,))
+def test_targets_and_weights_that_do_not_fit_are_refused(made, targets, weights, reason):
+    model = made([Dense(units=2, activation="softmax")], (4,))
     x = np.zeros((3, 4))
     for call in (model.train_step, model.gradients, model.evaluate):
         with pytest.raises(NetError, match=reason):
@@ -501,8 +502,8 @@ def test_targets_and_weights_that_do_not_fit_are_refused(targets, weights, reaso
     assert model.step == 0
 
 
-def test_an_empty_batch_is_refused():
-    model = _model([Dense(units=2, activation="softmax")], (4,))
+def test_an_empty_batch_is_refused(made):
+    model = made([Dense(units=2, activation="softmax")], (4,))
     for call in (
         lambda: model.train_step(np.zeros((0, 4)), np.zeros((0, 2))),
         lambda: model.gradients(np.zeros((0, 4)), np.zeros((0, 2))),

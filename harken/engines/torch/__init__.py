@@ -19,6 +19,8 @@ padding of pools      never wins a maximum, and is not counted into a mean      
 batch norm, momentum  PyTorch's is 1 minus ours (Keras')                                  ``layers/norm``
 batch norm, variance  PyTorch remembers the unbiased one; ours (Keras') is the biased     ``layers/norm``
 batch norm, epsilon   PyTorch's default is 1e-5, Keras' 1e-3; ours is always given        ``layers/norm``
+batch norm, sums      PyTorch adds up maps with the channels last in plain float32, and   ``layers/norm``
+                      a large map's variance is wrong in the third digit
 batch norm of one     PyTorch's functions refuse a batch with one value in a channel;     ``layers/norm``
                       here its variance is 0
 LSTM, gates           input, forget, cell, output in both; PyTorch's kernels transposed   ``layers/recurrent``
@@ -43,7 +45,7 @@ What makes it fast: maps lie in memory with the channels side by side (on a proc
 for a spectrogram network's step); activations write over what they read; Adam's formula goes over each weight once; and the C
 library is asked to keep memory (:mod:`~harken.engines.torch.memory`): on one core of the machine it was tried on, a step of
 ``dance-cnn-small`` with 32 clips then took 0.15 s, not 0.5 s, and the
-process held 1.1 GB, not 0.8 (``dance-cnn``: 3 GB, not 1.8).
+process held 1.1 GB, not 0.8 (``dance-cnn``: 2.3 GB, not 1.8).
 """
 
 from harken.engines.torch.memory import keep_memory
