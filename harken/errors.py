@@ -57,7 +57,7 @@ class RecipeError(HarkenError):
         self.where = where
         self.mistakes = tuple(mistakes)
         count = len(self.mistakes)
-        told = [brief(mistake, 500) for mistake in self.mistakes[:_MOST_MISTAKES]]
+        told = [_ends(mistake) for mistake in self.mistakes[:_MOST_MISTAKES]]
         if count > len(told):
             told.append(f"and {count - len(told)} more")
         head = f"recipe {where}: {count} mistake{'s' if count > 1 else ''}"
@@ -91,6 +91,11 @@ def brief(value: object, most: int = 80) -> str:
     text = str(value)
     shown = "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in text[:most])
     return " ".join(shown.split()) + (" …" if len(text) > most else "")
+
+
+def _ends(mistake: str) -> str:
+    """Return a mistake for a message: of a long one its beginning, which names the key, and its end, which gives the reason."""
+    return brief(mistake, 500) if len(mistake) <= 500 else f"{brief(mistake[:300], 300)} … {brief(mistake[-200:], 200)}"
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
