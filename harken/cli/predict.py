@@ -14,6 +14,7 @@ import click
 from harken.audio import AUDIO_SUFFIXES
 from harken.cli.answers import print_answers
 from harken.cli.console import (
+    engine_options,
     exit_code,
     json_option,
     model_argument,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the N most probable classes (not in a table).")
 @click.option("--timeline", is_flag=True, help="Show every clip with its start and end.")
 @click.option("--null", is_flag=True, help="With -: names on standard input end with a NUL, not a line's end.")
+@engine_options
 @workers_option
 @quiet_option
 @click.pass_context
@@ -59,6 +61,8 @@ def command(
     top: int | None,
     timeline: bool,
     null: bool,
+    engine: str | None,
+    device: str,
     workers: int | None,
     quiet: bool,
 ) -> None:
@@ -73,7 +77,9 @@ def command(
     _refuse_contradictions(paths, as_json=as_json, as_csv=as_csv, top=top)
     _refuse_with_out(out, retry_failed, {"--json": as_json, "--csv": as_csv, "--top": top is not None})
     names = _names(paths)
-    models = {name: Classifier.load(path) for name, path in zip(names, paths, strict=True)}
+    models = {
+        name: Classifier.load(path, engine=engine or "numpy", device=device) for name, path in zip(names, paths, strict=True)
+    }
     tracks = list(tracks_of(_listed(files, null)))
     if not tracks:
         raise _nothing(files)

@@ -2,8 +2,8 @@
 
 PyTorch's momentum is 1 minus ours, and the variance that it remembers is the unbiased one, which ours is not. And where the
 channels lie side by side, it adds up a whole channel one float32 after the other on a processor: of a million values of a large
-map it finds a variance that is wrong in the third digit. So the statistics are worked out here, in pieces that stay in the cache
-(which is faster too); PyTorch applies them, and leads the gradient back through them.
+map it finds a variance that is wrong in the third digit. So the statistics are worked out here, in pieces that stay in the
+cache (which is faster too); PyTorch applies them, and leads the gradient back through them.
 """
 
 from __future__ import annotations
