@@ -45,6 +45,7 @@ ROOMS = [
     "export",
     "classifier",
     "train",
+    "compare",
     "cli",
     "__main__",
 ]

@@ -31,6 +31,7 @@ VERBS = {
     "predict": ("harken.cli.predict", "Name songs."),
     "features": ("harken.cli.features", "Write what a network reads to a file."),
     "recipes": ("harken.cli.recipes", "List the known systems, or show one with its layers."),
+    "compare": ("harken.cli.compare", "Train recipes on engines side by side."),
     "convert": ("harken.cli.convert", "Write a model as an ONNX, PyTorch or Keras file."),
     "adopt": ("harken.cli.adopt", "Make a model of weights from PyTorch, Keras or safetensors."),
     "cache": ("harken.cli.cache", "Show or clear the features that are kept on disk."),

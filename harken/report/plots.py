@@ -29,6 +29,8 @@ MOST_NUMBERS = 34
 """Classes up to which a confusion matrix holds its counts as text."""
 
 BLUE, ORANGE, INK, GREY, PALE = "#0072B2", "#D55E00", "#222222", "#767676", "#E4E4E4"
+COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", INK)
+DASHES = ("-", "--", ":", "-.")
 
 
 def learning_curves(
@@ -127,6 +129,47 @@ def _beside(axis: Axes, value: float, quantity: str) -> dict[str, Any]:
     height = (value - low) / (high - low)
     under = height > 0.12 if quantity == "loss" else height > 0.9
     return {"xytext": (0, -11 if under else 11), "ha": "center", "va": "top" if under else "bottom"}
+
+
+def curves_together(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> bytes:
+    """Draw the learning curves of several trainings over one another.
+
+    Parameters
+    ----------
+    histories : mapping of str to sequence of histories
+        By name, a history a seed, each as :func:`learning_curves` takes it. Validation is drawn, training where there is none.
+
+    Returns
+    -------
+    bytes
+        A PNG: for every name the mean over the seeds, and thin each seed.
+    """
+    figure = _figure(11.0, 4.6)
+    axes = figure.subplots(1, 2)
+    for number, (name, runs) in enumerate(histories.items()):
+        colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
+        for axis, quantity in zip(axes, ("loss", "clip_accuracy"), strict=True):
+            curves = [_validation(rows, quantity) for rows in runs]
+            longest = max(map(len, curves))
+            padded = np.array([np.pad(curve, (0, longest - len(curve)), constant_values=np.nan) for curve in curves])
+            epochs = np.arange(1, longest + 1)
+            counts = np.isfinite(padded).sum(axis=0)
+            mean = np.where(counts > 0, np.nansum(padded, axis=0) / np.maximum(counts, 1), np.nan)
+            for curve in padded if len(padded) > 1 else ():
+                axis.plot(epochs, curve, dash, color=colour, lw=0.7, alpha=0.5)
+            axis.plot(epochs, mean, dash, color=colour, lw=2.0, marker="o" if longest <= 40 else "", ms=3.5, label=name)
+    for axis, words in zip(axes, ("validation loss", "validation clip accuracy"), strict=True):
+        axis.set_xlabel("epoch", color=INK, fontsize=11)
+        axis.set_ylabel(words, color=INK, fontsize=11)
+        _quiet(axis)
+    axes[1].set_ylim(-0.02, 1.02)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, labelcolor=INK)
+    return _png(figure)
+
+
+def _validation(rows: Sequence[Mapping[str, Any]], quantity: str) -> npt.NDArray[np.float64]:
+    values = _column(rows, f"valid_{quantity}")
+    return values if np.isfinite(values).any() else _column(rows, quantity)
 
 
 def confusion_matrix(
@@ -249,10 +292,14 @@ def _words(text: str, most: int) -> str:
 
 
 def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    write_bytes(path, _png(figure))
+
+
+def _png(figure: Figure) -> bytes:
     picture = BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure.savefig(
             picture, format="png", dpi=DOTS_PER_INCH, bbox_inches="tight", pad_inches=0.15, metadata={"Software": "Harken"}
         )
-    write_bytes(path, picture.getvalue())
+    return picture.getvalue()
