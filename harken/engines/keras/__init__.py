@@ -18,8 +18,7 @@ Keras' documentation and were not run; take them as a beginning. Which backend i
   ``iterations`` are the steps done.
 - *Batch norm*: momentum has the same sense and the variance is biased, as here; the defaults differ (.99 and 1e-3) and are
   always given. Keras moves the running statistics whenever it is called with ``training=True``; here after a step only.
-  On torch it takes a variance as ``E[x²] - E[x]²``, which loses digits where a mean is far from 0 (a mean of a thousand
-  deviations costs a float32 nearly all of them): that is left as it is.
+  And on torch it loses digits, which is why the layers here are given another way to their moments.
 - *Dropout* draws its own masks. In training a multiplication with the mask of :func:`harken.engines.base.dropout_mask` stands
   in its place (a Keras layer that reads a further input); the model that is taken out has Keras' dropout.
 - *LSTM*: the same weights, gates and order of directions. ``unit_forget_bias`` is off unless the bias begins with 1. A

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from harken.engines.keras.layers import Context, build
 from harken.engines.keras.layers.base import connect_through
 from harken.nets import Net
 from harken.recipes.training import Adam, Loss
+
+TOGETHER = 1 << 23
+"""Values of the widest map that a prediction computes at a time: 32 MB of float32."""
 
 
 class EngineNet(base.EngineNet):
@@ -95,7 +99,8 @@ class EngineNet(base.EngineNet):
         self._variables = {name: variables[name] for name in self.net.weights}
         self._order = self._order_of_trained()
         self._differentiate = self.backend.differentiator(self._loss)
-        self._together = memory.together([self.net.input_shape, *(layer.output_shape for layer in layers)])
+        widest = max(prod(shape) for shape in (self.net.input_shape, *(layer.output_shape for layer in layers)))
+        self._together = max(TOGETHER // widest, 1)
 
     def _learning_model(self, x: Any, layers: list[Any]) -> Any:
         """Return the model with inputs for dropout's masks; None where it has none, and is the one that predicts."""
