@@ -13,6 +13,7 @@ from harken.engines.numpy.layers.dense import Dense
 from harken.engines.numpy.layers.dropout import Dropout
 from harken.engines.numpy.layers.norm import BatchNorm, PooledBatchNorm
 from harken.engines.numpy.layers.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
+from harken.engines.numpy.layers.recurrent import LSTM
 from harken.engines.numpy.layers.residual import Residual
 from harken.engines.numpy.layers.shape import Permute, Reshape
 from harken.nets import Shape
@@ -33,6 +34,7 @@ LAYERS: dict[str, type[Any]] = {
     "flatten": Reshape,
     "reshape": Reshape,
     "permute": Permute,
+    "lstm": LSTM,
     "residual": Residual,
     "relu": ActivationLayer,
     "leaky_relu": ActivationLayer,
