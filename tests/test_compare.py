@@ -158,7 +158,9 @@ def test_answers_of_all_seeds_are_joined_by_group():
 def test_curves_of_trainings_that_stopped_early():
     rows = [{"epoch": 1, "loss": 1.0, "clip_accuracy": 0.5}, {"epoch": 2, "loss": 0.5, "clip_accuracy": 0.7}]
     assert (
-        curves_together({"a": [rows, rows[:1]], "b": [[{**rows[0], "valid_loss": "", "valid_clip_accuracy": "nan"}]]})[:4]
+        curves_together(
+            {("a", "x"): [rows, rows[:1]], ("b", "x"): [[{**rows[0], "valid_loss": "", "valid_clip_accuracy": "nan"}]]}
+        )[:4]
         == b"\x89PNG"
     )
 

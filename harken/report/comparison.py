@@ -36,7 +36,7 @@ def write_page(comparison: Comparison, path: str | os.PathLike[str]) -> None:
 
 def page(comparison: Comparison) -> str:
     """Return the page as HTML."""
-    curves = curves_together({f"{pair.recipe}, {pair.engine}": pair.histories for pair in comparison.pairs})
+    curves = curves_together({(pair.recipe, pair.engine): pair.histories for pair in comparison.pairs})
     picture = base64.b64encode(curves).decode("ascii")
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in comparison.header)
     lines = "".join(_line(row) for row in comparison.rows())

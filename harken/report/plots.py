@@ -30,7 +30,7 @@ MOST_NUMBERS = 34
 
 BLUE, ORANGE, INK, GREY, PALE = "#0072B2", "#D55E00", "#222222", "#767676", "#E4E4E4"
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", INK)
-DASHES = ("-", "--", ":", "-.")
+DASHES = ("-", "--", ":")
 
 
 def learning_curves(
@@ -131,23 +131,28 @@ def _beside(axis: Axes, value: float, quantity: str) -> dict[str, Any]:
     return {"xytext": (0, -11 if under else 11), "ha": "center", "va": "top" if under else "bottom"}
 
 
-def curves_together(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> bytes:
+def curves_together(histories: Mapping[tuple[str, str], Sequence[Sequence[Mapping[str, Any]]]]) -> bytes:
     """Draw the learning curves of several trainings over one another.
 
     Parameters
     ----------
-    histories : mapping of str to sequence of histories
-        By name, a history a seed, each as :func:`learning_curves` takes it. Validation is drawn, training where there is none.
+    histories : mapping of (str, str) to sequence of histories
+        By recipe and engine, a history a seed, each as :func:`learning_curves` takes it. Validation is drawn, training where
+        there is none. Recipes differ in colour; engines, whose curves often lie on one another, in width and dash.
 
     Returns
     -------
     bytes
         A PNG: for every name the mean over the seeds, and thin each seed.
     """
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
     figure = _figure(11.0, 4.6)
     axes = figure.subplots(1, 2)
-    for number, (name, runs) in enumerate(histories.items()):
-        colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
+    recipes, engines = (list(dict.fromkeys(names)) for names in zip(*histories, strict=True))
+    for (recipe, engine), runs in histories.items():
+        place = engines.index(engine) % len(DASHES)
+        colour, dash, width = COLOURS[recipes.index(recipe) % len(COLOURS)], DASHES[place], 3.4 - 0.8 * place
         for axis, quantity in zip(axes, ("loss", "clip_accuracy"), strict=True):
             curves = [_validation(rows, quantity) for rows in runs]
             longest = max(map(len, curves))
@@ -157,10 +162,14 @@ def curves_together(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]
             mean = np.where(counts > 0, np.nansum(padded, axis=0) / np.maximum(counts, 1), np.nan)
             for curve in padded if len(padded) > 1 else ():
                 axis.plot(epochs, curve, dash, color=colour, lw=0.7, alpha=0.5)
-            axis.plot(epochs, mean, dash, color=colour, lw=2.0, marker="o" if longest <= 40 else "", ms=3.5, label=name)
+            label = ", ".join((recipe, engine))
+            axis.plot(
+                epochs, mean, dash, color=colour, lw=width, alpha=0.5 if place == 0 and len(engines) > 1 else 1, label=label
+            )
     for axis, words in zip(axes, ("validation loss", "validation clip accuracy"), strict=True):
         axis.set_xlabel("epoch", color=INK, fontsize=11)
         axis.set_ylabel(words, color=INK, fontsize=11)
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
         _quiet(axis)
     axes[1].set_ylim(-0.02, 1.02)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, labelcolor=INK)
