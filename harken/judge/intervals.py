@@ -27,8 +27,8 @@ RESAMPLES = 2000
 FEW_GROUPS = 10
 """Below this number of groups the interval is Student's t."""
 
-_BLOCK = 1 << 19
-"""Weights (resamples times groups) that are drawn at once: 4 MiB, and as much again as floats."""
+_BLOCK = 1 << 17
+"""Weights (resamples times groups) that are drawn at once: 1 MiB, and as much again as floats."""
 
 Floats = npt.NDArray[np.float64]
 
