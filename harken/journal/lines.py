@@ -349,7 +349,7 @@ class JsonLines(Lines):
                     yield json.loads(line)
 
     def _spans(self, file: IO[bytes]) -> Iterator[tuple[Entry, int, int]]:
-        begin, keys = 0, self.shape.keys
+        begin, keys, models = 0, self.shape.keys, self.shape.of_models("model")
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 self._refuse_foreign_end(line, begin)
@@ -360,7 +360,7 @@ class JsonLines(Lines):
                     raise ValueError("no object")
                 if list(record) != keys:
                     self.shape.refuse_other(self.name, list(record), keys)
-                self.shape.refuse_model(self.name, [record[key] for key in self.shape.of_models("model")])
+                self.shape.refuse_model(self.name, [record[key] for key in models])
                 entry = self._entry(record)
             except (ValueError, TypeError, RecursionError) as error:
                 if number == 1:

@@ -124,9 +124,11 @@ class ParquetTable:
         self.shape.refuse_other(self.name, [name for name in found if name != BYTES], expected)
 
     def _rows(self, table: Any, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for batch in table.iter_batches(BATCH, columns=[_escaped(name) for name in columns]):
-            for row in batch.to_pylist():
-                yield {name: row[_escaped(name)] for name in columns}
+        plain = {_escaped(name): name for name in columns}
+        for batch in table.iter_batches(BATCH, columns=list(plain)):
+            names = [plain[name] for name in batch.schema.names]
+            for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                yield dict(zip(names, cells, strict=True))
 
     def _fold(self, drop: Collection[str]) -> None:
         """Write the table anew: without these paths, with the journal's records in the place of older ones."""
