@@ -109,6 +109,8 @@ def test_another_input_shape() -> None:
         ("wave-mlp", 2, 323_969, (1200, 1)),
         ("wave-conv", 2, 167_425, (1200, 1)),
         ("dance-cnn", 3, 677_571, (64, 862, 1)),
+        ("note-lstm", 10, 412_426, (100, 160)),  # PyTorch's 413,962 less its second biases, 512 a layer
+        ("note-blstm", 10, 1_086_986, (100, 160)),  # PyTorch's 1,090,058 less 1024 a layer
     ],
 )
 def test_published_sizes(name: str, classes: int, parameters: int, shape: tuple[int, ...]) -> None:
@@ -118,7 +120,15 @@ def test_published_sizes(name: str, classes: int, parameters: int, shape: tuple[
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("wave-mlp", 0.83), ("wave-conv", 0.8835), ("dance-cnn", 0.80), ("note-mlp", 0.45752), ("note-cnn", 0.52515)],
+    [
+        ("wave-mlp", 0.83),
+        ("wave-conv", 0.8835),
+        ("dance-cnn", 0.80),
+        ("note-mlp", 0.45752),
+        ("note-cnn", 0.52515),
+        ("note-lstm", 0.64844),
+        ("note-blstm", 0.63696),
+    ],
 )
 def test_published_figures(name: str, value: float) -> None:
     published = load_recipe(name).published
