@@ -35,6 +35,7 @@ Keras' documentation and were not run; take them as a beginning. Which backend i
   for the time of a call in float64, which is for proofs, its table of types is changed, and put back.
 """
 
+from harken.engines.keras import backends
 from harken.engines.keras.net import EngineNet
 
-__all__ = ["EngineNet"]
+__all__ = ["EngineNet", "backends"]

@@ -73,7 +73,7 @@ class EngineNet(base.EngineNet):
         self.settings = Adam() if optimizer is None else optimizer
         self.learning_rate = self.settings.learning_rate
         self._step = 0
-        with self._scope():
+        with self.scope():
             self._build(loss)
             trained = {name: self._variables[name] for name in frameworks.trained(net)}
             self.optimizer = optimizers.Optimizer(self.settings, trained, net.weights, clip_value, clip_norm)
@@ -125,7 +125,7 @@ class EngineNet(base.EngineNet):
     def forward(self, x: npt.ArrayLike, training: bool = False) -> Array:
         """Return the outputs for a batch."""
         x = base.fitting(self.net, x, self.dtype)
-        with self._scope(), self.backend.predicting():
+        with self.scope(), self.backend.predicting():
             if not training:
                 return self._outputs(self._logits(x))
             logits, _ = self._call(self._values(), self.backend.tensor(x), self._moving(), self._masks(len(x)))[:2]
@@ -133,7 +133,7 @@ class EngineNet(base.EngineNet):
 
     def train_step(self, x: npt.ArrayLike, targets: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> tuple[float, Array]:
         """Take one step down the gradient of the loss."""
-        with self._scope():
+        with self.scope():
             loss, logits, moved, gradients, _ = self._descend(x, targets, weights, needs_input=False)
             self._step += 1
             self.optimizer.update(gradients, self.learning_rate, self._step)
@@ -145,7 +145,7 @@ class EngineNet(base.EngineNet):
         self, x: npt.ArrayLike, targets: npt.ArrayLike, weights: npt.ArrayLike | None = None
     ) -> tuple[float, Weights, Array]:
         """Return what the coming training step would descend."""
-        with self._scope():
+        with self.scope():
             loss, _, _, gradients, dx = self._descend(x, targets, weights, needs_input=True)
             return loss, dict(zip(self._trained, map(self.backend.array, gradients), strict=True)), self.backend.array(dx)
 
@@ -154,7 +154,7 @@ class EngineNet(base.EngineNet):
         x = base.fitting(self.net, x, self.dtype)
         wanted = base.fitting_targets(self.net, targets, len(x), self.dtype)
         shares = base.fitting_shares(weights, len(x), self.dtype)
-        with self._scope(), self.backend.predicting():
+        with self.scope(), self.backend.predicting():
             logits = self._logits(x)
             each = self.backend.array(self.loss(logits, self.backend.tensor(wanted)))
             return float(shares @ each), self._outputs(logits)
@@ -164,7 +164,7 @@ class EngineNet(base.EngineNet):
         outputs = base.fitting_targets(self.net, outputs, len(np.asarray(outputs)), self.dtype)
         wanted = base.fitting_targets(self.net, targets, len(outputs), self.dtype)
         shares = base.fitting_shares(weights, len(outputs), self.dtype)
-        with self._scope(), self.backend.predicting():
+        with self.scope(), self.backend.predicting():
             return float(
                 shares @ self.backend.array(self.outer_loss(self.backend.tensor(outputs), self.backend.tensor(wanted)))
             )
@@ -176,7 +176,7 @@ class EngineNet(base.EngineNet):
     def load_weights(self, weights: Mapping[str, Array]) -> None:
         """Take over all weights."""
         base.check_weights(self.net, weights)
-        with self._scope():
+        with self.scope():
             self._assign(self._variables, weights)
 
     def state(self) -> Weights:
@@ -187,7 +187,7 @@ class EngineNet(base.EngineNet):
     def load_state(self, state: Mapping[str, Array]) -> None:
         """Take over a state."""
         self._step, self.learning_rate = frameworks.check_state(self.net, self.settings, state)
-        with self._scope():
+        with self.scope():
             self._assign(self.optimizer.slots, state)
             self.optimizer.begin_after(self._step)
 
@@ -195,7 +195,8 @@ class EngineNet(base.EngineNet):
         for name, variable in variables.items():
             variable.assign(self.backend.tensor(np.asarray(arrays[name], dtype=self.dtype)))
 
-    def _scope(self) -> AbstractContextManager[None]:
+    def scope(self) -> AbstractContextManager[None]:
+        """Return what to hold while working with :attr:`model`: the device and the type of numbers that it was built for."""
         return backends.scope(self._keras_device, self.dtype.name, self.backend.exact(self.device))
 
     def _outputs(self, logits: Any) -> Array:
