@@ -2,6 +2,8 @@
 
 Every measurement has a process of its own, a fresh store, and its turn; medians, best times, and the processor's time beside
 them: on a machine that others use, too, the ratio of best times says more than that of medians. ``hear`` leaves the store out.
+The main thread's share of the processor's time (checksums, writing, the index) is what a single worker has done beside it on a
+second core, and what no further worker makes faster.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ def main() -> None:
     for job in ("hear", "features"):
         one, all_ = ([run[0] for run in found[job, workers]] for workers in (1, cores))
         used = statistics.median(run[1] for run in found[job, cores]) / statistics.median(run[1] for run in found[job, 1])
+        share = statistics.median(run[3] / run[1] for run in found[job, cores])
         ratio = statistics.median(one) / statistics.median(all_)
         rows.append(
             [
@@ -59,9 +62,10 @@ def main() -> None:
                     f"{value:.2f}"
                     for value in (statistics.median(one), statistics.median(all_), ratio, min(one) / min(all_), used)
                 ),
+                f"{share:.3f}",
             ]
         )
-    print_table(["", "1 worker s", f"{cores} workers s", "ratio", "ratio of best", "processor time"], rows)
+    print_table(["", "1 worker s", f"{cores} workers s", "ratio", "ratio of best", "processor time", "main thread's"], rows)
     again = statistics.median(run[2] for case, runs in found.items() if case[0] == "features" for run in runs)
     print(f"\nsecond call, nothing to compute: {again * 1e3:.0f} ms")
 
@@ -73,10 +77,10 @@ def child(options: argparse.Namespace, job: str, workers: int) -> list[float]:
 
 
 def measure(job: str, tracks: Tracks, workers: int) -> None:
-    """Print the seconds that a job takes, the processor's seconds, and the seconds of a second call."""
+    """Print a job's seconds, the processor's, those of a second call, and the main thread's of the processor's."""
     with tempfile.TemporaryDirectory() as folder:
         features(tracks[:2], DANCE, folder=Path(folder) / "warm", workers=workers)
-        began, used = time.perf_counter(), processor_seconds()
+        began, used, main_thread = time.perf_counter(), processor_seconds(), time.thread_time()
         if job == "hear":
             with sharing_cores(workers, len(tracks)) as count:
                 for _ in hear_many(list(tracks), DANCE, count):
@@ -84,10 +88,11 @@ def measure(job: str, tracks: Tracks, workers: int) -> None:
         else:
             features(tracks, DANCE, folder=Path(folder) / "store", workers=workers)
         took, used = time.perf_counter() - began, processor_seconds() - used
+        main_thread = time.thread_time() - main_thread
         began = time.perf_counter()
         if job == "features":
             features(tracks, DANCE, folder=Path(folder) / "store", workers=workers)
-        print(took, used, time.perf_counter() - began)
+        print(took, used, time.perf_counter() - began, main_thread)
 
 
 def processor_seconds() -> float:
