@@ -22,6 +22,7 @@ from harken.engines.keras import backends, losses, memory, optimizers
 from harken.engines.keras.backends import keras
 from harken.engines.keras.layers import Context, build
 from harken.engines.keras.layers.base import connect_through
+from harken.engines.keras.layers.dropout import Dropout
 from harken.nets import Net
 from harken.recipes.training import Adam, Loss
 
@@ -104,6 +105,8 @@ class EngineNet(base.EngineNet):
 
     def _learning_model(self, x: Any, layers: list[Any]) -> Any:
         """Return the model with inputs for dropout's masks; None where it has none, and is the one that predicts."""
+        if not any(isinstance(part, Dropout) for layer in layers for part in layer.parts()):
+            return None
         logits = connect_through(layers, x, learning=True)
         masks = [mask.tensor for mask in self.context.masks]
         return keras.Model([x, *masks], logits, name="learning") if masks else None
