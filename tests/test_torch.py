@@ -197,6 +197,24 @@ def test_engines_side_by_side_do_not_disturb_each_other():
         same(model.weights(), alone[name].weights())
 
 
+@pytest.mark.skipif("keras" not in OTHERS, reason="Keras is not installed")
+def test_keras_may_be_loaded_before_pytorch():
+    code = (
+        "import numpy as np\n"
+        "from harken.engines import engine\n"
+        "from harken.nets import Net\n"
+        "from harken.nets.layers import Dense\n"
+        "net = Net([Dense(units=3, activation='softmax')], (4,))\n"
+        "found = [engine(name).EngineNet(net).forward(np.ones((2, 4))) for name in ('keras', 'torch', 'numpy', 'keras')]\n"
+        "assert all(np.allclose(each, found[0], atol=1e-6) for each in found)\n"
+        "print('the same')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1]
+    )
+    assert done.stdout == "the same\n", done.stderr
+
+
 @pytest.fixture(scope="module")
 def rows():
     """Quiet noise against noise with a slow tone in it: 1200 samples each."""

@@ -41,11 +41,11 @@ float32 on a card     TF32 is off inside the engine's calls, and sums are repeat
 One difference is left: where two values in a window of a *two-dimensional* maximum are equal, the NumPy engine leads the
 gradient to the leftmost of them, and there to the topmost, and PyTorch to the topmost, and there to the leftmost.
 
-What makes it fast: maps lie in memory with the channels side by side (on a processor four times as fast as the other way round
-for a spectrogram network's step); activations write over what they read; Adam's formula goes over each weight once; and the C
-library is asked to keep memory (:mod:`~harken.engines.torch.memory`): on one core of the machine it was tried on, a step of
-``dance-cnn-small`` with 32 clips then took 0.15 s, not 0.5 s, and the
-process held 1.1 GB, not 0.8 (``dance-cnn``: 2.3 GB, not 1.8).
+What makes it fast: maps lie in memory with the channels side by side (on a processor about three times as fast as the other way
+round for a spectrogram network's step); activations write over what they read; Adam's formula goes over each weight once; and
+the C library is asked to keep memory (:mod:`~harken.engines.torch.memory`): on one core of the machine it was tried on, a step
+of ``dance-cnn-small`` with 32 clips then took 0.15 s, not 0.5 s, and the process held 1.1 GB, not 0.8 (``dance-cnn``: 2.3 GB,
+not 1.8).
 """
 
 from harken.engines.torch.memory import keep_memory
