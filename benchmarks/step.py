@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from common import machine, print_table
 
-NETS = ("wave-mlp", "wave-conv", "dance-cnn-small", "dance-cnn")
+NETS = ("wave-mlp", "wave-conv", "dance-cnn-small", "dance-cnn", "note-lstm", "note-blstm")
 ENGINES = ("numpy", "torch", "torch channels_last")
 CHANNELS_LAST = "conv2d"
 """The layer that the last of these engines is for: PyTorch has this layout of memory for four axes alone."""
@@ -59,7 +59,8 @@ def torch_engine(name: str, threads: int, channels_last: bool) -> tuple[Callable
     torch.set_num_threads(threads)
     net, loss_name, optimizer, batch = declared(name)
     model = torch.nn.Sequential(*torch_layers(net))
-    shape = net.input_shape if name == "wave-mlp" else (net.input_shape[-1], *net.input_shape[:-1])
+    as_it_is = net.layers[0].kind in ("flatten", "lstm")
+    shape = net.input_shape if as_it_is else (net.input_shape[-1], *net.input_shape[:-1])
     x, targets = torch.randn(batch, *shape), torch.eye(net.output_shape[0])[torch.randint(net.output_shape[0], (batch,))]
     if channels_last:
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
@@ -84,32 +85,52 @@ def torch_engine(name: str, threads: int, channels_last: bool) -> tuple[Callable
 
 
 def torch_layers(net):
-    """Yield the modules of a declared net, for inputs with the channels first; softmax is left to the loss."""
+    """Yield the modules of a declared net, for inputs with the channels first (an LSTM's last); softmax is left to the loss."""
     from torch import nn
 
     shape = net.input_shape
     for layer in net.layers:
-        module = None
-        if layer.kind == "dense":
-            module = nn.Linear(shape[0], layer.units)
-        elif layer.kind == "conv1d":
-            yield nn.ConstantPad1d(_same(shape[0], layer.kernel, layer.stride), 0.0)
-            module = nn.Conv1d(shape[-1], layer.filters, layer.kernel, stride=layer.stride)
-        elif layer.kind == "conv2d":
-            module = nn.Conv2d(shape[-1], layer.filters, layer.kernel)
-        elif layer.kind == "batch_norm":
-            module = nn.BatchNorm2d(shape[-1])
-        elif layer.kind == "max_pool":
-            module = nn.MaxPool2d(layer.size)
-        elif layer.kind == "dropout":
-            module = nn.Dropout(layer.rate)
-        elif layer.kind == "flatten":
-            module = nn.Flatten()
+        *before, module = _torch_modules(layer, shape)
+        yield from before
         module.l2 = getattr(layer, "l2", 0)
         yield module
         if getattr(layer, "activation", "") in ("relu", "sigmoid"):
             yield nn.ReLU() if layer.activation == "relu" else nn.Sigmoid()
         shape = layer.output_shape(shape)
+
+
+def _torch_modules(layer, shape):
+    """Return the modules of one layer; the last of them is the one whose weight L2 is for."""
+    from torch import nn
+
+    if layer.kind == "lstm":
+        both = layer.bidirectional
+        return nn.LSTM(shape[-1], layer.units, batch_first=True, bidirectional=both), _seen_of_lstm(layer.output)
+    if layer.kind == "conv1d":
+        padding = nn.ConstantPad1d(_same(shape[0], layer.kernel, layer.stride), 0.0)
+        return padding, nn.Conv1d(shape[-1], layer.filters, layer.kernel, stride=layer.stride)
+    modules = {
+        "dense": lambda: nn.Linear(shape[0], layer.units),
+        "conv2d": lambda: nn.Conv2d(shape[-1], layer.filters, layer.kernel),
+        "batch_norm": lambda: nn.BatchNorm2d(shape[-1]),
+        "max_pool": lambda: nn.MaxPool2d(layer.size),
+        "dropout": lambda: nn.Dropout(layer.rate),
+        "flatten": nn.Flatten,
+    }
+    return (modules[layer.kind](),)
+
+
+def _seen_of_lstm(output: str):
+    """Return the module that takes, of what PyTorch's LSTM gives, every step or the last one."""
+    from torch import nn
+
+    class Seen(nn.Module):
+        def forward(self, given):
+            return given[0] if output == "all" else given[0][:, -1]
+
+    if output not in ("all", "last_step"):
+        raise ValueError(f"no module is written here for an LSTM's output {output!r}")
+    return Seen()
 
 
 def _same(size: int, window: int, stride: int) -> tuple[int, int]:

@@ -9,6 +9,9 @@ Letters: ``i, f, o`` are the input, forget and output gates, ``g`` is what is of
 output. Axes: T steps, D directions (one, or two that go through the loop together), B examples, U units. Steps are in the order
 of reading: the backward direction's first is the last in time.
 
+What it holds: of every step, example and direction, a training keeps features + 1 + 7 · U values and works in 4 · U more; a
+prediction keeps features + 1 + U, and the rest of a few steps alone.
+
 Sources: S. Hochreiter, J. Schmidhuber, "Long short-term memory" (1997); F. Gers, J. Schmidhuber, F. Cummins, "Learning to
 forget" (2000) for the forget gate; M. Schuster, K. Paliwal, "Bidirectional recurrent neural networks" (1997).
 """
