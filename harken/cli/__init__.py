@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 
 try:
+    import errno
     import importlib
     import logging
     from collections.abc import Sequence
@@ -104,6 +105,15 @@ def main(arguments: Sequence[str] | None = None) -> Any:
     except HarkenError as error:
         end_bars()
         click.echo(f"harken: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        end_bars()
+        where = f" where {click.format_filename(error.filename)} lies" if error.filename else ""
+        click.echo(
+            f"harken: the disk is full{where}; what was there before is unchanged. Free some space and try again", err=True
+        )
         sys.exit(2)
     finally:
         stop.over()

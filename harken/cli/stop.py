@@ -65,7 +65,7 @@ class _Stop:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a shell's background jobs want it
                 signal.signal(number, self._interrupt)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        threading.Thread(target=self._wait, args=(reader,), name="harken-stop", daemon=True).start()
+        threading.Thread(target=self._wait, args=(reader,), name="signals", daemon=True).start()
         # An interruption inside a destructor or a callback cannot be raised further: the thread ends the process then.
         usual = sys.unraisablehook
         sys.unraisablehook = lambda problem: None if self.signal else usual(problem)

@@ -339,9 +339,9 @@ def _remove(folder: Path) -> int:
     with locked(folder):
         # The index first: without it the rows mean nothing.
         gone = _unlink(sorted(folder.glob(f"{INDEX}*")) + [path for name in OWN for path in sorted(folder.glob(name))])
-        with suppress(PermissionError):  # on Windows, where it is open now
+        # While it is held: later it may be the one that somebody else has made and holds. (Windows removes it itself.)
+        with suppress(PermissionError):
             (folder / LOCK).unlink(missing_ok=True)
-    (folder / LOCK).unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()  # where nothing else lies in it
     return gone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from harken.datasets.demo.names import bands
 from harken.datasets.demo.render import Performance, arrange, record
 from harken.datasets.demo.styles import STYLES, Style
 from harken.datasets.demo.tunes import PARTS, compose
-from harken.files import write_csv, write_json
+from harken.files import write_bytes, write_csv, write_json
 from harken.progress import Progress
 
 RATE = 22050
@@ -122,9 +123,11 @@ def write(folder: Path, made_from: MadeFrom, progress: Progress) -> None:
 
 def _write_audio(path: Path, samples: Samples, recording: Recording) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with soundfile.SoundFile(path, "w", samplerate=RATE, channels=1, format="FLAC", subtype="PCM_16") as file:
+    content = io.BytesIO()  # libsndfile does not say that a disk is full
+    with soundfile.SoundFile(content, "w", samplerate=RATE, channels=1, format="FLAC", subtype="PCM_16") as file:
         file.artist, file.title, file.album = recording.artist, recording.title, "Harken demo set"
         file.write(samples)
+    write_bytes(path, content.getvalue())
 
 
 _COLUMNS = ("path", "label", "tune", "title", "metre", "tempo", "bar", *PARTS)
