@@ -401,6 +401,11 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, device, data, tmp_pa
     with pytest.raises(HarkenError, match="is not there"):
         train(data / "rows.npz", data / "small.toml", out=tmp_path / "run", device=device)
     assert not (tmp_path / "run").exists(), "it is refused before anything is begun"
+    for verb, more in (("predict", ["--out", tmp_path / "answers.csv"]), ("evaluate", [])):
+        with pytest.raises(HarkenError, match="is not there"):
+            asked = [data / "unbroken" / "model.harken", data / "rows.npz", "--engine", "torch", "--device", device]
+            call(verb, *asked, *more)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_numpy_engine_works_on_the_processor_alone():

@@ -28,7 +28,11 @@ model_argument = click.argument("model", type=click.Path())
 def engine_options(function: _F) -> _F:
     """Add ``--engine`` and ``--device``: what does the arithmetic."""
     options = [
-        click.option("--engine", type=click.Choice(["numpy", "torch", "keras"]), help="What does the arithmetic."),
+        click.option(
+            "--engine",
+            type=click.Choice(["numpy", "torch", "keras"]),
+            help="What does the arithmetic (default: numpy; for a training, what the recipe names).",
+        ),
         click.option(
             "--device",
             type=click.Choice(["auto", "cpu", "cuda", "mps"]),

@@ -49,8 +49,10 @@ def command(
     """Judge MODEL on DATA: clip and track accuracy with 95 % intervals over groups, per-class figures, confusion."""
     from harken.classifier import Classifier
     from harken.datasets import read
+    from harken.engines import check
     from harken.judge.text import count
 
+    check(engine or "numpy", device)
     goes_on("what was heard is kept: the same command goes on")
     classifier = Classifier.load(model, engine=engine or "numpy", device=device)
     dataset = read(data, label=label, group=group, classes=split_names(classes))

@@ -72,7 +72,9 @@ def command(
     is not in FILE yet or has changed.
     """
     from harken.classifier import Classifier
+    from harken.engines import check
 
+    check(engine or "numpy", device)
     paths = [model, *also]
     _refuse_contradictions(paths, as_json=as_json, as_csv=as_csv, top=top)
     _refuse_with_out(out, retry_failed, {"--json": as_json, "--csv": as_csv, "--top": top is not None})
