@@ -8,20 +8,24 @@ that a training may go on with another engine. Only :meth:`EngineNet.train_step`
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from harken.errors import HarkenError, NetError, suggest
-from harken.nets import Net, Shape
+from harken.nets import Layer, Net, Shape
+from harken.plugins import enter, find
 from harken.recipes.training import SGD, Adam, Loss
 
 Array = npt.NDArray[np.floating]
 Weights = dict[str, Array]
 Optimizer = SGD | Adam
+
+Class = TypeVar("Class", bound=type[Any])
+"""What computes a layer on some engine."""
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 """What an engine may be asked to work on: the best that is there, the processor, NVIDIA's or AMD's cards, Apple's."""
@@ -228,6 +232,42 @@ class EngineNet(Protocol):
         NetError
             With everything that is missing, unknown or of another shape; nothing is then taken over.
         """
+
+
+def entering(registry: dict[str, type[Any]], kind: str, engine: str) -> Callable[[Class], Class]:
+    """Return what enters a class in an engine's registry of layers; each engine's ``register`` is this."""
+
+    def entered(cls: Class) -> Class:
+        enter(registry, kind, cls, f"the layer {kind!r} of the engine {engine!r}")
+        return cls
+
+    return entered
+
+
+def computing(registry: dict[str, type[Any]], layer: Layer, engine: str, name: str) -> type[Any]:
+    """Return the class that computes a layer.
+
+    Parameters
+    ----------
+    registry : dict of str to class
+        The engine's.
+    layer : Layer
+        As declared.
+    engine, name : str
+        What a mistake names: the engine, and the layer's full name in the net.
+
+    Raises
+    ------
+    NetError
+        The engine has none, nor do the packages that are installed.
+    """
+    found, remark = find(registry, layer.kind, layer.modules.get(engine, ""))
+    if found is None:
+        raise NetError(
+            f"{name}: the engine {engine!r} does not know how to compute a layer of kind {layer.kind!r}; enter a class by "
+            f"harken.engines.{engine}.layers.register({layer.kind!r}), or take another engine{remark}"
+        )
+    return found
 
 
 def only_on_cpu(engine: str, device: str) -> str:

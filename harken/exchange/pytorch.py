@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from harken.learn import class_probabilities
 from harken.nets import Layer, Shape
 from harken.nets import layers as kinds
 from harken.nets.net import named
+from harken.plugins import enter, find
 
 NEAR = 1e-5
 """How far a probability may be from the NumPy engine's."""
@@ -116,11 +117,11 @@ def _attribute(name: str) -> str:
 
 def _write_layers(made: _Class, layers: Any, shape: Shape, within: str) -> None:
     for own, layer in named(layers):
-        writer = WRITERS.get(type(layer))
+        writer, remark = find(WRITERS, type(layer), layer.modules.get("pytorch", ""))
         if writer is None:
             raise ModelError(
-                f"{within}{own}: there is no PyTorch module for a layer of kind {layer.kind!r}; enter how to write it in "
-                "harken.exchange.pytorch.WRITERS"
+                f"{within}{own}: there is no PyTorch module for a layer of kind {layer.kind!r}; enter how to write it by "
+                f"harken.exchange.pytorch.register({type(layer).__name__}){remark}"
             )
         writer(made, layer, shape, f"{within}{own}")
         shape = layer.output_shape(shape)
@@ -261,6 +262,7 @@ def _activation(made: _Class, layer: Layer, shape: Shape, name: str) -> None:
 
 Writer = Callable[[_Class, Any, Shape, str], None]
 """Takes the class in the making, a layer, the shape of one example that it reads, and the layer's full name."""
+_Any = TypeVar("_Any", bound=Writer)
 
 WRITERS: dict[type[Layer], Writer] = {
     kinds.Dense: _dense,
@@ -280,6 +282,20 @@ WRITERS: dict[type[Layer], Writer] = {
     **dict.fromkeys((kinds.ReLU, kinds.LeakyReLU, kinds.Tanh, kinds.Sigmoid, kinds.Softmax), _activation),
 }
 """How each kind of layer is written."""
+
+
+def register(layer: type[Layer]) -> Callable[[_Any], _Any]:
+    """Enter the function that writes a declared layer: a :data:`Writer`.
+
+    It calls ``made.module(name, "Linear(3, 2)", weight=…, bias=…)`` for a module of ``torch.nn`` with its arrays, which gives
+    the text by which the class calls it, and appends what the class computes to ``made.lines``: from ``x`` to ``x``.
+    """
+
+    def entered(writer: _Any) -> _Any:
+        enter(WRITERS, layer, writer, f"{layer.__name__} in PyTorch")
+        return writer
+
+    return entered
 
 
 def _difference(source: str, state: Any, model: Model) -> float:

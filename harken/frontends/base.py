@@ -22,6 +22,8 @@ import numpy.typing as npt
 from harken.clips import Clipping
 from harken.decoders import RATES
 from harken.errors import DataError, ModelError, RecipeError, suggest
+from harken.plugins import enter as enter_in
+from harken.plugins import find
 from harken.settings import Range, Settings
 
 Samples = npt.NDArray[np.float32]
@@ -49,12 +51,15 @@ class Frontend(Settings):
         The name in a recipe.
     version : int
         Raised whenever the same settings come to give another output; part of :meth:`key`.
+    modules : mapping of str to str
+        What is imported when an exporter (``"onnx"``) meets the frontend and does not know it.
     shape : tuple of int
         Of one clip's output.
     """
 
     kind: ClassVar[str]
     version: ClassVar[int] = 1
+    modules: ClassVar[Mapping[str, str]] = {}
     shape: tuple[int, ...]
 
     @property
@@ -213,12 +218,25 @@ FRONTENDS: dict[str, type[Frontend]] = {}
 _F = TypeVar("_F", bound=type[Frontend])
 
 
-def register(kind: str) -> Callable[[_F], _F]:
-    """Enter a frontend class under a name."""
+def register(kind: str, **modules: str) -> Callable[[_F], _F]:
+    """Enter a frontend class under a name; docs/extending.md has a complete example.
+
+    Parameters
+    ----------
+    kind : str
+        The name in a recipe.
+    modules : str
+        ``onnx=``: the module that enters how it is written as ONNX, imported when that is first asked for.
+
+    Raises
+    ------
+    HarkenError
+        Another class has this name.
+    """
 
     def enter(cls: _F) -> _F:
-        cls.kind = kind
-        FRONTENDS[kind] = cls
+        enter_in(FRONTENDS, kind, cls, f"the frontend {kind!r}")
+        cls.kind, cls.modules = kind, modules
         return cls
 
     return enter
@@ -252,6 +270,7 @@ def frontend_from_table(table: Mapping[str, Any], where: str) -> Frontend:
         raise RecipeError(
             where, [f"the key 'kind' with the frontend's name is missing (known: {', '.join(sorted(FRONTENDS))})"]
         )
-    if kind not in FRONTENDS:
-        raise RecipeError(where, [f"unknown frontend {kind!r} ({suggest(kind, FRONTENDS)})"])
-    return FRONTENDS[kind].from_table({key: value for key, value in table.items() if key != "kind"}, where)
+    frontend, remark = find(FRONTENDS, kind)
+    if frontend is None:
+        raise RecipeError(where, [f"unknown frontend {kind!r} ({suggest(kind, FRONTENDS)}){remark}"])
+    return frontend.from_table({key: value for key, value in table.items() if key != "kind"}, where)

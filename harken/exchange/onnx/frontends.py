@@ -7,7 +7,7 @@ resampling stay outside: the graph hears mono float32 at the frontend's rate.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from harken.errors import ModelError
 from harken.exchange.onnx.graph import Graph
 from harken.frontends import Frames, Frontend, Mel, Waveform
 from harken.frontends.mel import DECIBELS, TINY, window_weights
+from harken.plugins import enter, find
+
+Writer = Callable[[Graph, Any, str], str]
+"""Takes graph, frontend, and the name of the samples (clips, clip_samples); returns the name of its output (clips, *shape)."""
+_Any = TypeVar("_Any", bound=Writer)
 
 
 def write_frontend(graph: Graph, frontend: Frontend, x: str) -> str:
@@ -25,11 +30,12 @@ def write_frontend(graph: Graph, frontend: Frontend, x: str) -> str:
     ModelError
         ONNX cannot express it.
     """
-    writer = WRITERS.get(type(frontend))
+    writer, remark = find(WRITERS, type(frontend), frontend.modules.get("onnx", ""))
     if writer is None:
         raise ModelError(
             f"ONNX cannot hold a frontend of kind {frontend.kind!r} as Harken knows it; leave out --audio-in, and give the "
-            "graph what the frontend makes of the audio"
+            "graph what the frontend makes of the audio, or enter how to write it by "
+            f"harken.exchange.onnx.frontends.register({type(frontend).__name__}){remark}"
         )
     if getattr(frontend, "normalise", "none") == "peak":
         x = _peak(graph, x)
@@ -117,5 +123,15 @@ def _tensor_type(name: str) -> int:
     return int(getattr(TensorProto, name))
 
 
-WRITERS: dict[type[Frontend], Callable[[Graph, Any, str], str]] = {Waveform: _waveform, Frames: _frames, Mel: _mel}
+WRITERS: dict[type[Frontend], Writer] = {Waveform: _waveform, Frames: _frames, Mel: _mel}
 """How each kind of frontend is written."""
+
+
+def register(frontend: type[Frontend]) -> Callable[[_Any], _Any]:
+    """Enter the function that writes a frontend: a :data:`Writer`."""
+
+    def entered(writer: _Any) -> _Any:
+        enter(WRITERS, frontend, writer, f"{frontend.__name__} in ONNX")
+        return writer
+
+    return entered

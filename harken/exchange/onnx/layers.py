@@ -3,13 +3,13 @@
 Between layers, arrays stay as Harken has them, batch first and channels last; ONNX' convolutions and poolings want the channels
 first, so they stand between two turns, and a runtime leaves out the turns that cancel each other.
 
-One who registers a layer of his own may enter how to write it in :data:`WRITERS`.
+Who registers a layer of one's own enters how to write it by :func:`register`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -39,9 +39,11 @@ from harken.nets.layers import (
     same_padding,
 )
 from harken.nets.net import named
+from harken.plugins import enter, find
 
 Writer = Callable[[Graph, Any, Shape, str, str], str]
 """Takes graph, layer, the shape and the name of what it reads, and the layer's full name; returns the name of its output."""
+_Any = TypeVar("_Any", bound=Writer)
 
 _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
@@ -79,11 +81,11 @@ def write_layers(graph: Graph, layers: Sequence[Layer], shape: Shape, x: str, wi
         There is no writer for a layer.
     """
     for own, layer in named(layers):
-        writer = WRITERS.get(type(layer))
+        writer, remark = find(WRITERS, type(layer), layer.modules.get("onnx", ""))
         if writer is None:
             raise ModelError(
-                f"{within}{own}: ONNX cannot hold a layer of kind {layer.kind!r} as Harken knows it; enter how to write it in "
-                "harken.exchange.onnx.layers.WRITERS"
+                f"{within}{own}: ONNX cannot hold a layer of kind {layer.kind!r} as Harken knows it; enter how to write it by "
+                f"harken.exchange.onnx.layers.register({type(layer).__name__}){remark}"
             )
         x = writer(graph, layer, shape, x, f"{within}{own}")
         shape = layer.output_shape(shape)
@@ -258,3 +260,13 @@ WRITERS: dict[type[Layer], Writer] = {
     **dict.fromkeys((ReLU, LeakyReLU, Tanh, Sigmoid, Softmax), _activation),
 }
 """How each kind of layer is written."""
+
+
+def register(layer: type[Layer]) -> Callable[[_Any], _Any]:
+    """Enter the function that writes a declared layer: a :data:`Writer`."""
+
+    def entered(writer: _Any) -> _Any:
+        enter(WRITERS, layer, writer, f"{layer.__name__} in ONNX")
+        return writer
+
+    return entered

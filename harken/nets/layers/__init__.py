@@ -20,6 +20,7 @@ from harken.nets.layers.pool import AveragePool, GlobalAveragePool, GlobalMaxPoo
 from harken.nets.layers.recurrent import LSTM
 from harken.nets.layers.residual import Residual
 from harken.nets.layers.shape import Flatten, Permute, Reshape
+from harken.plugins import find
 
 __all__ = [
     "LAYERS",
@@ -78,19 +79,20 @@ def layer_from_table(table: Mapping[str, Any], where: str) -> Layer:
     kind = table.get("layer")
     if not isinstance(kind, str):
         raise RecipeError(where, ["the key 'layer' with the layer's name is missing"])
-    if kind not in LAYERS:
-        raise RecipeError(where, [f"unknown layer {kind!r} ({suggest(kind, LAYERS)})"])
+    declared, remark = find(LAYERS, kind)
+    if declared is None:
+        raise RecipeError(where, [f"unknown layer {kind!r} ({suggest(kind, LAYERS)}){remark}"])
     options: dict[str, Any] = {key: value for key, value in table.items() if key != "layer"}
     where = f"{where} ({kind})"
-    if not issubclass(LAYERS[kind], Residual):
-        return LAYERS[kind].from_table(options, where)
+    if not issubclass(declared, Residual):
+        return declared.from_table(options, where)
     nested: tuple[str, ...] = ()
     try:
         options["layers"] = layers_from_tables(options.get("layers", []), where)
     except RecipeError as error:
         nested, options["layers"] = error.mistakes, (ReLU(),)  # so that the block's own options are checked too
     try:
-        block = LAYERS[kind].from_table(options, where)
+        block = declared.from_table(options, where)
     except RecipeError as error:
         raise RecipeError(where, [*error.mistakes, *nested]) from None
     if nested:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 from harken.errors import NetError
+from harken.plugins import enter as enter_in
 from harken.settings import Count, Settings
 
 Shape = tuple[int, ...]
@@ -52,9 +53,19 @@ class WeightSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer(Settings):
-    """Base of all layers."""
+    """Base of all layers.
+
+    Attributes
+    ----------
+    kind : str
+        The name in a recipe.
+    modules : mapping of str to str
+        What is imported when an engine (``"numpy"``, ``"torch"``, ``"keras"``) or an exporter (``"onnx"``, ``"pytorch"``) meets
+        the layer and does not know it.
+    """
 
     kind: ClassVar[str]
+    modules: ClassVar[Mapping[str, str]] = {}
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the output's shape for an input's, or raise :class:`NetError` with the reason."""
@@ -75,12 +86,27 @@ LAYERS: dict[str, type[Layer]] = {}
 _L = TypeVar("_L", bound=type[Layer])
 
 
-def register(kind: str) -> Callable[[_L], _L]:
-    """Enter a layer class under a name."""
+def register(kind: str, **modules: str) -> Callable[[_L], _L]:
+    """Enter a layer class under a name; docs/extending.md has a complete example.
+
+    Parameters
+    ----------
+    kind : str
+        The name in a recipe.
+    modules : str
+        The modules that enter its arithmetic with an engine (``numpy=``, ``torch=``, ``keras=``), and how it is written in
+        other formats (``onnx=``, ``pytorch=``). Each is imported when it is first needed, so that the layer can be declared
+        where a framework is missing; what the declaring module itself enters need not be named.
+
+    Raises
+    ------
+    HarkenError
+        Another class has this name.
+    """
 
     def enter(cls: _L) -> _L:
-        cls.kind = kind
-        LAYERS[kind] = cls
+        enter_in(LAYERS, kind, cls, f"the layer {kind!r}")
+        cls.kind, cls.modules = kind, modules
         return cls
 
     return enter

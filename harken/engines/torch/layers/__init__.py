@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harken import nets
+from harken.engines.base import Class, computing, entering
 from harken.engines.torch.layers.activation import ActivationLayer
 from harken.engines.torch.layers.base import Context, Layer
 from harken.engines.torch.layers.conv import Conv
@@ -19,7 +20,7 @@ from harken.engines.torch.layers.shape import Permute, Reshape
 from harken.nets import Shape
 from harken.nets.net import named
 
-__all__ = ["LAYERS", "Context", "Layer", "build"]
+__all__ = ["LAYERS", "Context", "Layer", "build", "register"]
 
 LAYERS: dict[str, type[Any]] = {
     "dense": Dense,
@@ -45,6 +46,11 @@ LAYERS: dict[str, type[Any]] = {
 """Every kind of :data:`harken.nets.LAYERS`, and the class that computes it."""
 
 
+def register(kind: str) -> Callable[[Class], Class]:
+    """Enter the class that computes a kind of layer: a :class:`Layer`."""
+    return entering(LAYERS, kind, "torch")
+
+
 def build(declared: Sequence[nets.Layer], shape: Shape, within: str, context: Context) -> list[Layer]:
     """Return the layers that compute declared ones, in a row.
 
@@ -59,7 +65,7 @@ def build(declared: Sequence[nets.Layer], shape: Shape, within: str, context: Co
     """
     layers: list[Layer] = []
     for name, each in named(declared):
-        layer: Layer = LAYERS[each.kind](each, shape, within + name, context)
+        layer: Layer = computing(LAYERS, each, "torch", within + name)(each, shape, within + name, context)
         shape = layer.output_shape
         layers.append(layer)
     return layers
