@@ -20,9 +20,9 @@ from harken import nets
 from harken.engines import base
 from harken.engines.base import Array, Weights
 from harken.engines.numpy import losses, optimizers
-from harken.engines.numpy.memory import slices
 from harken.engines.numpy.layers import Context, build
 from harken.engines.numpy.layers.base import back_through, forward_through
+from harken.engines.numpy.memory import slices
 from harken.nets import Net
 from harken.recipes.training import Adam, Loss
 from harken.threads import one_thread

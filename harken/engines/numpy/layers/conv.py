@@ -23,9 +23,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from harken import nets
 from harken.engines.base import Array
-from harken.engines.numpy.memory import BLOCK, Buffers, slices
 from harken.engines.numpy.layers.activation import ACTIVATIONS
 from harken.engines.numpy.layers.base import Context, Layer
+from harken.engines.numpy.memory import BLOCK, Buffers, slices
 from harken.nets import Shape
 from harken.nets.layers import as_pair, same_padding, window_places
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from harken import nets
 from harken.engines.base import Array
-from harken.engines.numpy.memory import BLOCK, slices
 from harken.engines.numpy.layers.base import Context, Layer
 from harken.engines.numpy.layers.pool import MaxPool
+from harken.engines.numpy.memory import BLOCK, slices
 from harken.nets import Shape
 
 LINE = BLOCK // 4

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from harken import nets
 from harken.engines.base import Array
-from harken.engines.numpy.memory import BLOCK, slices
 from harken.engines.numpy.layers.base import Context, Layer
+from harken.engines.numpy.memory import BLOCK, slices
 from harken.nets import Shape
 from harken.nets.layers import same_padding, window_places
 
