@@ -61,6 +61,7 @@ def compare(
     label: str = "label",
     group: str | None = None,
     classes: Sequence[str] | None = None,
+    without: Sequence[str] | None = None,
     epochs: int | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -79,7 +80,7 @@ def compare(
         0 to seeds - 1 are taken.
     out : path-like, optional
         A folder for all runs, the table and the page; default: ``runs/compare-<data>``.
-    label, group, classes, epochs, device, workers
+    label, group, classes, without, epochs, device, workers
         As :func:`harken.train.train` takes them.
     progress : Progress
         Stages ``"features"`` and ``"comparing"`` (trainings).
@@ -97,7 +98,8 @@ def compare(
     for name in names:
         check(name, device)
     folder = Path("runs") / f"compare-{Path(data).resolve().stem}" if out is None else Path(out)
-    options = {"label": label, "group": group, "classes": None if classes is None else tuple(classes), "workers": workers}
+    chosen_classes = {"classes": classes and tuple(classes), "without": without and tuple(without)}
+    options = {"label": label, "group": group, **chosen_classes, "workers": workers}
     _hear_all(data, chosen, options, progress)
     jobs = [
         {"data": str(data), "recipe": recipe, "engine": name, "device": device, "seed": seed, "options": options}
@@ -123,7 +125,7 @@ def _chosen(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | No
 
 def _hear_all(data: str | os.PathLike[str], recipes: Sequence[Recipe], options: dict[str, Any], progress: Progress) -> None:
     """Compute all features beforehand, so that no training's figures hold the hearing."""
-    asked = {key: options[key] for key in ("label", "group", "classes")}
+    asked = {key: options[key] for key in ("label", "group", "classes", "without")}
     dataset = read(data, progress=progress, **asked)
     for frontend in {recipe.frontend.key(): recipe.frontend for recipe in recipes}.values():
         hear_parts(dataset.name, dataset.parts, frontend, workers=options["workers"], progress=progress)

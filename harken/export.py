@@ -39,6 +39,7 @@ def export_features(
     label: str = "label",
     group: str | None = None,
     classes: Sequence[str] | None = None,
+    without: Sequence[str] | None = None,
     seed: int = 0,
     workers: int | None = None,
     progress: Progress = silent,
@@ -53,7 +54,7 @@ def export_features(
         A file ending in ``.npz`` or ``.csv``.
     frontend : Frontend
         What computes a row.
-    label, group, classes
+    label, group, classes, without
         As :func:`harken.datasets.read` takes them.
     seed : int
         Of the split.
@@ -76,7 +77,7 @@ def export_features(
     writers = {".npz": _write_npz, ".csv": _write_csv}
     if target.suffix.lower() not in writers:
         raise DataError(f"{target}: features are written as .npz or .csv; give the file one of these endings")
-    dataset = read(data, label=label, group=group, classes=classes)
+    dataset = read(data, label=label, group=group, classes=classes, without=without)
     if isinstance(dataset.train, Arrays):
         raise DataError(f"{data} holds arrays already, and no audio to hear; train on it as it is")
     heard = hear_parts(dataset.name, dataset.parts, frontend, workers=workers, progress=progress)

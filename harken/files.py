@@ -105,6 +105,16 @@ def drop_unfinished() -> None:
             temporary.unlink(missing_ok=True)
 
 
+def cache_folder() -> Path:
+    """Return where features and indices are kept: ``HARKEN_CACHE``, or the user's cache folder. It need not exist."""
+    chosen = os.environ.get("HARKEN_CACHE")
+    if chosen:
+        return Path(chosen).absolute()
+    from platformdirs import user_cache_path  # noqa: PLC0415
+
+    return user_cache_path("harken", appauthor=False)
+
+
 def is_full(error: BaseException) -> bool:
     """Tell whether an error of the operating system says that the disk, or the user's share of it, is full."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)

@@ -83,6 +83,7 @@ def train(
     label: str = "label",
     group: str | None = None,
     classes: Sequence[str] | None = None,
+    without: Sequence[str] | None = None,
     epochs: int | None = None,
     seed: int = 0,
     engine: str | None = None,
@@ -102,7 +103,7 @@ def train(
         The run's folder; default: a new one under ``runs/``.
     test : path-like, optional
         Judge on these data instead of a part kept aside.
-    label, group, classes
+    label, group, classes, without
         As :func:`harken.datasets.read` takes them.
     epochs : int, optional
         Instead of the recipe's.
@@ -133,11 +134,11 @@ def train(
     chosen = chosen if epochs is None else chosen.replace(epochs=epochs)
     engine = engine_for(chosen.training, engine)
     check(engine, device)
-    dataset = read(data, label=label, group=group, classes=classes, progress=progress)
+    dataset = read(data, label=label, group=group, classes=classes, without=without, progress=progress)
     check_learnable(dataset.train)
     if test is not None:
         judge = read(test, label=label, group=group, progress=progress)
-        if classes is not None:
+        if classes is not None or without is not None:
             judge = select_classes(judge, [name for name in dataset.classes if name in judge.classes])
         dataset = replace(dataset, test=judge.judged)
     folder = default_folder(chosen.name, data, resume=resume) if out is None else Path(out)
@@ -145,7 +146,7 @@ def train(
         heard = hear_parts(dataset.name, dataset.parts, chosen.frontend, workers=workers, progress=progress)
         parts = parts_of(heard, seed=seed)
         same = _identity(chosen, parts, seed)
-        asked = {"label": label, "group": group, "classes": None if classes is None else list(classes), "epochs": epochs}
+        asked = {"label": label, "group": group, "classes": _listed(classes), "without": _listed(without), "epochs": epochs}
         how = {"seed": seed, "engine": engine, "device": device, "workers": workers}
         source = {"data": str(data), "test": None if test is None else str(test)}
         run.begin(same, chosen, {**source, **asked, **how, "grouping": dataset.grouping})
@@ -169,6 +170,10 @@ def train(
         outcome = _judged(run, learnt, parts, summary, seed=seed, device=device, progress=progress)
         _keep(run, learnt, outcome)
         return outcome
+
+
+def _listed(names: Sequence[str] | None) -> list[str] | None:
+    return None if names is None else list(names)
 
 
 def _splits(parts: Parts) -> tuple[Tracks, list[str]]:

@@ -420,7 +420,7 @@ def test_files_that_are_no_dataset(tmp_path, name, content, message):
         read(path)
 
 
-@pytest.mark.parametrize("data", ["nowhere", "nowhere/at.csv", r"C:\music", "gtzan:/data", "", ":", "a:b:c"])
+@pytest.mark.parametrize("data", ["nowhere", "nowhere/at.csv", r"C:\music", "gtzam:/data", "", ":", "a:b:c"])
 def test_a_path_that_is_not_there_is_named(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"there is no .*expected a folder of class folders|is empty"):

@@ -31,6 +31,7 @@ VERBS = {
     "evaluate": ("harken.cli.evaluate", "Judge a model on tracks it has not heard."),
     "predict": ("harken.cli.predict", "Name songs."),
     "features": ("harken.cli.features", "Write what a network reads to a file."),
+    "datasets": ("harken.cli.datasets", "List the datasets that are known by name, or show one."),
     "recipes": ("harken.cli.recipes", "List the known systems, or show one with its layers."),
     "compare": ("harken.cli.compare", "Train recipes on engines side by side."),
     "convert": ("harken.cli.convert", "Write a model as an ONNX, PyTorch or Keras file."),

@@ -47,15 +47,22 @@ def engine_options(function: _F) -> _F:
 
 
 def data_options(function: _F) -> _F:
-    """Add ``--label``, ``--group`` and ``--classes``: how DATA are read."""
+    """Add ``--label``, ``--group``, ``--classes`` and ``--without``: how DATA are read."""
     options = [
-        click.option("--label", default="label", metavar="COLUMN", show_default=True, help="The table's column of labels."),
+        click.option(
+            "--label",
+            default="label",
+            metavar="COLUMN",
+            show_default=True,
+            help="The table's column of labels, or what is learnt of a known dataset.",
+        ),
         click.option(
             "--group",
             metavar="COLUMN[,COLUMN]|none",
             help="What must not stand on both sides of a split, such as artist or tune (default: found by itself).",
         ),
         click.option("--classes", metavar="A,B", help="Only these classes."),
+        click.option("--without", metavar="A,B", help="All classes but these."),
     ]
     for option in reversed(options):
         function = option(function)

@@ -39,6 +39,7 @@ def command(
     label: str,
     group: str | None,
     classes: str | None,
+    without: str | None,
     seed: int,
     engine: str | None,
     device: str,
@@ -55,7 +56,7 @@ def command(
     check(engine or "numpy", device)
     goes_on("what was heard is kept: the same command goes on")
     classifier = Classifier.load(model, engine=engine or "numpy", device=device)
-    dataset = read(data, label=label, group=group, classes=split_names(classes))
+    dataset = read(data, label=label, group=group, classes=split_names(classes), without=split_names(without))
     evaluation = classifier.evaluate(
         dataset.judged,
         seed=seed,

@@ -1,8 +1,8 @@
 """Datasets: from DATA, as a command takes it, to labelled tracks with their groups.
 
 DATA is a folder of class folders (:mod:`harken.datasets.folder`), a CSV table (:mod:`harken.datasets.table`), an ``.npz`` of
-arrays (:mod:`harken.datasets.arrays`), or ``name:ROOT`` for a dataset in :data:`KNOWN`. Groups come from a column or from tags;
-a track whose group is not known stands for itself.
+arrays (:mod:`harken.datasets.arrays`), or ``name:ROOT`` for a dataset in :data:`KNOWN` (:mod:`harken.datasets.known`). Groups
+come from a column or from tags; a track whose group is not known stands for itself.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Protocol
 
 from harken.datasets.arrays import Arrays, read_arrays
-from harken.datasets.dataset import NO_GROUPS, Dataset, check_learnable, in_classes, select_classes
+from harken.datasets.dataset import NO_GROUPS, Dataset, check_learnable, in_classes, leave_out, select_classes
 from harken.datasets.folder import read_folder
 from harken.datasets.grouping import TAGGED_SHARE, TAGS, alike, visible, with_file_groups, with_tag_groups
+from harken.datasets.known import READERS
 from harken.datasets.table import read_table
 from harken.errors import DataError, brief, suggest
 from harken.progress import Progress, silent
@@ -32,6 +33,7 @@ __all__ = [
     "check_learnable",
     "in_classes",
     "known_dataset",
+    "leave_out",
     "read",
     "select_classes",
 ]
@@ -39,6 +41,8 @@ __all__ = [
 _log = logging.getLogger("harken")
 
 _EXPECTED = "expected a folder of class folders, a CSV table (path,label), or an .npz"
+_Classes = tuple[Sequence[str] | None, Sequence[str] | None]
+"""Only these, and all but these."""
 
 
 class Loader(Protocol):
@@ -48,14 +52,36 @@ class Loader(Protocol):
         """Return the dataset; raise DataError where ``root`` is not it."""
 
 
-KNOWN: dict[str, Loader] = {}
-"""The datasets that are known by name: ``name:ROOT``."""
+def _read_arrays(root: Path, *, label: str, group: str | None) -> Dataset:
+    """Read ``arrays:FILE.npz``."""
+    if not root.is_file():
+        raise DataError(f"arrays:{root}: there is no file {root}; expected an .npz of arrays")
+    return _arrays(root, label, group)
+
+
+KNOWN: dict[str, Loader] = {**READERS, "arrays": _read_arrays}
+"""The datasets that are known by name: ``name:ROOT``, and ``arrays:FILE.npz``."""
 
 
 def known_dataset(data: str) -> tuple[Loader, Path] | None:
-    r"""Return the loader and the root of ``name:ROOT``; None where no such name is known (``C:\music`` is a path)."""
+    r"""Return the loader and the root of ``name:ROOT``; None where no such name is known (``C:\music`` is a path).
+
+    A ``~`` at the root's beginning is the user's home, which the shell does not put in there.
+
+    Raises
+    ------
+    DataError
+        The name is known, and there is no root.
+    """
     name, colon, root = data.partition(":")
-    return (KNOWN[name], Path(root)) if colon and name in KNOWN else None
+    if not colon or name not in KNOWN:
+        return None
+    if not root.strip():
+        raise DataError(f"{data} names no folder; expected where it lies, such as {name}:music/{name}")
+    try:
+        return KNOWN[name], Path(root).expanduser()
+    except RuntimeError:  # no such user: the name is the folder's
+        return KNOWN[name], Path(root)
 
 
 def read(
@@ -64,6 +90,7 @@ def read(
     label: str = "label",
     group: str | None = None,
     classes: Sequence[str] | None = None,
+    without: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> Dataset:
     """Read labelled data.
@@ -73,13 +100,15 @@ def read(
     data : path-like
         A folder of class folders, a CSV table, an ``.npz``, or ``name:ROOT``.
     label : str
-        The table's column that names the class.
+        The table's column that names the class; of a known dataset what is learnt of it, such as ``"family"`` of NSynth.
     group : str, optional
         What must not stand on both sides of a split: columns of the table (``"artist"``, ``"label,pitch"``), for a folder the
         tags ``"artist"`` or ``"album"``, or ``"none"``. Default: the table's first known column, else the artist tags where at
         least half of the tracks have one, else none.
     classes : sequence of str, optional
         Only these.
+    without : sequence of str, optional
+        All but these.
     progress : Progress
         Stage ``"tags"``.
 
@@ -93,50 +122,58 @@ def read(
         Nothing is there, or it is no dataset; the message says what was expected.
     """
     known = known_dataset(os.fspath(data))
-    path = Path(data)
     if known is not None:
-        return _chosen(known[0](known[1], label=label, group=group), classes)
+        return _chosen(known[0](known[1], label=label, group=group), classes, without)
+    return _read_path(os.fspath(data), label, group, (classes, without), progress)
+
+
+def _read_path(data: str, label: str, group: str | None, asked: _Classes, progress: Progress) -> Dataset:
+    """Read what is no known dataset; classes are chosen before tags are read."""
+    path = Path(data)
     try:
         folder, file = path.is_dir(), path.is_file()
     except OSError as error:
         raise DataError(f"{brief(data, 200)} cannot be looked at ({error.strerror or error}); {_EXPECTED}") from error
     if folder:
-        return _folder(path, label, group, classes, progress)
+        return _folder(path, label, group, asked, progress)
     if not file:
-        raise DataError(_no_such(os.fspath(data)))
+        raise DataError(_no_such(data))
     if path.suffix.lower() in (".npz", ".npy"):
-        return _arrays(path, label, group, classes)
+        return _chosen(_arrays(path, label, group), *asked)
     if path.suffix.lower() == ".harken":
         raise DataError(f"{path} is a model and no data; {_EXPECTED}")
     if path.suffix.lower() == ".toml":
         raise DataError(f"{path} is a recipe and no data (it goes with --recipe); {_EXPECTED}")
     tracks, grouping = read_table(path, label, group)
-    dataset = _chosen(Dataset(path.name, tracks), classes)
+    dataset = _chosen(Dataset(path.name, tracks), *asked)
     return _grouped(dataset, grouping, progress)
 
 
 def _no_such(data: str) -> str:
     name, colon, _ = data.partition(":")
-    if colon and len(name) > 1 and KNOWN:
-        return f"there is no {data}, and no known dataset {name!r} ({suggest(name, KNOWN)}); {_EXPECTED}"
+    if colon and len(name) > 1:
+        return f"there is no {data}, and no known dataset {brief(name)!r} ({suggest(name, KNOWN)}); {_EXPECTED}"
+    if data in KNOWN:
+        return f"there is no {data}; for the known dataset, say where it lies: {data}:ROOT (see 'harken datasets')"
     return f"there is no {data}; {_EXPECTED}"
 
 
-def _chosen(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:
+def _chosen(dataset: Dataset, classes: Sequence[str] | None, without: Sequence[str] | None) -> Dataset:
     for spellings in alike(dataset.classes):
         _log.warning(
             "%s: the classes %s differ in case or spaces only, and count as different",
             dataset.name,
             " and ".join(map(ascii if any(map(_hidden, spellings)) else repr, spellings)),
         )
-    return dataset if classes is None else select_classes(dataset, classes)
+    kept = dataset if classes is None else select_classes(dataset, classes)
+    return kept if without is None else leave_out(kept, without)
 
 
 def _hidden(name: str) -> bool:
     return visible(name) != name
 
 
-def _folder(path: Path, label: str, group: str | None, classes: Sequence[str] | None, progress: Progress) -> Dataset:
+def _folder(path: Path, label: str, group: str | None, asked: _Classes, progress: Progress) -> Dataset:
     if label != "label":
         raise DataError(
             f"{path} is a folder: its class folders are the labels, and a column {label!r} (--label) is for a table"
@@ -148,7 +185,7 @@ def _folder(path: Path, label: str, group: str | None, classes: Sequence[str] | 
             f"{path} is a folder: --group may be {', '.join(TAGS)} (tags in the files) or {NO_GROUPS}, not {unknown[0]!r}; "
             "other groups need a CSV table with a column for them"
         )
-    dataset = _chosen(Dataset(path.resolve().name, read_folder(path)), classes)
+    dataset = _chosen(Dataset(path.resolve().name, read_folder(path)), *asked)
     if group is None or NO_GROUPS in fields:
         return _grouped(dataset, NO_GROUPS if group is not None else None, progress)
     return _by_tags(dataset, fields, progress)
@@ -180,7 +217,7 @@ def _grouped(dataset: Dataset, grouping: str | None, progress: Progress) -> Data
     return replace(dataset, train=tracks, grouping=grouping)
 
 
-def _arrays(path: Path, label: str, group: str | None, classes: Sequence[str] | None) -> Dataset:
+def _arrays(path: Path, label: str, group: str | None) -> Dataset:
     if label != "label" or group not in (None, NO_GROUPS):
         raise DataError(f"{path} holds arrays, which have no columns: --label and --group are for a table")
     parts = read_arrays(path)
@@ -188,5 +225,4 @@ def _arrays(path: Path, label: str, group: str | None, classes: Sequence[str] | 
         parts = {name: replace(part, groups=None) for name, part in parts.items()}
     known = any(part.groups is not None and any(part.groups) for part in parts.values())
     grouping = "the file's groups" if known else NO_GROUPS
-    dataset = Dataset(path.name, parts["train"], parts.get("valid"), parts.get("test"), grouping)
-    return _chosen(dataset, classes)
+    return Dataset(path.name, parts["train"], parts.get("valid"), parts.get("test"), grouping)

@@ -126,6 +126,24 @@ def select_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     return replace(dataset, train=_keep(dataset.train, kept), valid=valid, test=test)
 
 
+def leave_out(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+    """Keep all classes but some, in every part.
+
+    Raises
+    ------
+    DataError
+        One was named that is not in the data, or all of them.
+    """
+    unwanted = {class_name(name) for name in classes} - {""}
+    for name in sorted(unwanted):
+        if name not in dataset.classes:
+            raise DataError(f"{dataset.name} has no class {name!r} to leave out: {suggest(name, dataset.classes)}")
+    kept = [name for name in dataset.classes if name not in unwanted]
+    if not kept:
+        raise DataError(f"{dataset.name}: --without names all of its {len(dataset.classes)} classes; expected some to be left")
+    return select_classes(dataset, kept) if unwanted else dataset
+
+
 def _keep(part: Tracks | Arrays, classes: tuple[str, ...]) -> Tracks | Arrays:
     if isinstance(part, Arrays):
         return part.select_classes(classes)

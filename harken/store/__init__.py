@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from harken.errors import Failure, HarkenError
+from harken.files import cache_folder
 from harken.frontends import Frontend
 from harken.progress import Progress, silent
 from harken.store.hashes import identities
@@ -43,16 +44,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger("harken")
-
-
-def cache_folder() -> Path:
-    """Return where features are kept: ``HARKEN_CACHE``, or the user's cache folder. It need not exist."""
-    chosen = os.environ.get("HARKEN_CACHE")
-    if chosen:
-        return Path(chosen).absolute()
-    from platformdirs import user_cache_path  # noqa: PLC0415
-
-    return user_cache_path("harken", appauthor=False)
 
 
 def features(
