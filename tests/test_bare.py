@@ -189,7 +189,7 @@ def test_a_fresh_environment_trains_and_predicts_and_with_an_extra_converts(fres
     if done.returncode:
         pytest.skip(f"pip cannot install the extra here: {done.stderr.strip()[-300:]}")
     done = call([places / "harken", "convert", "run/model.harken", "model.onnx", "--audio-in"], folder)
-    assert done.returncode == 0 and "opset" in done.stdout, done.stderr
+    assert done.returncode == 0 and "opset" in done.stderr, done.stderr
     assert (folder / "model.onnx").stat().st_size > 0
     found = call([places / "python", "-c", look], folder)
     assert set(found.stdout.split()) == {"onnx", "onnxruntime"}
