@@ -98,7 +98,7 @@ def read_index(path: Path) -> NoteIndex:
 def _recall(kept: Path, stamp: npt.NDArray[np.int64]) -> NoteIndex | None:
     """Return what was kept, where it is whole and of the same file."""
     try:
-        with np.load(kept, allow_pickle=False) as arrays:
+        with kept.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if not np.array_equal(arrays["stamp"], stamp):
                 return None
             columns = [arrays[name] for name in ("instrument", "pitch", "velocity")]
