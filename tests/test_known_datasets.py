@@ -594,6 +594,12 @@ def test_an_index_that_cannot_be_kept_is_no_failure(tmp_path, cache, caplog):
     assert "cannot be kept, and are read again next time" in caplog.text
 
 
+def test_the_kept_index_goes_with_the_cache(tmp_path, cache, capsys):
+    read(f"nsynth:{make_nsynth(tmp_path)}")
+    assert run(capsys, "cache", "clear", "--yes")[0] == 0
+    assert not list(cache.rglob("*.npz"))
+
+
 @pytest.mark.parametrize("block", [1, 7, 64, 1 << 20])
 def test_the_stream_gives_what_json_gives_whatever_the_blocks(block, tmp_path, monkeypatch):
     monkeypatch.setattr(nsynth_index, "_BLOCK", block)
@@ -746,6 +752,15 @@ def test_one_dataset_is_shown_with_all_that_is_known(name, capsys):
 
 def test_the_list_as_json_is_a_table_each(capsys):
     assert [table["name"] for table in json.loads(run(capsys, "datasets", "--json")[1])] == NAMES
+
+
+def test_the_document_says_what_each_dataset_takes():
+    text = (Path(__file__).parents[1] / "docs" / "data.md").read_text("utf-8")
+    rows = {cells[1].strip(): cells for line in text.splitlines() if (cells := line.split("|"))[0] == "" and len(cells) == 6}
+    for name, facts in FACTS.items():
+        _, _, labels, groups, _, _ = rows[f"`{name}:ROOT`"]
+        assert [label.strip() for label in labels.split(",")] == list(facts.labels)
+        assert [group.strip() for group in groups.split(",")] == ([*facts.groups[:-1]] or ["none"])
 
 
 def test_an_unknown_dataset_is_refused_with_the_nearest(capsys):

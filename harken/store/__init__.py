@@ -13,7 +13,6 @@ once. A file that fails is named, and the others go on. Everything lies in the c
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from contextlib import closing
 from pathlib import Path

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from harken.datasets.known.nsynth_index import NOTES
 from harken.errors import HarkenError, RecipeError
 from harken.files import TEMPORARY
 from harken.frontends import Frontend, frontend_from_table
@@ -135,7 +136,7 @@ def look(root: Path) -> Cache:
     HarkenError
         It may not be read.
     """
-    memory = sorted(root.glob(f"{MEMORY}*"))
+    memory = _memory(root)
     try:
         folders = sorted(folder for folder in root.glob("store/v*/*") if _is_ours(folder))
         stores = sorted(map(_stored, folders), key=lambda store: -(store.last_used or 0))
@@ -201,15 +202,20 @@ def clear(cache: Cache, stores: Sequence[Stored], *, memory: bool) -> int:
             left.append(f"{store.folder} ({error.strerror or error})")
     if memory:
         try:
-            gone += _unlink(sorted(cache.folder.glob(f"{MEMORY}*")))
+            gone += _unlink(_memory(cache.folder))
         except OSError as error:
             left.append(f"{cache.folder / MEMORY} ({error.strerror or error})")
-    for folder in [*sorted(cache.folder.glob("store/v*")), cache.folder / "store"]:
+    for folder in [*sorted(cache.folder.glob("store/v*")), cache.folder / "store", cache.folder / NOTES]:
         with suppress(OSError):
             folder.rmdir()  # where nothing is in it
     if left:
         raise HarkenError(f"could not be removed: {', '.join(left)}; close what uses it, or ask who owns it, and try again")
     return gone
+
+
+def _memory(root: Path) -> list[Path]:
+    """Return the files that remember what others hold: the hashes, and the notes of NSynth."""
+    return [*sorted(root.glob(f"{MEMORY}*")), *sorted(root.glob(f"{NOTES}/*.npz"))]
 
 
 def _is_ours(folder: Path) -> bool:

@@ -1,6 +1,6 @@
 """NSynth's ``examples.json`` in a compact form: read once, as a stream, and kept in the cache folder.
 
-The file of the training part holds 289,205 entries; as Python objects they would fill a gigabyte. Here a note is four bytes:
+The file of the training part holds 289,205 entries; as Python objects they fill half a gigabyte. Here a note is four bytes:
 its instrument's number (2), pitch (1) and velocity (1): its name is made of these, ``<instrument_str>-<pitch>-<velocity>``, and
 family and source belong to the instrument.
 """
@@ -29,6 +29,8 @@ _log = logging.getLogger("harken")
 FORMAT = 1
 """Raised whenever what is kept changes."""
 EXAMPLES = "examples.json"
+NOTES = "nsynth"
+"""The folder in the cache."""
 
 _BLOCK = 1 << 20
 _LARGEST_ENTRY = 1 << 16
@@ -86,7 +88,7 @@ def read_index(path: Path) -> NoteIndex:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); expected NSynth's table of notes") from error
     key = blake2b(str(path.resolve()).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-    kept = cache_folder() / "nsynth" / f"{key}.npz"
+    kept = cache_folder() / NOTES / f"{key}.npz"
     stamp = np.array([FORMAT, state.st_size, state.st_mtime_ns], dtype=np.int64)
     found = _recall(kept, stamp)
     if found is None:
