@@ -250,6 +250,7 @@ def test_a_name_without_a_root_is_refused(data):
     [
         ("gtzam:x", "no known dataset 'gtzam' (did you mean 'gtzan'?)"),
         ("extended_ballroom:x", "did you mean 'extended-ballroom'?"),
+        ("GTZAN:x", "no known dataset 'GTZAN' (did you mean 'gtzan'?)"),
         ("gtzan", "say where it lies: gtzan:ROOT"),
         (r"C:\music", r"there is no C:\music; expected a folder"),
         ("C:/music", "there is no C:/music; expected a folder"),

@@ -152,7 +152,7 @@ def _read_path(data: str, label: str, group: str | None, asked: _Classes, progre
 def _no_such(data: str) -> str:
     name, colon, _ = data.partition(":")
     if colon and len(name) > 1:
-        return f"there is no {data}, and no known dataset {brief(name)!r} ({suggest(name, KNOWN)}); {_EXPECTED}"
+        return f"there is no {data}, and no known dataset {brief(name)!r} ({suggest(name.casefold(), KNOWN)}); {_EXPECTED}"
     if data in KNOWN:
         return f"there is no {data}; for the known dataset, say where it lies: {data}:ROOT (see 'harken datasets')"
     return f"there is no {data}; {_EXPECTED}"
