@@ -12,17 +12,21 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
+import signal
 import statistics
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from hashlib import blake2b
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from harken import __version__
 from harken.archive import load_model
 from harken.datasets import read
 from harken.engines import build, check
@@ -37,6 +41,7 @@ from harken.parts import hear_parts
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
 from harken.report.comparison import write_page
+from harken.run import Run
 from harken.train import Outcome, train
 
 logger = logging.getLogger("harken")
@@ -100,9 +105,9 @@ def compare(
     folder = Path("runs") / f"compare-{Path(data).resolve().stem}" if out is None else Path(out)
     chosen_classes = {"classes": classes and tuple(classes), "without": without and tuple(without)}
     options = {"label": label, "group": group, **chosen_classes, "workers": workers}
-    _hear_all(data, chosen, options, progress)
+    held = _hear_all(data, chosen, options, progress)
     jobs = [
-        {"data": str(data), "recipe": recipe, "engine": name, "device": device, "seed": seed, "options": options}
+        {"data": str(data), "held": held, "recipe": recipe, "engine": name, "device": device, "seed": seed, "options": options}
         for seed in range(seeds)
         for recipe in chosen
         for name in names
@@ -123,12 +128,18 @@ def _chosen(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | No
     return found if epochs is None else [recipe.replace(epochs=epochs) for recipe in found]
 
 
-def _hear_all(data: str | os.PathLike[str], recipes: Sequence[Recipe], options: dict[str, Any], progress: Progress) -> None:
-    """Compute all features beforehand, so that no training's figures hold the hearing."""
+def _hear_all(data: str | os.PathLike[str], recipes: Sequence[Recipe], options: dict[str, Any], progress: Progress) -> str:
+    """Compute all features beforehand, so that no training's figures hold the hearing; return a mark of what the data hold."""
     asked = {key: options[key] for key in ("label", "group", "classes", "without")}
     dataset = read(data, progress=progress, **asked)
     for frontend in {recipe.frontend.key(): recipe.frontend for recipe in recipes}.values():
-        hear_parts(dataset.name, dataset.parts, frontend, workers=options["workers"], progress=progress)
+        heard = hear_parts(dataset.name, dataset.parts, frontend, workers=options["workers"], progress=progress)
+    marks = [
+        (part, held, track.start, track.end, track.label, track.group)
+        for part, features in heard.parts.items()
+        for track, held in zip(features.tracks, features.hashes, strict=True)
+    ]
+    return blake2b(json.dumps(marks).encode(), digest_size=16).hexdigest()
 
 
 def _done(jobs: Sequence[dict[str, Any]], folder: Path, progress: Progress) -> Iterator[dict[str, Any]]:
@@ -143,7 +154,8 @@ def _done(jobs: Sequence[dict[str, Any]], folder: Path, progress: Progress) -> I
 
 def _asked(job: dict[str, Any]) -> dict[str, Any]:
     """Return what a result must have been asked for, as JSON has it."""
-    asked = {**job, "recipe": job["recipe"].to_table(), "options": {**job["options"], "workers": None}}
+    table = {"recipe": job["recipe"].to_table(), "options": {**job["options"], "workers": None}, "harken": __version__}
+    asked = {key: value for key, value in {**job, **table}.items() if key != "data"}
     found: dict[str, Any] = json.loads(json.dumps(asked))
     return found
 
@@ -156,28 +168,55 @@ def _kept(run: Path, job: dict[str, Any]) -> dict[str, Any] | None:
         result = json.loads(path.read_text(encoding="utf-8"))
         if result.pop("asked") == _asked(job):
             return {**result, "recipe": job["recipe"].name, "engine": job["engine"], "seed": job["seed"]}
-    except (ValueError, KeyError, AttributeError):
-        logger.warning("%s is damaged; the training is judged again", path)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        logger.warning("%s is damaged; the training is done again", path)
         return None
     raise HarkenError(f"{run} holds a training of other data or settings; take another --out, or remove it")
 
 
 def _in_own_process(job: dict[str, Any], run: Path) -> dict[str, Any]:
-    name = job["recipe"].name
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            result = pool.submit(_train_one, job, run).result()
-        except BrokenProcessPool as error:
-            raise HarkenError(
-                f"the training of {name} on {job['engine']} was killed; is there enough memory for it?"
-            ) from error
+    """Train in a process that ends with this one, however this one ends."""
+    name, context = job["recipe"].name, multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(theirs, job, run), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        result = ours.recv()
+    except EOFError:
+        raise HarkenError(f"the training of {name} on {job['engine']} was killed; is there enough memory for it?") from None
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    if isinstance(result, str):
+        raise HarkenError(f"{name} on {job['engine']}, seed {job['seed']}: {result}")
     write_json(run / RESULT, {**result, "asked": _asked(job)})
     return {**result, "recipe": name, "engine": job["engine"], "seed": job["seed"]}
+
+
+def _child(answer: Connection, job: dict[str, Any], run: Path) -> None:
+    """Train, and send the figures, or in words what went wrong."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that began this one ends it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        answer.send(_train_one(job, run))
+    except HarkenError as error:
+        answer.send(str(error))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _train_one(job: dict[str, Any], run: Path) -> dict[str, Any]:
     """Train, judge and time; return the figures as JSON has them. Runs in a process of its own."""
     logger.setLevel(logging.ERROR)  # the data's warnings were given when all of it was heard
+    if (run / "run.json").exists() and Run(run).finished:  # it was stopped before its figures were taken
+        shutil.rmtree(run)
     how = {key: job[key] for key in ("seed", "engine", "device")}
     outcome = train(job["data"], job["recipe"], out=run, resume=run.exists(), **how, **job["options"])
     one, many = _timed(outcome, job["engine"], job["device"])

@@ -212,6 +212,8 @@ WRONG = {
     "empty": ({}, "holds no weights"),
     "words": ({"0.weight": torch.zeros(2, 2), "name": "net"}, "is no tensor"),
     "a tensor alone": (torch.zeros(3), "holds no state dict"),
+    "sparse": (mlp_state(**{"0_weight": torch.eye(5, 4).to_sparse()}), "sparse"),
+    "without values": (mlp_state(**{"0_weight": torch.empty(5, 4, device="meta")}), "without values"),
     "truth values": (mlp_state(**{"0_bias": torch.zeros(5, dtype=torch.bool)}), "bool"),
 }
 
@@ -279,6 +281,33 @@ def test_a_keras_file_without_weights(tmp_path):
         archive.writestr("config.json", "{}")
     with pytest.raises(ModelError, match=r"model\.weights\.h5"):
         adopt(tmp_path / "net.keras", MLP, ["a", "b", "c"])
+
+
+def h5_with(make, path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        make(h5py, file.create_group("layers/dense/vars"))
+
+
+FOREIGN_NUMBERS = {
+    "external storage": lambda h5py, group: group.create_dataset("0", (4, 5), "f4", external=[(__file__, 0, 80)]),
+    "an external link": lambda h5py, group: group.__setitem__("0", h5py.ExternalLink("other.h5", "/x")),
+    "a soft link": lambda h5py, group: group.__setitem__("0", h5py.SoftLink("/x")),
+    "a virtual dataset": lambda h5py, group: group.create_virtual_dataset("0", _virtual(h5py)),
+}
+
+
+def _virtual(h5py):
+    layout = h5py.VirtualLayout((4, 5), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (4, 5))
+    return layout
+
+
+@pytest.mark.parametrize("what", FOREIGN_NUMBERS)
+def test_numbers_of_other_files_are_not_read(what, tmp_path):
+    h5_with(FOREIGN_NUMBERS[what], tmp_path / "net.h5")
+    with pytest.raises(ModelError, match=r"another file|another place"):
+        adopt(tmp_path / "net.h5", MLP, ["a", "b", "c"])
 
 
 @pytest.mark.parametrize(("name", "words"), [("net.onnx", "ending in"), ("gone.pt", "no such file")])

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -46,7 +51,7 @@ SMALL, LARGE = toy("small", 2), toy("large", 5)
 @pytest.fixture(scope="module")
 def done(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    return compare(data, [SMALL, LARGE], ["numpy"], seeds=2, out=folder)
+    return compare(data, [SMALL, LARGE], ["numpy"], seeds=2, out=folder)  # four trainings, each in a process
 
 
 def test_every_pair_has_its_figures(done):
@@ -99,14 +104,81 @@ def test_other_settings_are_refused(done, data):
         compare(data, [SMALL], seeds=1, epochs=3, out=done.folder)
 
 
-def test_a_damaged_result_is_made_again(done, data, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    "damage", [lambda text: text[: len(text) // 2], lambda text: "[1]", lambda text: "3", lambda text: "{}"]
+)
+def test_a_damaged_result_is_made_again(damage, done, data, monkeypatch, caplog):
     path = done.folder / "small-numpy-0" / RESULT
     content = path.read_text()
-    path.write_text(content[: len(content) // 2])
+    path.write_text(damage(content))
     monkeypatch.setattr(room, "_in_own_process", lambda job, run: {**json.loads(content), "recipe": "small", "engine": "numpy"})
     compare(data, [SMALL], seeds=1, out=done.folder)
     assert "damaged" in caplog.text
     path.write_text(content)
+
+
+def test_other_data_at_the_same_place_are_refused(done, data):
+    content = data.read_bytes()
+    arrays = dict(np.load(data))
+    np.savez(data, **{**arrays, "y": arrays["y"][::-1]})
+    try:
+        with pytest.raises(HarkenError, match="other data or settings"):
+            compare(data, [SMALL], seeds=1, out=done.folder)
+    finally:
+        data.write_bytes(content)
+
+
+def test_what_was_trained_but_not_judged_is_done_again(data, tmp_path):
+    job = {"data": str(data), "held": "x", "recipe": SMALL, "engine": "numpy", "device": "auto", "seed": 0, "options": {}}
+    run = tmp_path / "small-numpy-0"
+    first = room._train_one(job, run)
+    assert (run / "run.json").exists() and not (run / RESULT).exists()
+    assert room._train_one(job, run)["answers"] == first["answers"]
+
+
+def test_a_training_that_fails_is_named(data, tmp_path):
+    job = {
+        "data": str(data),
+        "held": "x",
+        "recipe": SMALL,
+        "engine": "numpy",
+        "device": "auto",
+        "seed": 0,
+        "options": {"label": "no"},
+    }
+    job["data"] = str(tmp_path / "gone.npz")
+    with pytest.raises(HarkenError, match=r"small on numpy, seed 0: .*gone"):
+        room._in_own_process(job, tmp_path / "run")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_comparison_leaves_no_process(number, data, tmp_path):
+    slow = SMALL.replace(epochs=100_000)
+    (tmp_path / "slow.toml").write_text(slow.to_toml(), encoding="utf-8")
+    asked = ["compare", str(data), "--recipes", str(tmp_path / "slow.toml"), "--seeds", "1", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen([sys.executable, "-m", "harken", *asked], stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: list(tmp_path.glob("out/*/history.csv")))
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and "Traceback" not in said
+    (history,) = tmp_path.glob("out/*/history.csv")
+    wait_for(lambda: grown(history) == 0)
+
+
+def wait_for(happened):
+    for _ in range(1200):
+        if happened():
+            return
+        time.sleep(0.05)
+    pytest.fail("it never happened")
+
+
+def grown(path):
+    """How much a file grows within a second."""
+    before = path.stat().st_size
+    time.sleep(1)
+    return path.stat().st_size - before
 
 
 def test_the_page_stands_alone(done):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -205,6 +206,12 @@ def test_a_printed_class_needs_no_harken(tmp_path):
     net = names["WaveConv"]()
     net.load_state_dict(torch.load(tmp_path / "m.pt", weights_only=True))
     assert net(torch.zeros(2, 1200, 1)).shape == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["none", "true", "1st", "false", "...", "class"])
+def test_recipes_of_any_name_make_a_class(name, tmp_path):
+    model = any_model([Dense(units=3)], (4,))
+    assert "(nn.Module):" in to_torch(replace(model, recipe=replace(model.recipe, name=name)), tmp_path / "m.pt")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -112,7 +112,7 @@ def _answers(
     models: Sequence[Classifier], tracks: Sequence[Track], workers: int | None, stack: ExitStack
 ) -> Iterator[tuple[Prediction, ...]]:
     """Yield the answers of all models, file by file; they are closed with the stack, also when the user stops."""
-    answers = [cast("Generator[Prediction, None, None]", one.predict_files(tracks, workers=workers)) for one in models]
+    answers = [one.predict_files(tracks, workers=workers) for one in models]
     return zip(*(stack.enter_context(closing(each)) for each in answers), strict=True)
 
 

@@ -123,11 +123,18 @@ def _read_torch(path: Path) -> Foreign:
     other = [key for key in found if key not in tensors]
     if other:
         raise ModelError(f"{path}: {other[0]!r} is no tensor; save net.state_dict() alone")
+    odd = [key for key, one in tensors.items() if one.is_quantized or one.is_meta or one.layout is not torch.strided]
+    if odd:
+        raise ModelError(f"{path}: {odd[0]!r} is quantised, sparse or without values; save plain float tensors")
     _check_size(path, sum(tensor.numel() for tensor in tensors.values()))
-    floats = {key: tensor.detach() for key, tensor in tensors.items()}
-    return _as_torch(
-        path, {key: tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy() for key, tensor in floats.items()}
-    )
+    return _as_torch(path, {key: _from_tensor(tensor) for key, tensor in tensors.items()})
+
+
+def _from_tensor(tensor: Any) -> npt.NDArray[Any]:
+    """Return a plain tensor as an array; NumPy knows fewer types of floats than PyTorch."""
+    plain = tensor.detach()
+    array: npt.NDArray[Any] = (plain.float() if plain.is_floating_point() else plain).numpy()
+    return array
 
 
 def _read_safetensors(path: Path) -> Foreign:
@@ -135,7 +142,11 @@ def _read_safetensors(path: Path) -> Foreign:
 
     try:
         arrays = safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except TypeError as error:
+        raise ModelError(
+            f"{path} holds numbers that NumPy does not know ({_line(error)}); save them as float32 or float16"
+        ) from error
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path} cannot be read as safetensors: {_line(error)}") from error
     _check_size(path, sum(array.size for array in arrays.values()))
     own = {key: _OWN.fullmatch(key) for key in arrays}
@@ -229,6 +240,7 @@ def _read_h5(path: Path, content: bytes | None = None) -> Foreign:
         raise MissingExtraError(f"{path}: reading it needs h5py; install it: pip install 'harken[keras]'") from error
     try:
         with h5py.File(path if content is None else io.BytesIO(content), "r") as file:
+            _check_links(path, file)
             root = file.get("model_weights", file)
             groups = list(_old_keras(root) if "layer_names" in root.attrs else _keras(root))
             _check_size(path, sum(data.size for _, arrays in groups for data in arrays.values()))
@@ -236,9 +248,23 @@ def _read_h5(path: Path, content: bytes | None = None) -> Foreign:
                 (name, {role: _numbers(f"{path}: {name}", data[()]) for role, data in arrays.items()})
                 for name, arrays in groups
             ]
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read as Keras weights: {_line(error)}") from error
     return Foreign(tuple(_keras_module(name, arrays) for name, arrays in read), "channels_last")
+
+
+def _check_links(path: Path, group: Any) -> None:
+    """Refuse a file that takes its numbers from others: whoever shares the model would give those away."""
+    import h5py  # noqa: PLC0415
+
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ModelError(f"{path}: {name!r} is a link to another place, which is not followed")
+        node = group[name]
+        if isinstance(node, h5py.Group):
+            _check_links(path, node)
+        elif isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
+            raise ModelError(f"{path}: {name!r} takes its numbers from another file, which is not read")
 
 
 def _keras(root: Any) -> Iterator[tuple[str, dict[str, Any]]]:

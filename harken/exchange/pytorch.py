@@ -6,6 +6,7 @@ the probabilities of all classes. Source of the modules' conventions: docs.pytor
 
 from __future__ import annotations
 
+import keyword
 import os
 import re
 from collections.abc import Callable
@@ -94,7 +95,7 @@ def torch_class(model: Model) -> tuple[str, dict[str, npt.NDArray[Any]]]:
         "from torch.nn import functional",
         "",
         "",
-        f"class {name if name[0].isalpha() else 'Net' + name}(nn.Module):",
+        f"class {'Net' + name if keyword.iskeyword(name) or not name[0].isalpha() else name}(nn.Module):",
         f"    {_text(f'Reads (batch, {sizes}); gives the probabilities of: {classes}.')}",
         "",
         "    def __init__(self):",

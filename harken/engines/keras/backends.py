@@ -109,6 +109,10 @@ class Backend(ABC):
         """Return what lets a device compute with all digits, and the same way every time."""
         return nullcontext()
 
+    def versions(self) -> dict[str, Any]:
+        """Return Keras' version and the backend's name."""
+        return {"keras": str(keras.__version__), "keras_backend": str(keras.backend.backend())}
+
 
 class Torch(Backend):
     """PyTorch: its autograd, and the same devices and threads as the engine ``torch``."""
@@ -153,6 +157,10 @@ class Torch(Backend):
     def working(self, device: str) -> AbstractContextManager[None]:
         """Return what gives PyTorch all cores that this process may use."""
         return self.devices.working(self.torch.device(device))
+
+    def versions(self) -> dict[str, Any]:
+        """Return PyTorch's version and threads too."""
+        return {**super().versions(), "torch": str(self.torch.__version__), "threads": self.torch.get_num_threads()}
 
     def exact(self, device: str) -> AbstractContextManager[None]:
         """Keep a card from rounding the factors of convolutions."""

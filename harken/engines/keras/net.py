@@ -125,6 +125,10 @@ class EngineNet(base.EngineNet):
         """Return what gives the backend the threads that suit it."""
         return self.backend.working(self.device)
 
+    def versions(self) -> dict[str, Any]:
+        """Return Keras' version, and the name and version of its backend."""
+        return self.backend.versions()
+
     def forward(self, x: npt.ArrayLike, training: bool = False) -> Array:
         """Return the outputs for a batch."""
         x = base.fitting(self.net, x, self.dtype)
