@@ -40,6 +40,9 @@ MOST_FOLDS = 10
 CANDIDATES = 20
 """Test parts that are tried before a split is called impossible because no validation part fits beside them."""
 
+SHOWN = 8
+"""Classes that a message names."""
+
 _TEST, _VALID = 1, 2
 """Purposes: what the random numbers of a seed are for."""
 
@@ -255,12 +258,12 @@ class _Table:
         counts = self.groups_per_class()
         empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
         if empty:
-            raise DataError(f"the class {_listed(empty)} has no track; add some, or leave it out (--classes)")
+            raise DataError(f"the class {_listed(empty)} has no track; add some, or leave it out (--without)")
         single = [name for name, count in zip(self.classes, counts, strict=True) if count < needed]
         if single:
             raise DataError(
                 f"the class {_listed(single)} has one group only (one artist, tune, instrument), which cannot be learnt and "
-                "judged at once; add tracks of another group, leave the class out (--classes), or group by something else "
+                "judged at once; add tracks of another group, leave the class out (--without), or group by something else "
                 "(--group)"
             )
 
@@ -278,7 +281,7 @@ class _Table:
         return DataError(
             f"no split into {parts} parts keeps groups whole and puts every class into every part: the class "
             f"{self.classes[hardest]!r} has {counts[hardest]} groups, and groups that span classes bind them to others; "
-            "add groups to it, leave it out (--classes), or group by something else (--group)"
+            "add groups to it, leave it out (--without), or group by something else (--group)"
         )
 
     def candidates(
@@ -367,4 +370,5 @@ def _group_warnings(groups: Sequence[str | None]) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names))
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(repr, names[:SHOWN])) + more

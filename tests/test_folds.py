@@ -188,7 +188,7 @@ def test_two_groups_are_enough_for_a_test_part_where_no_validation_is_asked_for(
 def test_one_group_is_an_error_that_names_the_class_and_the_cure(shares):
     labels, groups = many()
     groups = ["the only singer" if label == 1 else group for label, group in zip(labels, groups, strict=True)]
-    with pytest.raises(DataError, match=r"'reel' has one group only.*--classes.*--group"):
+    with pytest.raises(DataError, match=r"'reel' has one group only.*--without.*--group"):
         split(labels, groups, CLASSES, seed=0, **shares)
 
 
@@ -211,7 +211,7 @@ def test_copies_of_one_track_are_one_group():
 def test_groups_that_bind_classes_together_are_an_error_that_names_one(groups_of, parts):
     labels = np.repeat(np.arange(3), 4 * len(groups_of[0]))
     groups = [group for names in groups_of for group in names * 4]
-    with pytest.raises(DataError, match=rf"no split into {parts} parts.*'jig' has {parts} groups.*--classes"):
+    with pytest.raises(DataError, match=rf"no split into {parts} parts.*'jig' has {parts} groups.*--without"):
         split(labels, groups, CLASSES, seed=0)
 
 

@@ -163,7 +163,7 @@ def in_classes(part: Tracks | Arrays, classes: Sequence[str]) -> Tracks | Arrays
     if strange:
         raise DataError(
             f"the data have the class {strange[0]!r}, which is not among those learnt ({suggest(strange[0], known)}); "
-            "rename it, or leave it out (--classes)"
+            "rename it, or leave it out (--without)"
         )
     if isinstance(part, Tracks):
         return Tracks(part, known)
@@ -198,5 +198,5 @@ def check_learnable(part: Tracks | Arrays) -> None:
     empty = [name for name, count in counts.items() if not count]
     if empty:
         raise DataError(
-            f"no {unit} of the class {', '.join(map(repr, empty))} to learn from; add some, or leave the class out (--classes)"
+            f"no {unit} of the class {', '.join(map(repr, empty))} to learn from; add some, or leave the class out (--without)"
         )

@@ -85,9 +85,9 @@ def choose(name: str, option: str, asked: str | None, known: Collection[str], de
         return default
     if asked.strip().casefold() in known:
         return asked.strip().casefold()
-    raise DataError(
-        f"{name} has no {option[2:]} {brief(asked)!r}: {suggest(asked, known)}; {option} may be {', '.join(sorted(known))}"
-    )
+    near = suggest(asked.strip().casefold(), known)
+    hint = "" if near.startswith("known: ") else f"{near} "
+    raise DataError(f"{name} has no {option[2:]} {brief(asked)!r}: {hint}{option} may be {', '.join(sorted(known))}")
 
 
 def tell_missing(where: str, missing: Sequence[str], total: int, cure: str) -> None:
