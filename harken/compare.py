@@ -36,6 +36,7 @@ from harken.folds import check_seed
 from harken.judge import Evaluation
 from harken.judge.comparison import Comparison, Pair, Share
 from harken.judge.intervals import ratio_interval
+from harken.judge.text import count
 from harken.metrics import decisions
 from harken.parts import hear_parts
 from harken.progress import Progress, silent
@@ -338,4 +339,4 @@ def _judged(results: Sequence[dict[str, Any]]) -> str:
     groups = {group for result in own for group in result["answers"]}
     tracks = sum(row[1] for result in own for row in result["answers"].values())
     part = {"test": "test", "valid": "validation (there was no test part, so the figures flatter)"}[first["judged_on"]]
-    return f"{tracks} answers for {part} tracks of {len(groups)} groups, over {len(own)} seeds"
+    return f"{tracks} answers for {part} tracks of {len(groups)} groups, over {count(len(own), 'seed')}"

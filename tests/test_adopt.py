@@ -106,7 +106,12 @@ def test_the_published_lstm(both, tmp_path):
     x = np.random.default_rng(0).standard_normal((5, 9, 6)).astype(np.float32)
     assert np.abs(answers(model, x) - probabilities(net, x)).max() < NEAR
     assert len(rows) == 3 * 3 * (1 + both) + 2
-    assert "rnn, layer 2" in as_text(rows) and "out (kernel)" in as_text(rows)
+    assert "rnn.weight_hh_l2" in as_text(rows) and "rnn.bias_ih_l0 + rnn.bias_hh_l0" in as_text(rows)
+    assert "out.weight" in as_text(rows)
+    with pytest.raises(ModelError, match=r"out\.weight gives 3 outputs, and 2 classes are named"):
+        adopt(tmp_path / "lstm.pth", recipe(lstms(3, 4, both), (9, 6)), ["a", "b"])
+    with pytest.raises(ModelError, match=r"the file's LSTM reads in (both directions|one direction), and the recipe's in"):
+        adopt(tmp_path / "lstm.pth", recipe(lstms(3, 4, not both), (9, 6)), ["a", "b", "c"])
 
 
 def test_pictures_are_flattened_as_pytorch_does(tmp_path):
@@ -340,6 +345,8 @@ def test_the_command(tmp_path):
     assert load_model(tmp_path / "m.harken").classes == ("classical", "rock")
     done = CliRunner().invoke(harken, [*given, "--out", str(tmp_path / "m.harken"), "--json"])
     assert json.loads(done.stdout)["weights"][0]["weight"] == "0_conv1d/kernel"
+    done = CliRunner().invoke(harken, [*given, "--out", str(tmp_path / "m.foo")])
+    assert done.exit_code == 2 and ".harken" in done.output and not (tmp_path / "m.foo").exists()
 
 
 def test_a_model_of_arrays_is_adopted_too(tmp_path):

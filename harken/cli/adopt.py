@@ -22,10 +22,12 @@ def command(weights: str, recipe: str, classes: str, out: str, flatten: str | No
     """Take WEIGHTS (a PyTorch state dict, a Keras file or safetensors) into a model, and print what went where."""
     from dataclasses import asdict
 
-    from harken.archive import save_model
+    from harken.archive import SUFFIX, save_model
     from harken.exchange.adopt import adopt, as_text
     from harken.recipes import load_recipe
 
+    if not out.endswith(SUFFIX):
+        raise click.UsageError(f"--out {out}: a model's file ends in {SUFFIX}")
     names = [name.strip() for name in classes.split(",")]
     model, rows = adopt(weights, load_recipe(recipe), names, flatten=flatten)
     save_model(out, model)

@@ -19,13 +19,26 @@ def command(model: str, out: str, audio_in: bool, as_json: bool) -> None:
 
     loaded = load_model(model)
     done = convert(loaded, out, audio_in=audio_in)
+    frontend, sizes = loaded.recipe.frontend, list(loaded.input_shape)
+    reads = {"name": "samples", "shape": ["clips", frontend.clip_samples]} if audio_in else {"shape": ["clips", *sizes]}
     if as_json:
-        print_json({"model": model, "out": str(done.path), "summary": done.summary, "source": done.source})
+        print_json(
+            {
+                "model": model,
+                "out": str(done.path),
+                "holds": done.holds,
+                "difference": done.difference,
+                "input": {**reads, **({"rate": frontend.to_table()["rate"]} if audio_in else {})},
+                "classes": loaded.classes,
+                "source": done.source,
+            }
+        )
         return
     click.echo(done.source, nl=False)
-    reads = f"{loaded.recipe.frontend.clip_samples} samples a clip" if audio_in else f"(batch, {_sizes(loaded.input_shape)})"
-    click.echo(f"{click.format_filename(done.path)}: {done.summary}. Reads {reads}.", err=True)
-
-
-def _sizes(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape))
+    shape = ", ".join(map(str, reads["shape"]))
+    said = f"samples at {frontend.to_table()['rate']} Hz, ({shape})" if audio_in else f"what the frontend gives, ({shape})"
+    click.echo(
+        f"{click.format_filename(done.path)}: {done.holds}; reads {said}; its probabilities are within {done.difference:.1g} "
+        "of the model's",
+        err=True,
+    )

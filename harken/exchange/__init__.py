@@ -29,14 +29,17 @@ class Converted:
     Attributes
     ----------
     path : Path
-    summary : str
-        A sentence on what the file holds and how it was checked.
+    holds : str
+        What the file is, in words.
+    difference : float
+        How far a probability in the other program is from the NumPy engine's, on noise, at most.
     source : str
         Python code that the file needs to be read: a PyTorch state dict's class; else empty.
     """
 
     path: Path
-    summary: str
+    holds: str
+    difference: float
     source: str = ""
 
 
@@ -68,13 +71,12 @@ def convert(model: Model, out: str | os.PathLike[str], *, audio_in: bool = False
     if suffix == ".onnx":
         from harken.exchange.onnx import OPSET, to_onnx  # noqa: PLC0415
 
-        far = to_onnx(model, path, audio_in=audio_in)
-        return Converted(path, f"ONNX, opset {OPSET}; ONNX Runtime's probabilities are within {far:.1g} of the model's")
+        return Converted(path, f"ONNX, opset {OPSET}", to_onnx(model, path, audio_in=audio_in))
     if suffix == ".pt":
         from harken.exchange.pytorch import to_torch  # noqa: PLC0415
 
-        return Converted(path, "a PyTorch state dict, checked against the model", to_torch(model, path))
+        source, far = to_torch(model, path)
+        return Converted(path, "a PyTorch state dict", far, source)
     from harken.exchange.keras import to_keras  # noqa: PLC0415
 
-    to_keras(model, path)
-    return Converted(path, "a Keras 3 model, checked against the model")
+    return Converted(path, "a Keras 3 model", to_keras(model, path))

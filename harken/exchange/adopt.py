@@ -90,16 +90,18 @@ def adopt(
     turn = (flatten or foreign.flatten) == "channels_first"
     weights: Weights = {}
     rows: list[Row] = []
-    faults: list[str] = []
-    pairs = _pairs(list(_places(net.layers, net.input_shape, "")), foreign.modules, faults)
+    places = list(_places(net.layers, net.input_shape, ""))
+    faults = list(_plain_reasons(places, foreign.modules, classes))
+    pairs = _pairs(places, foreign.modules, faults)
     for place, module in pairs:
         rows += _take(place, module, turn, weights, faults)
     used = {id(module) for _, module in pairs if module is not None}
     for module in foreign.modules:
         if id(module) not in used:
-            rows += [Row("", array.shape, f"{module.name} ({key})", "left over") for key, array in module.weights.items()]
+            rows += [Row("", array.shape, module.key(key), "left over") for key, array in module.weights.items()]
             faults.append(f"{module.name or 'a module'} ({module.kind}) is left over")
     if faults:
+        faults = [fault for fault in faults if _AMBIGUOUS in fault] or faults  # all else is its consequence
         listed = "\n  - ".join(dict.fromkeys(faults))
         raise ModelError(f"{path} does not fit {recipe.name}:\n  - {listed}\n\n{as_text(rows)}")
     ordered = {name: np.ascontiguousarray(weights[name]) for name in net.weights}
@@ -113,6 +115,23 @@ def as_text(rows: Sequence[Row]) -> str:
     cells += [(row.weight or "–", " × ".join(map(str, row.shape)), row.source or "–", row.remark) for row in rows]
     widths = [max(len(line[column]) for line in cells) for column in range(4)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells)
+
+
+_AMBIGUOUS = "is ambiguous"
+
+
+def _plain_reasons(places: Sequence[_Place], modules: Sequence[Module], classes: Sequence[str]) -> Iterator[str]:
+    """Yield in plain words why the shapes will not fit, where that can be said."""
+    last = next((module for module in reversed(modules) if module.kind == "dense" and "kernel" in module.weights), None)
+    if last is not None:
+        outputs, wanted = last.weights["kernel"].shape[1], places[-1].shapes["kernel"][1]
+        if outputs != wanted:
+            yield f"{last.key('kernel')} gives {outputs} outputs, and {len(classes)} classes are named"
+    both = {any(key.startswith("backward/") for key in module.weights) for module in modules if module.kind == "lstm"}
+    mine = {any(key.startswith("backward/") for key in place.shapes) for place in places if place.kind == "lstm"}
+    if both and mine and both != mine:
+        words = {True: "both directions", False: "one direction"}
+        yield f"the file's LSTM reads in {words[max(both)]}, and the recipe's in {words[max(mine)]}"
 
 
 def _places(layers: Sequence[Layer], shape: Shape, within: str) -> Iterator[_Place]:
@@ -157,7 +176,7 @@ def _matched(kind: str, places: Sequence[_Place], modules: Sequence[Module], fau
         return {place.name: module for place, module in zip(places, modules, strict=True)}  # misshapen: said by shape
     if modules and any(len(each) > 1 for each in fitting.values()):
         faults.append(
-            f"{len(places)} {kind} layers and {len(modules)} modules of that kind: which belongs where is ambiguous, since "
+            f"{len(places)} {kind} layers and {len(modules)} modules of that kind: which belongs where {_AMBIGUOUS}, since "
             "several have the same shape and their order does not tell"
         )
     return {name: each[0] if len(each) == 1 else None for name, each in fitting.items()}
@@ -173,7 +192,7 @@ def _take(place: _Place, module: Module | None, turn: bool, weights: Weights, fa
     for key, shape in place.shapes.items():
         name = f"{place.name}/{key}"
         array = None if module is None else module.weights.get(key)
-        source = "" if module is None else f"{module.name} ({key})".strip()
+        source = "" if module is None else module.key(key)
         remark = ""
         if array is None:
             remark = "missing"
@@ -190,8 +209,8 @@ def _take(place: _Place, module: Module | None, turn: bool, weights: Weights, fa
         rows.append(Row(name, shape, source if array is not None else "", remark))
     left = [] if module is None else [key for key in module.weights if key not in place.shapes]
     if module is not None:
-        rows += [Row("", module.weights[key].shape, f"{module.name} ({key})", "left over") for key in left]
-        faults += [f"{module.name} ({key}) is left over" for key in left]
+        rows += [Row("", module.weights[key].shape, module.key(key), "left over") for key in left]
+        faults += [f"{module.key(key)} is left over" for key in left]
     return rows
 
 

@@ -13,7 +13,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,18 @@ class Module:
         "dense", "conv1d", "conv2d", "batch_norm", "lstm", or "unknown".
     weights : dict of str to ndarray of float32
         By Harken's short names, in its layout.
+    keys : dict of str to str
+        What the file calls each of them, where that is known.
     """
 
     name: str
     kind: str
     weights: Arrays
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def key(self, weight: str) -> str:
+        """Return what the file calls a weight."""
+        return self.keys.get(weight, f"{self.name} ({weight})".strip())
 
 
 @dataclass(frozen=True)
@@ -186,14 +193,21 @@ def _torch_modules(name: str, group: Arrays) -> Iterator[Module]:
     weight, bias = group.get("weight"), group.get("bias")
     if "running_mean" in group:
         roles = {"weight": "gamma", "bias": "beta", "running_mean": "mean", "running_var": "variance"}
-        yield Module(name, "batch_norm", {roles[role]: array for role, array in group.items() if role in roles})
+        known = {roles[role]: role for role in group if role in roles}
+        yield Module(name, "batch_norm", {own: group[role] for own, role in known.items()}, _full(name, known))
         return
     kinds = {2: "dense", 3: "conv1d", 4: "conv2d"}
     if weight is None or weight.ndim not in kinds or group.keys() - {"weight", "bias"}:
         yield Module(name, "unknown", group)
         return
     order = (*range(2, weight.ndim), 1, 0)  # (out, in, kernel …) → (kernel …, in, out)
-    yield Module(name, kinds[weight.ndim], {"kernel": weight.transpose(order)} | ({} if bias is None else {"bias": bias}))
+    arrays = {"kernel": weight.transpose(order)} | ({} if bias is None else {"bias": bias})
+    yield Module(name, kinds[weight.ndim], arrays, _full(name, {"kernel": "weight", "bias": "bias"}))
+
+
+def _full(name: str, roles: Mapping[str, str]) -> dict[str, str]:
+    """Return the full keys of a module's arrays."""
+    return {own: f"{name}.{role}".lstrip(".") for own, role in roles.items()}
 
 
 def _torch_lstm(name: str, group: Arrays) -> Iterator[Module]:
@@ -208,8 +222,14 @@ def _torch_lstm(name: str, group: Arrays) -> Iterator[Module]:
         layers.setdefault(int(number), {}).setdefault("backward/" if reverse else "forward/", {})[f"{what}_{side}"] = array
     for number, directions in sorted(layers.items()):
         weights: Arrays = {}
+        keys: dict[str, str] = {}
         for direction, arrays in directions.items():
             within = direction if len(directions) > 1 else ""
+            end = f"_l{number}" + ("_reverse" if direction == "backward/" else "")
+            keys |= _full(name, {f"{within}kernel": f"weight_ih{end}", f"{within}recurrent": f"weight_hh{end}"})
+            keys[f"{within}bias"] = " + ".join(
+                f"{name}.{key}{end}".lstrip(".") for key in ("bias_ih", "bias_hh") if key in arrays
+            )
             if "weight_ih" in arrays:
                 weights[f"{within}kernel"] = arrays["weight_ih"].T
             if "weight_hh" in arrays:
@@ -217,7 +237,7 @@ def _torch_lstm(name: str, group: Arrays) -> Iterator[Module]:
             biases = [arrays[key] for key in ("bias_ih", "bias_hh") if key in arrays]
             if biases and all(bias.shape == biases[0].shape for bias in biases):
                 weights[f"{within}bias"] = np.sum(biases, axis=0, dtype=np.float32)
-        yield Module(f"{name}, layer {number}", "lstm", weights)
+        yield Module(f"{name}, layer {number}", "lstm", weights, keys)
 
 
 def _read_keras(path: Path) -> Foreign:
@@ -354,4 +374,6 @@ def _string(value: Any) -> str:
 
 
 def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """Return what an error says, where that is more than a number or nothing."""
+    said = (str(error).splitlines() or [""])[0]
+    return said if any(letter.isspace() for letter in said) else "it is damaged, or something else"

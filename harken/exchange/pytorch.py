@@ -48,7 +48,7 @@ class _Class:
         return f"self.{own}"
 
 
-def to_torch(model: Model, path: str | os.PathLike[str]) -> str:
+def to_torch(model: Model, path: str | os.PathLike[str]) -> tuple[str, float]:
     """Write a model's weights as a PyTorch state dict.
 
     Parameters
@@ -58,8 +58,10 @@ def to_torch(model: Model, path: str | os.PathLike[str]) -> str:
 
     Returns
     -------
-    str
+    source : str
         The class that the state dict loads into, as Python code.
+    difference : float
+        How far a probability of it is from the NumPy engine's, on noise.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def to_torch(model: Model, path: str | os.PathLike[str]) -> str:
         raise ModelError(f"{path}: PyTorch's probabilities are off by {far:g}, and at most {NEAR:g} is allowed")
     with atomic_write(Path(path)) as file:
         torch.save(state, file)
-    return source
+    return source, far
 
 
 def torch_class(model: Model) -> tuple[str, dict[str, npt.NDArray[Any]]]:

@@ -115,7 +115,7 @@ class Comparison:
                 pair.clip.in_words(),
                 pair.track.in_words(),
                 " ".join(number(value, 2) for value in pair.track.by_seed),
-                number(pair.seconds, 1),
+                number(pair.seconds, 1 if pair.seconds >= 10 else 3),
                 number(pair.predict_ms, 2),
                 number(pair.predict_many_ms, 3),
                 "-" if pair.peak_mb is None else f"{pair.peak_mb:,.0f}",
