@@ -12,6 +12,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -103,7 +104,7 @@ def compare(
         raise HarkenError("comparing needs at least one engine and one seed")
     for name in names:
         check(name, device)
-    folder = Path("runs") / f"compare-{Path(data).resolve().stem}" if out is None else Path(out)
+    folder = Path("runs", re.sub(r"[^\w.-]+", "-", f"compare-{Path(data).resolve().stem}")) if out is None else Path(out)
     chosen_classes = {"classes": classes and tuple(classes), "without": without and tuple(without)}
     options = {"label": label, "group": group, **chosen_classes, "workers": workers}
     held = _hear_all(data, chosen, options, progress)
