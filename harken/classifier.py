@@ -26,7 +26,7 @@ import numpy.typing as npt
 from harken.archive import Model, load_model, save_model
 from harken.datasets import Arrays, read
 from harken.datasets.arrays import read_arrays
-from harken.engines import EngineNet, build, check, engine_for
+from harken.engines import EngineNet, build, check, check_names, engine_for
 from harken.errors import DataError, HarkenError, ModelError
 from harken.folds import check_seed
 from harken.frontends import Arrays as ArraysFrontend
@@ -75,7 +75,8 @@ class Classifier:
     Raises
     ------
     HarkenError
-        The recipe is unknown or wrong, or the seed is negative.
+        The recipe is unknown or wrong, the seed is negative, or engine or device is unknown. Whether the framework of an
+        engine is installed is seen when it is first used.
 
     Examples
     --------
@@ -105,6 +106,7 @@ class Classifier:
             self.recipe = self.recipe.replace(epochs=epochs)
         self.seed = seed
         self.engine = engine_for(self.recipe.training, engine)
+        check_names(self.engine, device)
         self.device = device
         self.workers = workers
         self._model: Model | None = None

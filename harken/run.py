@@ -42,7 +42,7 @@ from harken import __version__
 from harken.archive import UnreadableError, read_pair, write_pair
 from harken.errors import RunError
 from harken.files import TEMPORARY, json_bytes, plain, write_csv, write_json, write_text
-from harken.recipes import Cosine, Recipe
+from harken.recipes import Cosine, Recipe, Training
 from harken.threads import usable_cores
 from harken.tracks import Tracks
 
@@ -56,6 +56,8 @@ _LOCK = ".lock"
 _STATE_JSON, _STATE_ARRAYS = "state.json", "state.safetensors"
 _STATE_BYTES = 64 << 20
 _ARRAY = "array in state.safetensors"
+_EPOCHS = "recipe.training.epochs "
+_FOLLOWS_EPOCHS = "the course of its learning rate (schedule = cosine) depends on the number of epochs"
 
 
 def machine() -> dict[str, Any]:
@@ -191,6 +193,33 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:56]} …"
 
 
+def engines_of(record: Mapping[str, Any], done: int) -> list[list[Any]]:
+    """Return which engines have done the epochs of a run, in order, each with their number.
+
+    Parameters
+    ----------
+    record : mapping
+        Of run.json: ``engines`` as they were when the run was last begun or continued, and the ``engine`` since then.
+    done : int
+        Epochs that are done.
+
+    Examples
+    --------
+    >>> engines_of({"engines": [["numpy", 1]], "engine": "torch"}, 3)
+    [['numpy', 1], ['torch', 2]]
+    """
+    found: list[list[Any]] = []
+    left = done
+    for name, epochs in [*record.get("engines", []), [record.get("engine"), done]]:
+        count = min(int(epochs), left)
+        left -= count
+        if count and found and found[-1][0] == name:
+            found[-1][1] += count
+        elif count:
+            found.append([name, count])
+    return found
+
+
 class Run:
     """A run's folder.
 
@@ -270,13 +299,15 @@ class Run:
         old = self.read_record() or {}
         self._compare(old.get("identity", same), same)
         epochs = recipe.training.epochs
-        self._refuse_fewer(old, same, epochs)
+        state = self.load_state(same) if old else None
+        done = len(state.get("history", [])) if state else 0
+        self._refuse_fewer(old, recipe.training, done)
         judged_before = int(old.get("judged_before", 0)) + _is_finished(old)
         if judged_before:
             logger.warning(
-                "%s was finished and judged before (%d times): who chooses the epochs by test figures makes them flatter",
+                "%s was finished and judged before (%s): who chooses the epochs by test figures makes them flatter",
                 self.folder,
-                judged_before,
+                "once" if judged_before == 1 else f"{judged_before} times",
             )
         here = machine()
         before = old.get("machine", here)
@@ -291,6 +322,7 @@ class Run:
             "created": old.get("created", _now()),
             **record,
             "epochs": epochs,
+            "engines": engines_of(old, done),
             "judged_before": judged_before,
             "machine": here,
             "identity": same,
@@ -298,21 +330,40 @@ class Run:
         write_json(self.record, document)
         write_text(self.recipe, recipe.to_toml())
 
-    def _refuse_fewer(self, old: Mapping[str, Any], same: Mapping[str, Any], epochs: int) -> None:
-        """Raise where a run that was begun has nothing left to do."""
-        state = self.load_state(same) if old else None
-        done = len(state.get("history", [])) if state else 0
+    def _refuse_fewer(self, old: Mapping[str, Any], training: Training, done: int) -> None:
+        """Raise where a run that was begun has nothing left to do; no number of epochs is advised that would be refused."""
+        epochs, most = training.epochs, int(old.get("epochs", done))
+        finished = _is_finished(old)
         if epochs < done:
+            least = most + 1 if finished else done
             raise RunError(
                 f"{self.folder} is asked to learn for {epochs} epochs, and has learnt for {done} already; nothing was changed. "
-                f"To go on, give --epochs {done} or more, or choose another folder with --out"
+                f"To go on, give --epochs {least} or more, or choose another folder with --out"
             )
-        most = int(old.get("epochs", done))
-        if _is_finished(old) and epochs <= most:
+        if finished and epochs <= most:
+            if isinstance(training.schedule, Cosine):
+                cure = f"It cannot go on, as {_FOLLOWS_EPOCHS}: for more epochs, choose another folder with --out"
+            elif done < most and training.early_stopping is not None:
+                cure = (
+                    f"It stopped early (early_stopping = {training.early_stopping}), and would stop at once again: to learn "
+                    "otherwise, choose another folder with --out"
+                )
+            else:
+                cure = f"To go on, give --epochs {most + 1} or more, or choose another folder with --out"
             raise RunError(
                 f"{self.folder} is finished: it has learnt for {done} epochs of {most}, and {epochs} are asked for. Nothing "
-                f"was changed; to go on, give --epochs {most + 1} or more, or choose another folder with --out"
+                f"was changed. {cure}"
             )
+
+    def engines(self, done: int) -> list[list[Any]]:
+        """Return which engines have trained, each with its number of epochs, in order: ``[["numpy", 1], ["torch", 2]]``.
+
+        Parameters
+        ----------
+        done : int
+            Epochs that are done by now; those that run.json does not tell of were done by the engine that it names.
+        """
+        return engines_of(self.read_record() or {}, done)
 
     def finish(self, **more: Any) -> None:
         """Write down that all is done; run.json is the last file of a run to be written."""
@@ -320,12 +371,14 @@ class Run:
 
     def _compare(self, old: Any, new: Mapping[str, Any]) -> None:
         found = differences(old, plain(new))
+        cure = "Continue it with what it began with, or choose another folder with --out"
+        if found and self.finished:
+            cure = "It is finished; choose another folder with --out"
+        if len(found) == 1 and found[0].startswith(_EPOCHS):
+            raise RunError(f"{self.folder} holds another run: {found[0]}, and {_FOLLOWS_EPOCHS}. {cure}")
         if found:
             more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
-            raise RunError(
-                f"{self.folder} holds another run: {'; '.join(found[:5])}{more}. "
-                "Continue it with what it began with, or choose another folder with --out"
-            )
+            raise RunError(f"{self.folder} holds another run: {'; '.join(found[:5])}{more}. {cure}")
 
     def save_state(self, same: Mapping[str, Any], tree: Mapping[str, Any]) -> None:
         """Write all that the training needs to go on, and the history so far.

@@ -87,7 +87,7 @@ def train(
     epochs: int | None = None,
     seed: int = 0,
     engine: str | None = None,
-    device: str = "auto",
+    device: str | None = None,
     workers: int | None = None,
     resume: bool = False,
     progress: Progress = silent,
@@ -110,9 +110,11 @@ def train(
     seed : int
         Of the split, the initial weights, the order of the clips, the dropout and the bootstrap.
     engine : str, optional
-        What does the arithmetic: ``"numpy"``, ``"torch"`` or ``"keras"``. Default: what the recipe names, else ``"numpy"``.
-    device : str
-        What the engine works on: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        What does the arithmetic: ``"numpy"``, ``"torch"`` or ``"keras"``. Default: of a run that is continued, the engine
+        that it was trained with; else what the recipe names; else ``"numpy"``.
+    device : str, optional
+        What the engine works on: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``. Default: of a run that is continued with its
+        engine, its device; else ``"auto"``.
     workers : int, optional
         Files worked on at once; default: one a core.
     resume : bool
@@ -132,8 +134,11 @@ def train(
     check_seed(seed)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     chosen = chosen if epochs is None else chosen.replace(epochs=epochs)
-    engine = engine_for(chosen.training, engine)
+    folder = default_folder(chosen.name, data, resume=resume) if out is None else Path(out)
+    engine, device = _engine(Run(folder), chosen, engine, device, resume=resume)
     check(engine, device)
+    if engine != engine_for(chosen.training):
+        chosen = chosen.replace(engine=engine)  # recipe.toml repeats the run
     dataset = read(data, label=label, group=group, classes=classes, without=without, progress=progress)
     check_learnable(dataset.train)
     if test is not None:
@@ -141,7 +146,6 @@ def train(
         if classes is not None or without is not None:
             judge = select_classes(judge, [name for name in dataset.classes if name in judge.classes])
         dataset = replace(dataset, test=judge.judged)
-    folder = default_folder(chosen.name, data, resume=resume) if out is None else Path(out)
     with open_run(folder, resume=resume) as run:
         heard = hear_parts(dataset.name, dataset.parts, chosen.frontend, workers=workers, progress=progress)
         parts = parts_of(heard, seed=seed)
@@ -166,10 +170,28 @@ def train(
             state=None if state is None else TrainingState.from_tree(state),
             progress=progress,
         )
+        learnt = _with_engines(learnt, run)
         summary = _summary(dataset, chosen, parts)
         outcome = _judged(run, learnt, parts, summary, seed=seed, device=device, progress=progress)
         _keep(run, learnt, outcome)
         return outcome
+
+
+def _engine(run: Run, recipe: Recipe, engine: str | None, device: str | None, *, resume: bool) -> tuple[str, str]:
+    """Return engine and device: those asked for, else those of the run that is continued, else the recipe's and ``"auto"``."""
+    record = (run.read_record() or {}) if resume else {}
+    before = record.get("engine")
+    found = engine_for(recipe.training, engine or before)
+    if before not in (None, found):
+        logger.warning("%s was trained with %s, and goes on with %s", run.folder, before, found)
+    return found, device or (record.get("device") if found == before else None) or "auto"
+
+
+def _with_engines(learnt: Learnt, run: Run) -> Learnt:
+    """Note in the models which engines have trained them, each with its number of epochs."""
+    engines = run.engines(len(learnt.result.history))
+    best, last = (replace(model, record={**model.record, "engines": engines}) for model in (learnt.best, learnt.last))
+    return replace(learnt, best=best, last=last)
 
 
 def _listed(names: Sequence[str] | None) -> list[str] | None:
@@ -238,7 +260,7 @@ def _keep(run: Run, learnt: Learnt, outcome: Outcome) -> None:
     write_json(run.metrics, outcome.metrics)
     learning_curves(history, run.curves, best_epoch=learnt.result.best_epoch, title=learnt.best.recipe.title)
     confusion_matrix(outcome.best.confusion, outcome.best.classes, run.confusion, f"{outcome.judged_on} tracks")
-    run.finish()
+    run.finish(engines=outcome.metrics["training"]["engines"])
 
 
 def _with_figures(model: Model, judged_on: str, figures: dict[str, Any]) -> Model:

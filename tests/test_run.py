@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from harken.archive import load_model
 from harken.errors import RunError
 from harken.recipes import Recipe, recipe_from_table
-from harken.run import FORMAT, Run, default_folder, differences, fingerprint, free_name, identity, machine, open_run
+from harken.run import FORMAT, Run, default_folder, differences, engines_of, fingerprint, free_name, identity, machine, open_run
 from harken.tracks import Track, Tracks
 
 EPOCHS = 120
@@ -241,7 +241,10 @@ def test_fewer_epochs_than_are_done_are_refused(run: Run, finished: bool) -> Non
     if finished:
         run.finish()
     before = content(run)
-    with pytest.raises(RunError, match=r"asked to learn for 1 epochs, and has learnt for 2 already.*--epochs 2 or more.*--out"):
+    words = (
+        rf"asked to learn for 1 epochs, and has learnt for 2 already.*--epochs {EPOCHS + 1 if finished else 2} or more.*--out"
+    )
+    with pytest.raises(RunError, match=words):
         run.begin(same(epochs=1), recipe(epochs=1), {})
     assert content(run) == before
 
@@ -275,6 +278,68 @@ def test_a_finished_run_that_goes_on_remembers_that_it_was_judged(run: Run, capl
         run.save_state(same(), TREE)
         run.finish()
         assert run.judged_before == times
+
+
+@pytest.mark.parametrize(("times", "words"), [(1, "(once)"), (2, "(2 times)")])
+def test_how_often_a_run_was_judged_is_said_in_words(
+    run: Run, caplog: pytest.LogCaptureFixture, times: int, words: str
+) -> None:
+    for epochs in range(2, 3 + times):
+        caplog.clear()
+        run.begin(same(epochs=epochs), recipe(epochs=epochs), {})
+        run.finish()
+    assert f"judged before {words}:" in caplog.text
+
+
+COSINE = {"schedule": {"kind": "cosine"}}
+
+
+@pytest.mark.parametrize("epochs", [2, 3])
+def test_a_finished_run_whose_schedule_follows_the_epochs_is_told_no_number_of_them(run: Run, epochs: int) -> None:
+    run.begin(same(epochs=2, **COSINE), recipe(epochs=2, **COSINE), {})
+    run.save_state(same(epochs=2, **COSINE), TREE)
+    run.finish()
+    before = content(run)
+    with pytest.raises(RunError, match=r"depends on the number of epochs.*--out") as caught:
+        run.begin(same(epochs=epochs, **COSINE), recipe(epochs=epochs, **COSINE), {})
+    assert "--epochs" not in str(caught.value) and "Continue" not in str(caught.value)
+    assert content(run) == before
+
+
+def test_an_unfinished_run_whose_schedule_follows_the_epochs_goes_on_with_its_own_number(run: Run) -> None:
+    run.begin(same(epochs=3, **COSINE), recipe(epochs=3, **COSINE), {})
+    with pytest.raises(RunError, match=r"epochs was 3 and is 5, and the course.*depends.*Continue it with what it began with"):
+        run.begin(same(epochs=5, **COSINE), recipe(epochs=5, **COSINE), {})
+    run.begin(same(epochs=3, **COSINE), recipe(epochs=3, **COSINE), {})
+
+
+def test_more_epochs_are_not_advised_where_patience_was_at_its_end(run: Run) -> None:
+    patient = {"epochs": 8, "early_stopping": 1}
+    run.begin(same(**patient), recipe(**patient), {})
+    run.save_state(same(**patient), TREE)
+    run.finish()
+    with pytest.raises(RunError, match=r"learnt for 2 epochs of 8.*stopped early \(early_stopping = 1\).*--out") as caught:
+        run.begin(same(**patient), recipe(**patient), {})
+    assert "--epochs" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("record", "done", "engines"),
+    [
+        ({}, 0, []),
+        ({"engine": "numpy"}, 0, []),
+        ({"engine": "numpy"}, 3, [["numpy", 3]]),
+        ({"engine": "numpy", "engines": []}, 3, [["numpy", 3]]),
+        ({"engine": "torch", "engines": [["numpy", 1]]}, 1, [["numpy", 1]]),
+        ({"engine": "torch", "engines": [["numpy", 1]]}, 3, [["numpy", 1], ["torch", 2]]),
+        ({"engine": "torch", "engines": [["numpy", 1], ["torch", 1]]}, 3, [["numpy", 1], ["torch", 2]]),
+        ({"engine": "numpy", "engines": [["numpy", 1], ["torch", 1]]}, 3, [["numpy", 1], ["torch", 1], ["numpy", 1]]),
+        ({"engine": "torch", "engines": [["numpy", 2], ["torch", 2]]}, 0, []),  # the state was deleted
+    ],
+)
+def test_which_engines_have_done_how_many_epochs(record: dict[str, Any], done: int, engines: list[list[Any]]) -> None:
+    assert engines_of(record, done) == engines
+    assert sum(epochs for _, epochs in engines) == done
 
 
 def test_other_threads_are_told(run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

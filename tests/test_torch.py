@@ -311,11 +311,56 @@ def test_a_run_that_is_resumed_on_pytorch_equals_an_unbroken_one(data, tmp_path)
     same(weights_of(tmp_path), weights_of(data / "unbroken"))
 
 
+def test_a_run_goes_on_with_its_own_engine_and_device(data, tmp_path):
+    (tmp_path / "plain.toml").write_text(RECIPE.replace('engine = "torch"\n', ""))
+    assert load_recipe(tmp_path / "plain.toml").training.engine is None
+    asked = ["train", data / "rows.npz", "--recipe", tmp_path / "plain.toml", "--out", tmp_path / "run"]
+    assert call(*asked, "--engine", "torch", "--device", "cpu", "--epochs", 1).exit_code == 0
+    assert load_recipe(tmp_path / "run" / "recipe.toml").training.engine == "torch"
+    done = call(*asked, "--epochs", 2, "--resume")
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["engine"], record["device"], record["engines"]) == ("torch", "cpu", [["torch", 2]])
+    switched = call(*asked, "--epochs", 3, "--resume", "--engine", "numpy")
+    assert switched.exit_code == 0, switched.output
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["engine"], record["device"]) == ("numpy", "auto"), "the device belongs to the engine"
+    assert record["engines"] == [["torch", 2], ["numpy", 1]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"engine": "tf"}, "unknown engine 'tf'"),
+        ({"engine": "torch", "device": "gpu"}, "unknown device 'gpu'"),
+        ({"engine": "keras", "device": ""}, "unknown device ''"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"engine": "numpy", "device": "cuda"}, "on the processor alone"),
+    ],
+)
+def test_a_classifier_of_unknown_names_is_refused_when_it_is_made(asked, words):
+    with pytest.raises(HarkenError, match=words):
+        Classifier("wave-mlp", **asked)
+
+
+def test_a_classifier_is_made_without_its_framework():
+    code = (
+        "import sys; from harken import Classifier; Classifier('wave-mlp', engine='torch', device='cuda'); "
+        "Classifier('wave-mlp', engine='keras'); print(sorted({'torch', 'keras'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize(("first", "then"), [("numpy", "torch"), ("torch", "numpy")])
 def test_a_run_may_be_resumed_on_another_engine(data, tmp_path, first, then):
     train(data / "rows.npz", data / "small.toml", out=tmp_path / "run", engine=first, epochs=2)
     outcome = train(data / "rows.npz", data / "small.toml", out=tmp_path / "run", engine=then, epochs=4, resume=True)
     assert outcome.metrics["training"]["engine"] == then and outcome.metrics["training"]["epochs"] == 4
+    engines = [[first, 2], [then, 2]]
+    assert outcome.metrics["training"]["engines"] == load_model(tmp_path / "run" / "model.harken").record["engines"] == engines
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["engines"] == engines
+    assert load_recipe(tmp_path / "run" / "recipe.toml").training.engine == then
     wanted = weights_of(data / "unbroken")
     for name, array in weights_of(tmp_path / "run").items():
         # Adam divides by the size of the gradient: where that is rounding alone (a bias before a batch norm), it errs about

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.core import ParameterSource
 
 from harken.cli.console import (
     data_options,
@@ -29,7 +30,11 @@ from harken.cli.console import (
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
 @engine_options
 @workers_option
-@click.option("--resume", is_flag=True, help="Continue the run in --out where it stopped.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the run in --out where it stopped, on its engine and device unless others are given.",
+)
 @json_option
 @quiet_option
 @click.pass_context
@@ -55,7 +60,7 @@ def command(
     """Learn from DATA: a folder of class folders, a CSV table with the columns path and label, or an .npz of arrays."""
     from harken.train import train
 
-    goes_on("the epochs that are done are kept: the same command with --resume goes on")
+    goes_on("features and finished epochs are kept: the same command with --resume goes on")
     outcome = train(
         data,
         recipe,
@@ -68,7 +73,7 @@ def command(
         epochs=epochs,
         seed=seed,
         engine=engine,
-        device=device,
+        device=None if ctx.get_parameter_source("device") is ParameterSource.DEFAULT else device,
         workers=workers,
         resume=resume,
         progress=progress_for(quiet or as_json),

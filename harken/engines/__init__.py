@@ -11,13 +11,13 @@ import importlib
 from collections.abc import Mapping
 from types import ModuleType
 
-from harken.engines.base import Array, EngineNet
+from harken.engines.base import Array, EngineNet, check_device, only_on_cpu
 from harken.errors import HarkenError, MissingExtraError, suggest
 from harken.nets import Net
 from harken.nets.layers import ReLU
 from harken.recipes import Training
 
-__all__ = ["ENGINES", "FRAMEWORKS", "EngineNet", "build", "check", "engine", "engine_for"]
+__all__ = ["ENGINES", "FRAMEWORKS", "EngineNet", "build", "check", "check_names", "engine", "engine_for"]
 
 ENGINES: dict[str, str] = {
     "numpy": "harken.engines.numpy",
@@ -58,8 +58,7 @@ def engine(name: str) -> ModuleType:
     >>> model.forward([[0, 0, 0]])
     array([[0.5, 0.5]], dtype=float32)
     """
-    if name not in ENGINES:
-        raise HarkenError(f"unknown engine {name!r} ({suggest(name, ENGINES)})")
+    check_names(name)
     try:
         return importlib.import_module(ENGINES[name])
     except ModuleNotFoundError as error:
@@ -123,6 +122,22 @@ _engine = engine  # other functions have an argument of this name
 def engine_for(training: Training, asked: str | None = None) -> str:
     """Return the name of the engine of a training: the one that is asked for, else the recipe's, else ``"numpy"``."""
     return asked or training.engine or "numpy"
+
+
+def check_names(engine: str, device: str = "auto") -> None:
+    """See that engine and device are known by name, and go together; no framework is loaded for it.
+
+    Raises
+    ------
+    HarkenError
+        No engine or no device has this name, or the engine never works on the device.
+    """
+    if engine not in ENGINES:
+        raise HarkenError(f"unknown engine {engine!r} ({suggest(str(engine), ENGINES)})")
+    if engine == "numpy":
+        only_on_cpu(engine, device)
+    else:
+        check_device(device)
 
 
 def check(engine: str, device: str = "auto") -> None:
