@@ -228,6 +228,18 @@ def test_settings_that_say_nothing_are_borne(both: Tracks, folder: Path, content
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff" * 9, b'{"frontend": {"kind": "waveform"}}', None])
+def test_damaged_settings_are_written_anew_at_the_next_use(both: Tracks, folder: Path, content: bytes | None) -> None:
+    path = of_kind(folder, "mel") / "settings.json"
+    whole = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    features(both, MEL, folder=folder)
+    assert path.read_bytes() == whole
+    assert sorted(store["frontend"]["kind"] for store in shown()["stores"]) == ["mel", "waveform"]
+
+
 def test_stores_of_other_formats_and_half_made_ones(both: Tracks, folder: Path) -> None:
     of_kind(folder, "mel").parent.rename(folder / "store" / "v9")
     begun = folder / "store" / "v1" / ("0" * 32)

@@ -588,7 +588,7 @@ def test_a_table_that_is_damaged_in_its_midst_is_refused_with_the_line(
         (["--out", "o.txt"], ".parquet"),
         (["--out", "csv"], ".jsonl"),
         (["--out", "nowhere/o.csv"], "there is no folder"),
-        (["--out", "folder.csv"], "is a folder"),
+        (["--out", "folder.csv"], "is a folder, and answers are written to a file. Name another FILE"),
         (["--retry-failed"], "--out"),
     ],
 )

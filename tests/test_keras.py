@@ -287,6 +287,15 @@ def test_the_backend_that_keras_would_take(content, backend, tmp_path, monkeypat
     assert backends._configured() == backend
 
 
+def test_a_backend_that_nobody_knows_is_named_in_one_line():
+    done = run(
+        "from harken.cli import main; main(['train', 'songs', '--recipe', 'wave-mlp', '--engine', 'keras'])",
+        KERAS_BACKEND="foo",
+    )
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "backend 'foo', which it does not know" in done.stderr and "KERAS_BACKEND=torch" in done.stderr
+
+
 def test_what_is_set_is_kept():
     if importlib.util.find_spec("jax"):
         pytest.skip("JAX is installed")

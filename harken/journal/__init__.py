@@ -103,9 +103,13 @@ def open_journal(
     target, name = Path(os.path.realpath(path)), shown(os.fspath(path))
     if target.suffix.lower() not in BOOKS:
         raise HarkenError(f"{name}: expected a FILE that ends in {', '.join(BOOKS)}")
-    if target.is_dir() or not target.parent.is_dir():
-        what = "is a folder" if target.is_dir() else f"cannot be written: there is no folder {shown(str(target.parent))}"
-        raise HarkenError(f"{name} {what}. Make it first, or name another FILE with --out")
+    if target.is_dir():
+        raise HarkenError(f"{name} is a folder, and answers are written to a file. Name another FILE with --out")
+    if not target.parent.is_dir():
+        missing = shown(str(target.parent))
+        raise HarkenError(
+            f"{name} cannot be written: there is no folder {missing}. Make it first, or name another FILE with --out"
+        )
     book = BOOKS[target.suffix.lower()](target, shape)
     with _alone(target, name):
         stamps = {file: stamp_of(file) for file in files}

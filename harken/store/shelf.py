@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harken.errors import HarkenError
-from harken.files import why_not, write_json
+from harken.files import json_bytes, why_not, write_json
 from harken.frontends import Frontend
 from harken.progress import Progress, silent
 from harken.store.table import ROW_TYPE, Positions, Seconds
@@ -189,9 +189,21 @@ class Shelf:
         )
 
     def mark_used(self) -> None:
-        """Take note of the moment, for whoever clears the cache by age; where that cannot be, nothing is noted."""
-        with suppress(OSError):
-            os.utime(self.folder / SETTINGS)
+        """Take note of the moment, for whoever clears the cache by age; where that cannot be, nothing is noted.
+
+        Settings that say another thing than this frontend, being damaged, are written anew.
+        """
+        if not self._index.exists():
+            return
+        with suppress(OSError, HarkenError):
+            if _content(self.folder / SETTINGS) == json_bytes(self._settings, indent=2) + b"\n":
+                os.utime(self.folder / SETTINGS)
+            else:
+                write_json(self.folder / SETTINGS, self._settings)
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {"format": FORMAT, "frontend": self._frontend.to_table()}
 
     def _prepared(self) -> sqlite3.Connection:
         """Open the index for writing; a new one where there is none, or none that can be used. The lock is held."""
@@ -215,7 +227,7 @@ class Shelf:
         for path in [*self.folder.glob(f"{INDEX}*"), *old]:
             with suppress(PermissionError):  # on Windows, where somebody still reads it
                 path.unlink(missing_ok=True)
-        write_json(self.folder / SETTINGS, {"format": FORMAT, "frontend": self._frontend.to_table()})
+        write_json(self.folder / SETTINGS, self._settings)
         index = sqlite3.connect(self._index, timeout=BUSY, isolation_level=None)
         index.executescript(f"BEGIN; {_TABLES} COMMIT;")
         meta = {"data": f"rows-{max(numbers, default=0) + 1}.f32", "next": "0", "writing": "0", "seen": ""}
@@ -265,6 +277,14 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _content(path: Path) -> bytes | None:
+    """Return what a file holds, or None where there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _wait_for(lock: FileLock, folder: Path) -> None:

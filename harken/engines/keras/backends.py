@@ -23,11 +23,14 @@ import numpy as np
 
 from harken.engines import base
 from harken.engines.base import Array
-from harken.errors import HarkenError, MissingExtraError
+from harken.errors import HarkenError, MissingExtraError, brief, suggest
 
 LossFunction = Callable[..., tuple[Any, Any]]
 Differentiated = tuple[Any, Any, list[Any], Any]
 """Loss, (logits, moved), gradients by the values, gradient by the inputs (None where it is not needed)."""
+
+KNOWN = ("torch", "tensorflow", "jax")
+"""The backends that nets can be trained on."""
 
 
 def _load() -> Any:
@@ -64,6 +67,14 @@ def _import() -> Any:
             raise
         raise MissingExtraError(
             f"Keras is set to a backend that needs {error.name}, which is not installed; install it, or take another one: "
+            "KERAS_BACKEND=torch"
+        ) from error
+    except ValueError as error:
+        if not str(error).startswith("Unable to import backend"):
+            raise
+        name = brief(os.environ.get("KERAS_BACKEND") or _configured())
+        raise HarkenError(
+            f"Keras is set to the backend {name!r}, which it does not know ({suggest(name, KNOWN)}); set another one: "
             "KERAS_BACKEND=torch"
         ) from error
     return keras
