@@ -14,7 +14,9 @@ What holds:
   2e-6 of full scale elsewhere (rounding in the filter, and in the decoder after a seek), and within 1e-4 between rates
   without a small common ratio (44,100 to 44,101 Hz), for which soxr interpolates its filter.
 - Only WAV, FLAC, AIFF, Ogg, MP3 and MP4 are sought in; other files are decoded from their start, in bounded memory.
-- What a damaged or truncated file still gives is used, with a warning; an AudioError says that there is nothing.
+- A truncated file (less than 99 % of what it announces, or of the span, can be decoded), and one that is damaged in its
+  midst, is an AudioError with the place; a span that lies wholly in the sound part can still be read. Compressed files may
+  lack 2,048 frames however short they are; a file that announces no length (a WAV from a pipe) is read to its end.
 """
 
 from __future__ import annotations
@@ -104,7 +106,8 @@ def load_audio(path: AnyPath, rate: int | None = None, *, start: float = 0.0, en
     Raises
     ------
     AudioError
-        There is no such file, it holds no audio, or a sample is NaN or infinite; the span is none or lies behind the end.
+        There is no such file, it holds no audio, is truncated or damaged where it was to be read, or a sample is NaN or
+        infinite; the span is none or lies behind the end.
 
     Examples
     --------
@@ -142,7 +145,7 @@ def stream_audio(
     Raises
     ------
     AudioError
-        As for :func:`load_audio`, when the faulty place is reached.
+        As for :func:`load_audio`, when the faulty place is reached: what came before is not to be relied on.
     """
     name = os.fspath(path)
     _check_request(name, rate, start, end)
@@ -280,7 +283,8 @@ def _through_soxr(source: Source, rate: int, begin: int, stop: int | None) -> It
     last = None if stop is None else ceil(stop * source.rate / rate) + reach
     stream = soxr.ResampleStream(source.rate, rate, 1, dtype="float32", quality="HQ")
     position = first * rate // source.rate
-    for block in _with_end(source.mono(first, last)):
+    asked = begin * source.rate // rate, None if stop is None else stop * source.rate // rate
+    for block in _with_end(source.mono(first, last, None, asked)):
         made = stream.resample_chunk(block, last=not len(block))
         yield made[max(0, begin - position) : None if stop is None else max(0, stop - position)]
         position += len(made)

@@ -1,8 +1,9 @@
 """Decoders: any audio file to blocks of mono float32 at the file's own rate.
 
 Two libraries behind one face. libsndfile (through soundfile) comes first: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF and more.
-FFmpeg (through PyAV) takes what libsndfile does not know (AAC, M4A, WMA) and goes on where libsndfile breaks off. PyAV is
-imported only when it is needed. ``harken.audio`` is the door for everybody else; nothing outside it needs this module.
+FFmpeg (through PyAV) takes what libsndfile does not know (AAC, M4A, WMA) and finds the place where libsndfile breaks off.
+PyAV is imported only when it is needed. ``harken.audio`` is the door for everybody else; nothing outside it needs this module.
+A file of which less than 99 % of what it announces can be decoded, or that is damaged in its midst, is an AudioError.
 
 Conventions: a *frame* is one sample of every channel; positions count frames from the file's start at the file's own rate (Hz).
 Blocks are mono (the mean of the channels) float32, shape (frames,), full scale ±1; integers are divided by 2^(bits - 1).
@@ -17,10 +18,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import stat
-import tempfile
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import BufferedReader, FileIO
@@ -32,6 +30,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.errors import AudioError
+from harken.headers import as_text, read_header
+from harken.quiet import hush
 
 Samples = npt.NDArray[np.float32]
 
@@ -47,7 +47,11 @@ _BLOCK = 65_536  # frames in a block: small enough for a processor's cache
 _EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_")  # libsndfile's subtypes (FLAC's are PCM_…) that seek exactly
 _FORMATS = "aac,ac3,aiff,ape,asf,au,caf,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,tta,w64,wav,wv"  # no playlists
 _HEADERLESS = ("aac", "ac3", "mp3")  # FFmpeg guesses their length from the first frames' bit rate: no announcement
-_SHORTFALL = 0.01  # share of the announced frames that may be missing without a word
+_SHORTFALL = 0.01  # share of the frames asked for that may be missing
+_PACKETS = (
+    2048  # frames that a compressed file may lack however short it is: encoders count their first or last packet in or out
+)
+_ENDLESS = 1 << 62  # frames that libsndfile reports where a FLAC does not say how many it has
 
 _log = logging.getLogger("harken")
 
@@ -106,18 +110,18 @@ class _Libsndfile:
 
         self._errors = (soundfile.SoundFileError, OSError, RuntimeError, TypeError, ValueError)
         try:
-            with _hush:  # bytes, because soundfile encodes a str strictly and so refuses names that are not UTF-8
+            with hush:  # bytes, because soundfile encodes a str strictly and so refuses names that are not UTF-8
                 self._file: Any = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
         except self._errors as error:
             raise UndecodableError(_reason(error)) from error
         self._seekable = self._file.seekable()
-        self.quiet: AbstractContextManager[None] = _hush if self._file.format == "MP3" else nullcontext()
+        self.quiet: AbstractContextManager[None] = hush if self._file.format == "MP3" else nullcontext()
         # soundfile seeks after each read of a seekable file. In an MP3 that decodes frames anew, off by rounding and with
         # complaints of libmpg123 on the terminal; in a file whose header lies it stops where the header says.
         self._file.seekable = _never
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
-        self.frames: int | None = int(self._file.frames)
+        self.frames: int | None = int(self._file.frames) if self._file.frames < _ENDLESS else None
         self.format = f"{self._file.format}/{self._file.subtype}"
         self.bounded = self._file.subtype.startswith("PCM_")
 
@@ -159,7 +163,7 @@ class _Libsndfile:
 class _Ffmpeg:
     """A file as FFmpeg reads it: its first audio stream. Raises UndecodableError where it cannot."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, strict: bool = False) -> None:
         import av  # noqa: PLC0415
 
         self._path = path
@@ -179,6 +183,8 @@ class _Ffmpeg:
             if not streams:
                 raise UndecodableError("no audio stream in it")
             self._stream: Any = streams[0]
+            if strict:  # libsndfile found damage: then FFmpeg is to name the place, and not to conceal it
+                self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self.rate = int(self._stream.codec_context.sample_rate)
             self.channels = int(self._stream.codec_context.channels)
             self.frames = self._announced()
@@ -212,8 +218,11 @@ class _Ffmpeg:
         yield from _gathered(_from((_mean(_channels(frame)) for frame in frames), first - landed))
 
     def _frames(self) -> Iterator[Any]:
-        """Yield the decoded frames from where the container stands; damaged packets are left out, with a warning."""
-        damaged, decoded, reason = 0, 0, ""
+        """Yield the decoded frames from where the container stands, up to the first damage that sound follows.
+
+        Damaged packets before the first sound and behind the last are left out, with a warning.
+        """
+        damaged, decoded, reason, lost, due = 0, 0, "", "", None
         try:
             for packet in self._container.demux(self._stream):
                 try:
@@ -222,10 +231,12 @@ class _Ffmpeg:
                     continue
                 except self._errors as error:
                     damaged, reason = damaged + 1, _reason(error)
+                    lost = reason if decoded else ""
                     continue
                 for frame in frames:
-                    if frame.sample_rate != self.rate:
-                        raise UndecodableError(f"its rate changes from {self.rate} to {frame.sample_rate} Hz on the way")
+                    if lost and packet.size:  # an empty packet fetches what is left at the end
+                        raise UndecodableError(lost)
+                    due = self._judged(frame, due)
                     decoded += 1
                     yield frame
         except EOFError:  # FFmpeg's way to say that a file ends before its first packet
@@ -236,6 +247,19 @@ class _Ffmpeg:
             raise UndecodableError(reason)
         if damaged:
             _log.warning("%s: damaged; %d packets could not be decoded and are left out", shown(self._path), damaged)
+
+    def _judged(self, frame: Any, due: int | None) -> int | None:
+        """Return where the next frame must begin, as far as frames say where they stand; raise where one is missing."""
+        if frame.sample_rate != self.rate:
+            raise UndecodableError(f"its rate changes from {self.rate} to {frame.sample_rate} Hz on the way")
+        if self._container.format.name != "flac":
+            return None
+        if frame.pts is None:  # so it is behind damage, until a packet tells its place again
+            return due if due is None else due + int(frame.samples)
+        at = round(frame.pts * frame.time_base * self.rate)
+        if due is not None and at > due:
+            raise UndecodableError(f"{at - due} samples are missing there")
+        return int(at + frame.samples)
 
     def tags(self) -> dict[str, str]:
         found = {**self._stream.metadata, **self._container.metadata}
@@ -304,12 +328,17 @@ def _gathered(blocks: Iterable[Samples]) -> Iterator[Samples]:
     """Yield the same samples in blocks of a useful size: FFmpeg decodes about a thousand frames at a time."""
     waiting: list[Samples] = []
     held = 0
-    for block in blocks:
-        waiting.append(block)
-        held += len(block)
-        if held >= _BLOCK:
+    try:
+        for block in blocks:
+            waiting.append(block)
+            held += len(block)
+            if held >= _BLOCK:
+                yield np.concatenate(waiting)
+                waiting, held = [], 0
+    except UndecodableError:
+        if held:
             yield np.concatenate(waiting)
-            waiting, held = [], 0
+        raise
     if held:
         yield np.concatenate(waiting)
 
@@ -334,16 +363,23 @@ class Source:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        check_plain(path)
+        with open_plain(path) as file:
+            self._header = read_header(file)
         self._decoder = self._open()
         self.rate, self.channels = self._decoder.rate, self._decoder.channels
         self.frames, self.format = self._decoder.frames, self._decoder.format
         self.quiet = self._decoder.quiet
         self._bounded = self._decoder.bounded
+        self._broken: tuple[int, str] | None = None
+        if self._header.share > 1 and self.frames:
+            self.frames = round(self.frames * self._header.share)
         if not RATES[0] <= self.rate <= RATES[1]:
             self.close()
             expected = f"a rate from {RATES[0]} to {RATES[1]} Hz was expected"
             raise AudioError(f"{shown(path)}: its header claims {self.rate} samples a second; {expected}. {_AGAIN}")
+        if self._header.wrong:
+            self.close()
+            raise AudioError(f"{shown(path)}: its header contradicts itself: {self._header.wrong}. {_AGAIN}")
 
     def _open(self) -> Decoder:
         reasons = {}
@@ -388,35 +424,79 @@ class Source:
             other.close()
         return found
 
-    def mono(self, first: int = 0, last: int | None = None, into: Samples | None = None) -> Iterator[Samples]:
+    def mono(
+        self, first: int = 0, last: int | None = None, into: Samples | None = None, asked: tuple[int, int | None] | None = None
+    ) -> Iterator[Samples]:
         """Yield the frames [first, last) as blocks, each valid until the next is asked for; fewer where the file ends earlier.
 
         With ``into``, the first blocks may be views of it, one behind the other from its beginning on: read there, not copied.
+        ``asked`` are the frames that must be there, where those around them are merely to be read if they are there.
 
         To be called once: the decoder is behind its last block afterwards. Where libsndfile breaks off with an error, FFmpeg
-        goes on from the same frame. What is missing of the announced frames is said in a warning.
+        goes on from the same frame, to find the place.
 
         Raises
         ------
         AudioError
-            Nothing can be decoded, or a sample is NaN, infinite or absurdly large.
+            Less than 99 % of the frames asked for that the file announces can be decoded (a compressed file may lack 2,048 of
+            them however short it is), the file is damaged in their midst, or a sample is NaN, infinite or absurdly large.
         """
+        begin, stop = asked or (first, last)
         position = first
-        for block in self._unbroken(first, last, into):
-            piece = block if last is None else block[: last - position]
-            self._check(piece, position)
-            position += len(piece)
-            if len(piece):
-                yield piece
-            if last is not None and position >= last:
-                return
-        announced = self.frames or 0
-        wanted = announced if last is None else min(last, announced)
-        if first < position < (1 - _SHORTFALL) * wanted:
-            there, claimed = position / self.rate, announced / self.rate
-            _log.warning("%s: %.1f s of the announced %.1f s could be decoded; using these", shown(self.path), there, claimed)
+        try:
+            for block in self._unbroken(first, last, into):
+                piece = block if last is None else block[: last - position]
+                self._check(piece, position)
+                position += len(piece)
+                if len(piece):
+                    yield piece
+                if last is not None and position >= last:
+                    return
+        except UndecodableError as error:
+            self._broken = position, str(error)
+            if stop is None or position < stop:
+                raise AudioError(self._damage()) from error
+            return
+        if stop is None or position < stop:
+            self._judge_end(first, position, begin, stop)
+
+    def _judge_end(self, first: int, position: int, begin: int, stop: int | None) -> None:
+        """Raise AudioError where the sound ended at ``position``, too early for [begin, stop)."""
+        announced = (self.frames or 0) if self._header.told else 0
+        wanted = announced if stop is None else min(stop, announced)
+        there = self._readable() if position == first > 0 and begin < wanted else position
+        lossless = self.format.split("/")[1].startswith(_EXACT)
+        allowed = max(_SHORTFALL * (wanted - begin), 0 if lossless else _PACKETS)
+        if self.format.startswith("OGG/"):  # whose pages say to the sample where they stand
+            allowed = min(allowed, _PACKETS)
+        missing = wanted - max(begin, there)
+        have, cure = f"{there / self.rate:.1f} s", "copy it again, or repair or re-encode it"
+        if there and missing > 0 and (missing > allowed or there <= begin):
+            raise AudioError(
+                f"{shown(self.path)}: truncated: {have} of the announced {announced / self.rate:.1f} s could be decoded; {cure}"
+            )
+        if there and self._header.cut:
+            raise AudioError(f"{shown(self.path)}: truncated: {self._header.cut}, {have} could be decoded; {cure}")
+        if self._broken:
+            raise AudioError(self._damage())
+        if there and missing > 0.1 * self.rate:
+            _log.warning(
+                "%s: %s of the announced %.1f s could be decoded; using these", shown(self.path), have, announced / self.rate
+            )
+
+    def _readable(self) -> int:
+        """Return the number of frames from the file's start on that can be decoded."""
+        count = 0
+        with Source(self.path) as again:
+            try:
+                for block in again._unbroken(0, None, None):
+                    count += len(block)
+            except UndecodableError:  # what is asked is how far it goes
+                return count
+        return count
 
     def _unbroken(self, first: int, last: int | None, into: Samples | None) -> Iterator[Samples]:
+        """Yield blocks to the end, or to the place where neither library goes on: UndecodableError."""
         position = first
         try:
             for block in self._decoder.blocks(first, last, into):
@@ -426,42 +506,45 @@ class Source:
                 return
             reasons = {"libsndfile": _NOTHING}
         except UndecodableError as error:
-            reasons = {"libsndfile" if isinstance(self._decoder, _Libsndfile) else "FFmpeg": str(error)}
+            if isinstance(self._decoder, _Ffmpeg):
+                if position == first:
+                    raise AudioError(_refusal(self.path, {"FFmpeg": str(error)})) from error
+                raise UndecodableError(f"FFmpeg: {error}") from error
+            reasons = {"libsndfile": str(error)}
         yield from self._second_try(first, position, reasons)
 
     def _second_try(self, first: int, position: int, reasons: dict[str, str]) -> Iterator[Samples]:
-        """Go on with FFmpeg from a position; if it cannot either, what was decoded so far must do."""
+        """Go on with FFmpeg from a position, as far as nothing is missing."""
         if position > first:
-            self._tell_damage(position, reasons)
+            self._broken = position, f"libsndfile: {reasons['libsndfile']}"
         begin = position
-        if "libsndfile" in reasons:
+        try:
+            other = _Ffmpeg(self.path, strict=reasons["libsndfile"] != _NOTHING)
             try:
-                other = _Ffmpeg(self.path)
-                try:
-                    if other.rate != self.rate:
-                        raise UndecodableError(f"reads it at {other.rate} Hz instead of {self.rate} Hz")
-                    self._bounded = other.bounded
-                    for block in other.blocks(position):
-                        if begin == position == first and reasons["libsndfile"] != _NOTHING:
-                            self._tell_damage(begin, reasons)
-                        position += len(block)
-                        yield block
-                finally:
-                    other.close()
-            except UndecodableError as error:
-                reasons["FFmpeg"] = str(error)
-        if position == first:
+                if other.rate != self.rate:
+                    raise UndecodableError(f"reads it at {other.rate} Hz instead of {self.rate} Hz")
+                self._bounded = other.bounded
+                for block in other.blocks(begin):
+                    position += len(block)
+                    yield block
+            finally:
+                other.close()
+        except UndecodableError as error:
+            reasons["FFmpeg"] = str(error)
+            if position > first:
+                raise UndecodableError("; ".join(f"{name}: {reason}" for name, reason in reasons.items())) from error
+        if position == first and not (first and self._header.told and self.frames and first < self.frames):
             raise AudioError(_refusal(self.path, reasons))
 
-    def _tell_damage(self, position: int, reasons: dict[str, str]) -> None:
-        why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        where = f"{position / self.rate:.1f} s"
-        _log.warning("%s: damaged behind %s (%s); using what can be decoded", shown(self.path), where, why)
+    def _damage(self) -> str:
+        position, why = self._broken or (0, "")
+        return f"{shown(self.path)}: damaged at {position / self.rate:.1f} s ({why}); repair or re-encode the file"
 
     def _check(self, block: Samples, position: int) -> None:
         if not self._bounded and len(block) and not (block.min() >= -LOUDEST and block.max() <= LOUDEST):
             at = int(np.flatnonzero(~(np.abs(block) <= LOUDEST))[0])
             found = f"the sample at {(position + at) / self.rate:.3f} s is {block[at]:g}"
+            found += " (infinite, or of a size beyond float32's 3.4e38)" if np.isinf(block[at]) else ""
             raise AudioError(f"{shown(self.path)}: {found}; numbers within about ±1 were expected. {_AGAIN}")
 
 
@@ -506,89 +589,9 @@ def _file_errors(path: str) -> Iterator[None]:
 def _refusal(path: str, reasons: dict[str, str]) -> str:
     """Say what a file holds instead of audio, as far as its first bytes tell."""
     with open_plain(path) as file:  # which says so where the file may not be read
-        text = _as_text(file.read(512))
+        text = as_text(file.read(512))
     why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     if text:
         return f"{shown(path)}: holds text, not audio (it begins {text!r}); check what was saved under this name"
     cure = "check that a player plays it, and convert it to WAV or FLAC"
     return f"{shown(path)}: cannot be decoded as audio ({why}); {cure}"
-
-
-def _as_text(head: bytes) -> str:
-    """Return the first words of what is a text, and nothing of what is not."""
-    try:
-        text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:
-            return ""
-        text = head[: error.start].decode("utf-8-sig")
-    plain = all(character.isprintable() or character in "\t\r\n" for character in text)
-    return " ".join(text.split())[:40] if plain else ""
-
-
-class _Hush:
-    """Keeps libmpg123's remarks about damaged frames off the terminal; the rest of what is written meanwhile is passed on.
-
-    libsndfile offers no way to silence the decoder, which writes to the process' standard error itself. While a read is
-    under way, descriptor 2 leads to a temporary file; after it, everything but the remarks goes where it was meant to go.
-    Threads may read at the same time: the first one in redirects, the last one out restores, each passes on.
-    """
-
-    _REMARKS = re.compile(rb"(?:\[src/libmpg123/|Note: |Warning: )[^\n]*\n")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = self._told = 0
-        self._real = self._sink = -1
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._inside += 1
-            if self._inside > 1:
-                return
-            try:
-                sink = self._open_sink()
-                self._real = os.dup(2)
-            except OSError:  # no standard error to keep clean, or nowhere to lead it: then descriptor 2 stays as it is
-                self._real = -1
-            else:
-                os.dup2(sink, 2)
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._real < 0:
-                return
-            if self._inside:
-                self._pass_on()
-                return
-            os.dup2(self._real, 2)
-            self._pass_on()
-            if self._told:
-                os.ftruncate(self._sink, 0)
-                self._told = 0
-            os.close(self._real)
-            self._real = -1
-
-    def _open_sink(self) -> int:
-        if self._sink < 0:  # written to at its end only, so that reading it here moves no writer
-            handle, path = tempfile.mkstemp(prefix="harken-")
-            os.close(handle)
-            flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_TEMPORARY", 0)  # Windows deletes it with the process
-            self._sink = os.open(path, os.O_RDWR | os.O_APPEND | flags)
-            if os.name != "nt":
-                os.unlink(path)  # noqa: PTH108
-        return self._sink
-
-    def _pass_on(self) -> None:
-        size = os.fstat(self._sink).st_size
-        if size > self._told:
-            os.lseek(self._sink, self._told, os.SEEK_SET)
-            said = os.read(self._sink, size - self._told)
-            self._told = size
-            rest = self._REMARKS.sub(b"", said)
-            if rest:
-                os.write(self._real, rest)
-
-
-_hush = _Hush()

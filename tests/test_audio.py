@@ -370,12 +370,12 @@ def test_names_that_are_no_text_work(tone: Any, tmp_path: Path, suffix: str) -> 
 
 
 def test_only_the_decoders_remarks_are_kept_off_the_terminal(capfd: Any) -> None:
-    from harken.decoders import _hush
+    from harken.quiet import hush
 
     remark = b"[src/libmpg123/layer3.c:INT123_do_layer3():1774] error: part2_3_length too large\n"
-    with _hush:
+    with hush:
         os.write(2, b"10 %" + remark + b"Note: Trying to resync...\n")
-        with _hush:
+        with hush:
             os.write(2, b"20 %\n" + remark)
         os.write(2, b"Warning signs\n")
     os.write(2, b"done\n")
@@ -397,14 +397,14 @@ def test_many_threads_read_at_once_and_the_terminal_is_whole_afterwards(tone: An
 def test_nothing_that_others_write_meanwhile_is_lost(capfd: Any) -> None:
     from threading import Event, Thread
 
-    from harken.decoders import _hush
+    from harken.quiet import hush
 
     done = Event()
     reads = [0, 0, 0]
 
     def read(number: int) -> None:
         while not done.is_set():
-            with _hush:
+            with hush:
                 os.write(2, b"[src/libmpg123/layer3.c] error: noise\n")
             reads[number] += 1
 

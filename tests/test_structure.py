@@ -21,6 +21,8 @@ ROOMS = [
     "progress",
     "threads",
     "files",
+    "headers",
+    "quiet",
     "decoders",
     "audio",
     "tracks",

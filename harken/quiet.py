@@ -1,0 +1,80 @@
+"""Quiet: the remarks of a decoder that writes to the terminal itself are kept off it.
+
+Only libmpg123 within libsndfile does so. ``hush`` is the one guard that the process shares.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import threading
+
+
+class Hush:
+    """Keeps libmpg123's remarks about damaged frames off the terminal; the rest of what is written meanwhile is passed on.
+
+    libsndfile offers no way to silence the decoder, which writes to the process' standard error itself. While a read is
+    under way, descriptor 2 leads to a temporary file; after it, everything but the remarks goes where it was meant to go.
+    Threads may read at the same time: the first one in redirects, the last one out restores, each passes on.
+    """
+
+    _REMARKS = re.compile(rb"(?:\[src/libmpg123/|Note: |Warning: )[^\n]*\n")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = self._told = 0
+        self._real = self._sink = -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside > 1:
+                return
+            try:
+                sink = self._open_sink()
+                self._real = os.dup(2)
+            except OSError:  # no standard error to keep clean, or nowhere to lead it: then descriptor 2 stays as it is
+                self._real = -1
+            else:
+                os.dup2(sink, 2)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._real < 0:
+                return
+            if self._inside:
+                self._pass_on()
+                return
+            os.dup2(self._real, 2)
+            self._pass_on()
+            if self._told:
+                os.ftruncate(self._sink, 0)
+                self._told = 0
+            os.close(self._real)
+            self._real = -1
+
+    def _open_sink(self) -> int:
+        if self._sink < 0:  # written to at its end only, so that reading it here moves no writer
+            handle, path = tempfile.mkstemp(prefix="harken-")
+            os.close(handle)
+            flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_TEMPORARY", 0)  # Windows deletes it with the process
+            self._sink = os.open(path, os.O_RDWR | os.O_APPEND | flags)
+            if os.name != "nt":
+                os.unlink(path)  # noqa: PTH108
+        return self._sink
+
+    def _pass_on(self) -> None:
+        size = os.fstat(self._sink).st_size
+        if size > self._told:
+            os.lseek(self._sink, self._told, os.SEEK_SET)
+            said = os.read(self._sink, size - self._told)
+            self._told = size
+            rest = self._REMARKS.sub(b"", said)
+            if rest:
+                os.write(self._real, rest)
+
+
+hush = Hush()
+"""To be entered around every read that libmpg123 may remark upon; threads and nesting are fine."""
