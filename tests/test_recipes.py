@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -326,3 +327,35 @@ def test_no_change_of_a_recipe_does_worse_than_be_refused(name: str, data: st.Da
 def test_noise_is_refused(table: dict[str, Any]) -> None:
     with pytest.raises((RecipeError, NetError)):
         recipe_from_table(table, "mine")
+
+
+def test_a_fault_names_the_file_and_not_what_the_file_calls_itself(tmp_path: Path) -> None:
+    for name, change, error in (
+        ("huge.toml", {"parameters": 3}, RecipeError),
+        ("deaf.toml", {"net": [{"layer": "conv2d", "filters": 2, "kernel": 3}]}, NetError),
+        ("odd.toml", {"loss": 3}, RecipeError),
+    ):
+        table = {**load_recipe("wave-mlp").to_table(), "name": "dance-demo", **change}
+        (tmp_path / name).write_text(tomli_w.dumps(table))
+        with pytest.raises(error, match=name):
+            load_recipe(tmp_path / name)
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0), (2, 1), (3, 2), (4, 3), (5, 3)])
+def test_fewer_epochs_shorten_the_warmup_and_say_so(caplog: pytest.LogCaptureFixture, epochs: int, warmup: int) -> None:
+    recipe = load_recipe("wave-mlp").replace(epochs=9, schedule={"kind": "cosine", "warmup": 3, "final": 0.25})
+    found = recipe.replace(epochs=epochs).training
+    assert (found.epochs, found.schedule) == (epochs, Cosine(warmup=warmup, final=0.25))
+    assert ("from 3 to" in caplog.text) == (warmup < 3)
+
+
+@pytest.mark.parametrize("epochs", [0, -1, True, 1.5, "1"])
+def test_epochs_that_are_none_are_refused_all_the_same(epochs: Any) -> None:
+    recipe = load_recipe("wave-mlp").replace(epochs=9, schedule={"kind": "cosine", "warmup": 3})
+    with pytest.raises(RecipeError, match="epochs"):
+        recipe.replace(epochs=epochs)
+
+
+def test_a_warmup_that_is_asked_for_is_not_shortened() -> None:
+    with pytest.raises(RecipeError, match="warmup"):
+        load_recipe("wave-mlp").replace(epochs=2, schedule={"kind": "cosine", "warmup": 2})

@@ -7,6 +7,7 @@ ways to decide are entered.
 
 from __future__ import annotations
 
+import logging
 import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from harken.errors import NetError, RecipeError, brief, suggest
 from harken.frontends import Frontend, frontend_from_table
 from harken.nets import Layer, Net, follow_classes
 from harken.nets.layers import Dense, layers_from_tables
-from harken.recipes.training import Training
+from harken.recipes.training import Cosine, Training
 from harken.settings import Count, Range, Settings
 
 SUFFIX = ".toml"
@@ -32,6 +33,8 @@ MOST_WEIGHTS, MOST_OUTPUTS, MOST_IN_A_STEP = 1 << 30, 1 << 30, 1 << 36
 (256 GiB). What is refused would not run anywhere; what is not may still be too much for a machine."""
 
 _T = TypeVar("_T")
+
+logger = logging.getLogger("harken")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +162,8 @@ class Recipe:
         ----------
         **changes
             Keys of the ``[training]`` table (``epochs``, ``batch``, ``early_stopping`` …), or ``learning_rate``, which is
-            the optimizer's. None takes an option away.
+            the optimizer's. None takes an option away. Where ``epochs`` are too few for the schedule's warmup, that is
+            shortened, and the log says so.
 
         Raises
         ------
@@ -167,11 +171,28 @@ class Recipe:
             Unknown keys, or values that cannot be.
         """
         rate = changes.pop("learning_rate", None)
+        if "schedule" not in changes:
+            changes |= self._shorter_warmup(changes.get("epochs"))
         table = {key: value for key, value in {**self.training.to_table(), **changes}.items() if value is not None}
         training = Training.from_table(table, f"{self.name} [training]")
         if rate is not None:
             training = replace(training, optimizer=replace(training.optimizer, learning_rate=rate))
         return replace(self, training=training)
+
+    def _shorter_warmup(self, epochs: Any) -> dict[str, Any]:
+        """Return the schedule for so few epochs that its warmup would fill them all; nothing where it would not."""
+        schedule = self.training.schedule
+        if type(epochs) is not int or epochs < 1 or not isinstance(schedule, Cosine) or schedule.warmup < epochs:
+            return {}
+        logger.warning(
+            "recipe %s: the warmup of the learning rate is shortened from %d to %d, as %d %s to be learnt for",
+            self.name,
+            schedule.warmup,
+            epochs - 1,
+            epochs,
+            "epoch is" if epochs == 1 else "epochs are",
+        )
+        return {"schedule": {"kind": schedule.kind, **schedule.to_table(), "warmup": epochs - 1}}
 
     def with_frontend(self, frontend: Frontend) -> Recipe:
         """Return the recipe listening another way, as for arrays; the count of parameters is then not checked any more."""
@@ -394,7 +415,13 @@ def load_recipe(source: str | os.PathLike[str] | Recipe) -> Recipe:
         text = resources.files("harken.recipes").joinpath(source + SUFFIX).read_text("utf-8")
         return recipe_from_table(tomllib.loads(text), source)
     path = Path(source)
-    return recipe_from_table(_parse(path), path.stem)
+    table = _parse(path)
+    try:
+        return recipe_from_table(table, path.stem)
+    except RecipeError as error:
+        raise RecipeError(brief(path, 300), error.mistakes) from None
+    except NetError as error:
+        raise NetError(f"{brief(path, 300)}: {error}") from None
 
 
 _FOREIGN = {
