@@ -343,6 +343,11 @@ def test_the_command(tmp_path):
     done = CliRunner().invoke(harken, [*given, "--out", str(tmp_path / "m.harken")])
     assert done.exit_code == 0 and "0_conv1d/kernel" in done.output
     assert load_model(tmp_path / "m.harken").classes == ("classical", "rock")
+    told = CliRunner().invoke(harken, ["info", str(tmp_path / "m.harken")]).output
+    assert (
+        f"adopted:     {len(model.weights)} weights of net.pt\n" in told and "[" not in told.split("adopted:")[1].split("\n")[0]
+    )
+    assert "trained on:  not known\n" in told
     done = CliRunner().invoke(harken, [*given, "--out", str(tmp_path / "m.harken"), "--json"])
     assert json.loads(done.stdout)["weights"][0]["weight"] == "0_conv1d/kernel"
     done = CliRunner().invoke(harken, [*given, "--out", str(tmp_path / "m.foo")])

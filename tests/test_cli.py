@@ -294,6 +294,24 @@ def test_predict_walks_folders_and_reads_lists(run: Path, tones: Path):
     assert [file["path"] for file in json.loads(odd.stdout)["files"]] == [two, one]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_cannot_move_the_cursor_nor_make_lines(run: Path, tones: Path, tmp_path: Path):
+    odd, broken = tmp_path / "a\nb\x1b[2J.wav", tmp_path / "c\r\x1b[1m.wav"
+    odd.write_bytes((tones / "music" / "low" / "0.wav").read_bytes())
+    broken.write_text("no audio")
+    result = call("predict", run / "model.harken", odd, broken)
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 2 and len(result.stderr.splitlines()) == 1
+    assert not {"\x1b", "\r"} & set(result.output)
+    assert repr(str(odd)) in result.stdout and repr(str(broken)) in result.stderr
+    exact = json.loads(call("predict", run / "model.harken", odd, "--json").stdout)
+    assert exact["files"][0]["path"] == str(odd)
+    table = csv.DictReader(io.StringIO(call("predict", run / "model.harken", odd, "--csv").stdout, newline=""))
+    assert [row["path"] for row in table] == [str(odd)]
+    nothing = call("predict", run / "model.harken", tmp_path / "none\x1b[2J")
+    assert nothing.exit_code and "\x1b" not in nothing.output
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
 def test_predict_bears_names_that_are_not_utf8(run: Path, tones: Path):
     good = write_tone(tones / "odd" / "a.wav", 1950)

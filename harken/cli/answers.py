@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from harken.cli.console import print_json
+from harken.decoders import shown
 from harken.errors import Failure
 from harken.journal import Shape
 from harken.journal.shape import as_csv, csv_line, encoded
@@ -76,23 +77,23 @@ def _print_csv(rows: Iterable[Row], shape: Shape) -> None:
 
 def _print_text(rows: Iterable[Row], shape: Shape, names: Sequence[str], top: int | None) -> None:
     if len(names) > 1:
-        click.echo("\t".join(["file", *names]))
+        click.echo("\t".join(["file", *map(shown, names)]))
     for row in rows:
         cells = [_shown(answer.ranked(asked.classes), top) for answer, asked in zip(row, shape.models, strict=True)]
-        click.echo("\t".join([click.format_filename(row[0].path), *cells]))
+        click.echo("\t".join([shown(row[0].path), *cells]))
         if shape.timeline:
             for name, answer in zip(names, row, strict=True):
-                _print_timeline(name if len(names) > 1 else "", answer)
+                _print_timeline(shown(name) if len(names) > 1 else "", answer)
 
 
 def _shown(ranked: Sequence[tuple[str, float]], top: int | None) -> str:
-    return ", ".join(f"{label} {probability:.3f}" for label, probability in ranked[: top or 1]) or "(failed)"
+    return ", ".join(f"{shown(label)} {probability:.3f}" for label, probability in ranked[: top or 1]) or "(failed)"
 
 
 def _print_timeline(model: str, answer: Prediction) -> None:
     for moment in answer.timeline:
         where = f"{_clock(moment.start)}–{_clock(moment.end)}"
-        click.echo(f"    {where}  {moment.label} {moment.probabilities.max():.3f}" + (f"  ({model})" if model else ""))
+        click.echo(f"    {where}  {shown(moment.label)} {moment.probabilities.max():.3f}" + (f"  ({model})" if model else ""))
 
 
 def _clock(seconds: float) -> str:

@@ -124,9 +124,16 @@ def print_json(document: Any) -> None:
 
 
 def name_failures(failed: Sequence[Failure]) -> None:
-    """Name the files that failed on stderr, each with its reason."""
+    """Name the files that failed on stderr, each with its reason; line breaks and escape sequences are shown escaped."""
+    from harken.decoders import shown
+
     for failure in failed:
-        click.echo(f"harken: {click.format_filename(failure.path)}: {failure.reason}", err=True)
+        click.echo(f"harken: {shown(failure.path)}: {_on_one_line(failure.reason)}", err=True)
+
+
+def _on_one_line(text: str) -> str:
+    """Return a reason with what is no text escaped: it may quote a name."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def exit_code(failed: Sequence[Any]) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from harken.cli.console import json_option, model_argument, print_json
+from harken.decoders import shown
 
 
 @click.command("info")
@@ -33,13 +34,24 @@ def command(model: str, as_json: bool) -> None:
         return
     click.echo(f"{model}: {loaded.recipe.name} ({loaded.recipe.title})")
     click.echo(f"classes:     {', '.join(loaded.classes)}")
-    click.echo(f"trained on:  {len(loaded.trained_on.tracks)} tracks, {len(loaded.trained_on.groups)} groups")
+    tracks, groups = len(loaded.trained_on.tracks), len(loaded.trained_on.groups)
+    known = "not known" if "adopted" in loaded.record and not tracks + groups else f"{tracks} tracks, {groups} groups"
+    click.echo(f"trained on:  {known}")
     for key, value in loaded.record.items():
-        click.echo(f"{key + ':':<12} {_short(value)}")
+        click.echo(f"{key + ':':<12} {_adopted(value) if key == 'adopted' else _short(value)}")
     click.echo(f"\n{net.table()}")
 
 
+def _adopted(value: Any) -> str:
+    """Say which file the weights came from, and how many they are."""
+    if not isinstance(value, dict) or not isinstance(value.get("rows"), list):
+        return _short(value)
+    return f"{len(value['rows'])} weights of {shown(str(value.get('file', 'an unknown file')))}"
+
+
 def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(" ".join(map(_short, item)) if isinstance(item, list) else _short(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{key} {_short(item)}" for key, item in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -23,6 +23,7 @@ from harken.cli.console import (
     quiet_option,
     workers_option,
 )
+from harken.decoders import shown
 from harken.errors import DataError
 from harken.journal import BOOKS, Asked, Shape, model_hash, open_journal
 from harken.prediction import Prediction, tracks_of
@@ -136,10 +137,10 @@ def _write(
     except KeyboardInterrupt:
         done = journal.named + journal.failed if journal else 0
         left = f" of {len(journal.missing):,}" if journal else ""
-        where = click.format_filename(out)
+        where = shown(out)
         click.echo(f"\nharken: stopped; {done:,}{left} files were done and are in {where}: the same command goes on", err=True)
         return 130
-    click.echo(f"{_summary(journal)}; {click.format_filename(out)}")
+    click.echo(f"{_summary(journal)}; {shown(out)}")
     return exit_code(range(journal.failed + journal.failed_before))
 
 
@@ -166,7 +167,7 @@ def _refuse_with_out(out: str | None, retry_failed: bool, printing: Mapping[str,
     if given:
         raise click.UsageError(f"--out writes to a file, and {given[0]} says what is printed. Leave one of them out")
     if Path(out).suffix.lower() not in BOOKS:
-        raise click.UsageError(f"--out {click.format_filename(out)}: expected a name that ends in {', '.join(BOOKS)}")
+        raise click.UsageError(f"--out {shown(out)}: expected a name that ends in {', '.join(BOOKS)}")
 
 
 def _refuse_contradictions(models: Sequence[str], *, as_json: bool, as_csv: bool, top: int | None) -> None:
@@ -179,7 +180,9 @@ def _refuse_contradictions(models: Sequence[str], *, as_json: bool, as_csv: bool
     for path in models:
         known = first.setdefault(os.path.realpath(path), path)
         if known is not path:
-            raise click.UsageError(f"--also {path}: the same file as {known}, which is asked already; leave it out")
+            raise click.UsageError(
+                f"--also {shown(path)}: the same file as {shown(known)}, which is asked already; leave it out"
+            )
 
 
 def _nothing(files: Sequence[str]) -> DataError:
@@ -187,7 +190,7 @@ def _nothing(files: Sequence[str]) -> DataError:
     cure = f"Name audio files, or folders that hold some ({', '.join(sorted(AUDIO_SUFFIXES))})"
     if set(files) == {"-"}:
         return DataError(f"the list of files on standard input is empty. {cure}")
-    where = ", ".join(map(click.format_filename, files[:3])) + (", …" if len(files) > 3 else "")
+    where = ", ".join(map(shown, files[:3])) + (", …" if len(files) > 3 else "")
     return DataError(f"there is no audio file in {where}. {cure}")
 
 
