@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,10 @@ Tone = Callable[..., Path]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # in a shell's background job: the commands under test would ignore it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_CACHE] = os.environ["HARKEN_CACHE"] = tempfile.mkdtemp(prefix="harken-tests-")
 
 
