@@ -11,6 +11,9 @@ import tempfile
 import threading
 
 
+_MOST = 1 << 20  # bytes in the temporary file before it is emptied: a write under way just then would be lost
+
+
 class Hush:
     """Keeps libmpg123's remarks about damaged frames off the terminal; the rest of what is written meanwhile is passed on.
 
@@ -49,7 +52,7 @@ class Hush:
                 return
             os.dup2(self._real, 2)
             self._pass_on()
-            if self._told:
+            if self._told > _MOST and os.fstat(self._sink).st_size == self._told:
                 os.ftruncate(self._sink, 0)
                 self._told = 0
             os.close(self._real)
