@@ -136,9 +136,7 @@ def train(
     chosen = chosen if epochs is None else chosen.replace(epochs=epochs)
     folder = default_folder(chosen.name, data, resume=resume) if out is None else Path(out)
     engine, device = _engine(Run(folder), chosen, engine, device, resume=resume)
-    check(engine, device)
-    if engine != engine_for(chosen.training):
-        chosen = chosen.replace(engine=engine)  # recipe.toml repeats the run
+    chosen = _naming(chosen, engine)
     dataset = read(data, label=label, group=group, classes=classes, without=without, progress=progress)
     check_learnable(dataset.train)
     if test is not None:
@@ -178,13 +176,23 @@ def train(
 
 
 def _engine(run: Run, recipe: Recipe, engine: str | None, device: str | None, *, resume: bool) -> tuple[str, str]:
-    """Return engine and device: those asked for, else those of the run that is continued, else the recipe's and ``"auto"``."""
+    """Return engine and device: those asked for, else those of the run that is continued, else the recipe's and ``"auto"``.
+
+    Raises where they are not there.
+    """
     record = (run.read_record() or {}) if resume else {}
     before = record.get("engine")
     found = engine_for(recipe.training, engine or before)
     if before not in (None, found):
         logger.warning("%s was trained with %s, and goes on with %s", run.folder, before, found)
-    return found, device or (record.get("device") if found == before else None) or "auto"
+    device = device or (record.get("device") if found == before else None) or "auto"
+    check(found, device)
+    return found, device
+
+
+def _naming(recipe: Recipe, engine: str) -> Recipe:
+    """Return a recipe that takes this engine by itself, so that recipe.toml repeats the run."""
+    return recipe if engine == engine_for(recipe.training) else recipe.replace(engine=engine)
 
 
 def _with_engines(learnt: Learnt, run: Run) -> Learnt:
