@@ -10,7 +10,6 @@ import re
 import tempfile
 import threading
 
-
 _MOST = 1 << 20  # bytes in the temporary file before it is emptied: a write under way just then would be lost
 
 
