@@ -17,8 +17,8 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-tests: $(VENV)/.dev
-	$(BIN)/pytest -n auto
+tests: $(VENV)/.dev  # a worker a core, and so a thread a worker
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 long: $(VENV)/.dev
 	$(BIN)/pytest -m long
