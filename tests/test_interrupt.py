@@ -132,6 +132,7 @@ def test_a_verb_stops_with_one_line_and_the_same_command_goes_on(
         return
     assert "goes on" in line
     assert ("--resume" in line) == (verb == "train")
+    assert ("features and finished epochs are kept" in line) == (verb == "train")
     done = run(music, cache, *arguments, *(["--resume"] if verb == "train" else []))
     assert done.returncode == 0, done.stderr
     if verb == "train":
