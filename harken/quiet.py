@@ -5,6 +5,7 @@ Only libmpg123 within libsndfile does so. ``hush`` is the one guard that the pro
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import tempfile
@@ -18,7 +19,8 @@ class Hush:
 
     libsndfile offers no way to silence the decoder, which writes to the process' standard error itself. While a read is
     under way, descriptor 2 leads to a temporary file; after it, everything but the remarks goes where it was meant to go.
-    Threads may read at the same time: the first one in redirects, the last one out restores, each passes on.
+    Threads may read at the same time: the first one in redirects, the last one out restores, each passes on. A write that was
+    under way at that very moment is passed on by the next one, or when the process ends.
     """
 
     _REMARKS = re.compile(rb"(?:\[src/libmpg123/|Note: |Warning: )[^\n]*\n")
@@ -47,10 +49,10 @@ class Hush:
             if self._real < 0:
                 return
             if self._inside:
-                self._pass_on()
+                self._pass_on(self._real)
                 return
             os.dup2(self._real, 2)
-            self._pass_on()
+            self._pass_on(2)
             if self._told > _MOST and os.fstat(self._sink).st_size == self._told:
                 os.ftruncate(self._sink, 0)
                 self._told = 0
@@ -65,9 +67,10 @@ class Hush:
             self._sink = os.open(path, os.O_RDWR | os.O_APPEND | flags)
             if os.name != "nt":
                 os.unlink(path)  # noqa: PTH108
+            atexit.register(self._pass_on, 2)
         return self._sink
 
-    def _pass_on(self) -> None:
+    def _pass_on(self, to: int) -> None:
         size = os.fstat(self._sink).st_size
         if size > self._told:
             os.lseek(self._sink, self._told, os.SEEK_SET)
@@ -75,7 +78,7 @@ class Hush:
             self._told = size
             rest = self._REMARKS.sub(b"", said)
             if rest:
-                os.write(self._real, rest)
+                os.write(to, rest)
 
 
 hush = Hush()
