@@ -73,12 +73,17 @@ class Hush:
     def _pass_on(self, to: int) -> None:
         size = os.fstat(self._sink).st_size
         if size > self._told:
-            os.lseek(self._sink, self._told, os.SEEK_SET)
-            said = os.read(self._sink, size - self._told)
-            self._told = size
+            said = self._read(size - self._told)
+            self._told += len(said)
             rest = self._REMARKS.sub(b"", said)
             if rest:
                 os.write(to, rest)
+
+    def _read(self, count: int) -> bytes:
+        if hasattr(os, "pread"):  # writers share the place in the file, and would move it between seeking and reading
+            return os.pread(self._sink, count, self._told)
+        os.lseek(self._sink, self._told, os.SEEK_SET)
+        return os.read(self._sink, count)
 
 
 hush = Hush()
