@@ -12,7 +12,6 @@ import json
 import logging
 import multiprocessing
 import os
-import re
 import shutil
 import signal
 import statistics
@@ -43,7 +42,7 @@ from harken.parts import hear_parts
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
 from harken.report.comparison import write_page
-from harken.run import Run
+from harken.run import Run, default_folder
 from harken.train import Outcome, train
 
 logger = logging.getLogger("harken")
@@ -104,7 +103,7 @@ def compare(
         raise HarkenError("comparing needs at least one engine and one seed")
     for name in names:
         check(name, device)
-    folder = Path("runs", re.sub(r"[^\w.-]+", "-", f"compare-{Path(data).resolve().stem}")) if out is None else Path(out)
+    folder = default_folder("compare", data, resume=True) if out is None else Path(out)
     chosen_classes = {"classes": classes and tuple(classes), "without": without and tuple(without)}
     options = {"label": label, "group": group, **chosen_classes, "workers": workers}
     held = _hear_all(data, chosen, options, progress)
@@ -199,6 +198,7 @@ def _in_own_process(job: dict[str, Any], run: Path) -> dict[str, Any]:
 
 def _child(answer: Connection, job: dict[str, Any], run: Path) -> None:
     """Train, and send the figures, or in words what went wrong."""
+    logger.setLevel(logging.ERROR)  # the data's warnings were given when all of it was heard
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that began this one ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -216,7 +216,6 @@ def _end_with_parent() -> None:
 
 def _train_one(job: dict[str, Any], run: Path) -> dict[str, Any]:
     """Train, judge and time; return the figures as JSON has them. Runs in a process of its own."""
-    logger.setLevel(logging.ERROR)  # the data's warnings were given when all of it was heard
     if (run / "run.json").exists() and Run(run).finished:  # it was stopped before its figures were taken
         shutil.rmtree(run)
     how = {key: job[key] for key in ("seed", "engine", "device")}

@@ -52,6 +52,8 @@ FORMAT = 1
 logger = logging.getLogger("harken")
 
 _RUN, _STATE = "harken run", "harken training state"
+LONGEST_NAME = 100
+"""Letters of a run's folder, without a number behind them."""
 _LOCK = ".lock"
 _STATE_JSON, _STATE_ARRAYS = "state.json", "state.safetensors"
 _STATE_BYTES = 64 << 20
@@ -99,7 +101,7 @@ def default_folder(recipe: str, data: str | os.PathLike[str], *, resume: bool = 
         Return the folder with the highest number that is there, to be continued.
     parent : str
     """
-    stem = re.sub(r"[^\w.-]+", "-", f"{recipe}-{_name(data)}").strip("-.")
+    stem = re.sub(r"[^\w.-]+", "-", f"{recipe}-{_name(data)}").strip("-.")[:LONGEST_NAME]
     first = Path(parent) / stem
     if not resume:
         return free_name(first)

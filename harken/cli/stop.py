@@ -10,6 +10,7 @@ Before a verb has begun there is nothing to put away, and the process ends at on
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -58,6 +59,7 @@ class _Stop:
         if self._watched or threading.current_thread() is not threading.main_thread():
             return
         self._watched = True
+        atexit.register(self._leave)  # the first to be entered is the last to be called
         reader, writer = os.pipe()
         if hasattr(os, "set_blocking"):
             os.set_blocking(writer, False)
@@ -69,6 +71,13 @@ class _Stop:
         # An interruption inside a destructor or a callback cannot be raised further: the thread ends the process then.
         usual = sys.unraisablehook
         sys.unraisablehook = lambda problem: None if self.signal else usual(problem)
+
+    def _leave(self) -> None:
+        """Give the exit code at the very end: Python takes an interruption inside generated code for an unhandled one."""
+        if self.signal:
+            with suppress(OSError, ValueError, AttributeError):
+                sys.stdout.flush()
+            os._exit(self.code)
 
     def _interrupt(self, number: int, _: FrameType | None) -> None:
         self.signal = self.signal or number
