@@ -45,6 +45,7 @@ RATES = (100, 1_000_000)
 _READ = 262_144  # samples of all channels that one read brings at most: each read costs libsndfile a tenth of a millisecond
 _BLOCK = 65_536  # frames in a block: small enough for a processor's cache
 _EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_")  # libsndfile's subtypes (FLAC's are PCM_…) that seek exactly
+_PLAIN = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF")  # PCM in these is read in one go: nothing can break in it
 _FORMATS = "aac,ac3,aiff,ape,asf,au,caf,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,tta,w64,wav,wv"  # no playlists
 _HEADERLESS = ("aac", "ac3", "mp3")  # FFmpeg guesses their length from the first frames' bit rate: no announcement
 _SHORTFALL = 0.01  # share of the frames asked for that may be missing
@@ -124,6 +125,7 @@ class _Libsndfile:
         self.frames: int | None = int(self._file.frames) if self._file.frames < _ENDLESS else None
         self.format = f"{self._file.format}/{self._file.subtype}"
         self.bounded = self._file.subtype.startswith("PCM_")
+        self._plain = self.bounded and self._file.format in _PLAIN
 
     def blocks(self, first: int, last: int | None = None, into: Samples | None = None) -> Iterator[Samples]:
         announced = int(self._file.frames)
@@ -140,7 +142,7 @@ class _Libsndfile:
                     self._file.seek(begin)
             while True:
                 if into is not None and filled < len(into):
-                    room = into[filled : filled + size, None]
+                    room = into[filled : None if self._plain else filled + size, None]
                 else:  # the same memory again and again: fresh memory for each read costs more than the copy
                     room = scratch = np.empty((size, self.channels), np.float32) if scratch is None else scratch
                 with self.quiet:
@@ -148,8 +150,9 @@ class _Libsndfile:
                 filled += len(read)
                 if not len(read):
                     return
-                for at in range(0, len(read), _BLOCK):
-                    yield _mean(read[at : at + _BLOCK].T)
+                step = _BLOCK if room is scratch or not self._plain else len(read)
+                for at in range(0, len(read), step):
+                    yield _mean(read[at : at + step].T)
         except self._errors as error:
             raise UndecodableError(_reason(error)) from error
 

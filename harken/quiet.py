@@ -11,7 +11,7 @@ import re
 import tempfile
 import threading
 
-_MOST = 1 << 20  # bytes in the temporary file before it is emptied: a write under way just then would be lost
+_MOST = 1 << 20  # bytes in a temporary file before another is taken
 
 
 class Hush:
@@ -28,7 +28,8 @@ class Hush:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = self._told = 0
-        self._real = self._sink = -1
+        self._full_told = 0
+        self._real = self._sink = self._full = -1
 
     def __enter__(self) -> None:
         with self._lock:
@@ -53,9 +54,10 @@ class Hush:
                 return
             os.dup2(self._real, 2)
             self._pass_on(2)
-            if self._told > _MOST and os.fstat(self._sink).st_size == self._told:
-                os.ftruncate(self._sink, 0)
-                self._told = 0
+            if self._told > _MOST:  # the full file is kept until the next is full: a write to it may be under way
+                if self._full >= 0:
+                    os.close(self._full)
+                self._full, self._full_told, self._sink, self._told = self._sink, self._told, -1, 0
             os.close(self._real)
             self._real = -1
 
@@ -67,23 +69,28 @@ class Hush:
             self._sink = os.open(path, os.O_RDWR | os.O_APPEND | flags)
             if os.name != "nt":
                 os.unlink(path)  # noqa: PTH108
-            atexit.register(self._pass_on, 2)
+            if self._full < 0:
+                atexit.register(self._pass_on, 2)
         return self._sink
 
     def _pass_on(self, to: int) -> None:
-        size = os.fstat(self._sink).st_size
-        if size > self._told:
-            said = self._read(size - self._told)
-            self._told += len(said)
-            rest = self._REMARKS.sub(b"", said)
-            if rest:
-                os.write(to, rest)
+        self._full_told += self._copy(self._full, self._full_told, to)
+        self._told += self._copy(self._sink, self._told, to)
 
-    def _read(self, count: int) -> bytes:
+    def _copy(self, sink: int, told: int, to: int) -> int:
+        """Write what is new in a temporary file to where it was meant to go; return how many bytes that are."""
+        count = os.fstat(sink).st_size - told if sink >= 0 else 0
+        if count <= 0:
+            return 0
         if hasattr(os, "pread"):  # writers share the place in the file, and would move it between seeking and reading
-            return os.pread(self._sink, count, self._told)
-        os.lseek(self._sink, self._told, os.SEEK_SET)
-        return os.read(self._sink, count)
+            said = os.pread(sink, count, told)
+        else:
+            os.lseek(sink, told, os.SEEK_SET)
+            said = os.read(sink, count)
+        rest = self._REMARKS.sub(b"", said)
+        if rest:
+            os.write(to, rest)
+        return len(said)
 
 
 hush = Hush()
