@@ -23,6 +23,7 @@ class Hush:
     under way at that very moment is passed on by the next one, or when the process ends.
     """
 
+    _MARKS = (b"[src/libmpg123/", b"Note: ", b"Warning: ")
     _REMARKS = re.compile(rb"(?:\[src/libmpg123/|Note: |Warning: )[^\n]*\n")
 
     def __init__(self) -> None:
@@ -87,6 +88,9 @@ class Hush:
         else:
             os.lseek(sink, told, os.SEEK_SET)
             said = os.read(sink, count)
+        last = said[said.rfind(b"\n") + 1 :]
+        if last and any(last.startswith(mark) or mark.startswith(last) for mark in self._MARKS):
+            said = said[: -len(last)]  # a remark that is being written: a file grows page by page
         rest = self._REMARKS.sub(b"", said)
         if rest:
             os.write(to, rest)
