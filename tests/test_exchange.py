@@ -264,3 +264,13 @@ def test_the_command(tmp_path):
     assert done.exit_code == 0 and "class WaveConv(nn.Module):" in done.stdout
     done = CliRunner().invoke(harken, ["convert", str(tmp_path / "m.harken"), str(tmp_path / "n.pt"), "--json"])
     assert "class WaveConv" in json.loads(done.stdout)["source"]
+
+
+@pytest.mark.parametrize(("write", "writers"), [(to_onnx, ONNX_WRITERS), (to_torch, TORCH_WRITERS)])
+def test_a_file_that_answers_otherwise_is_not_kept(write, writers, tmp_path, monkeypatch):
+    dense = writers[Dense]
+    wrong = lambda made, layer, *rest: dense(made, replace(layer, activation="sigmoid"), *rest)  # noqa: E731
+    monkeypatch.setitem(writers, Dense, wrong)
+    with pytest.raises(ModelError, match="are off by"):
+        write(any_model([Dense(units=3)], (4,)), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
