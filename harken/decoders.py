@@ -42,8 +42,8 @@ LOUDEST = 1000.0
 RATES = (100, 1_000_000)
 """Lowest and highest rate (Hz) that a file may claim."""
 
-_READ = 262_144  # samples of all channels that one read brings at most: each read costs libsndfile a tenth of a millisecond
-_BLOCK = 65_536  # frames in a block: small enough for a processor's cache
+_READ = 524_288  # samples of all channels that one read brings at most: each read costs libsndfile a tenth of a millisecond
+_BLOCK = 32_768  # frames in a block: small enough for a processor's cache
 _EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_")  # libsndfile's subtypes (FLAC's are PCM_…) that seek exactly
 _PLAIN = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF")  # PCM in these is read in one go: nothing can break in it
 _FORMATS = "aac,ac3,aiff,ape,asf,au,caf,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,tta,w64,wav,wv"  # no playlists
