@@ -108,7 +108,7 @@ def test_every_kind_of_wav(tmp_path: Path, subtype: str, tolerance: float) -> No
 def test_every_kind_of_sample_that_ffmpeg_gives(kind: str) -> None:
     import av
 
-    from harken.decoders import _channels
+    from harken.decoders.ffmpeg import channels_of
 
     whole = sound(0.1, 8000, 2).T
     bits = {"u8": 8, "s16": 16, "s32": 32}.get(kind.rstrip("p"))
@@ -118,7 +118,7 @@ def test_every_kind_of_sample_that_ffmpeg_gives(kind: str) -> None:
         data = data.astype({8: np.uint8, 16: np.int16, 32: np.int32}[bits])
     planes = data if kind.endswith("p") else data.T.reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(planes), format=kind, layout="stereo")
-    assert np.abs(_channels(frame) - whole).max() <= 2.0 ** -((bits or 24) - 1)
+    assert np.abs(channels_of(frame) - whole).max() <= 2.0 ** -((bits or 24) - 1)
 
 
 def test_an_mp3_of_real_music_is_what_libsndfile_decodes(shared_data: Path) -> None:

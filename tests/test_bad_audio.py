@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from harken import decoders, quiet
 from harken.audio import audio_info, content_hash, load_audio, read_tags, stream_audio
-from harken.decoders import LOUDEST
+from harken.decoders import LOUDEST, libsndfile
+from harken.decoders.ffmpeg import Ffmpeg
+from harken.decoders.libsndfile import Libsndfile
 from harken.errors import AudioError
 
 
@@ -204,13 +206,13 @@ def _counted(monkeypatch: pytest.MonkeyPatch, kind: type[Any], frames: int | Non
     return still_open
 
 
-@pytest.mark.parametrize(("announced", "taken"), [(0, "_Libsndfile"), (None, "_Ffmpeg"), (8000, "_Ffmpeg")])
+@pytest.mark.parametrize(("announced", "taken"), [(0, "Libsndfile"), (None, "Ffmpeg"), (8000, "Ffmpeg")])
 def test_the_library_that_is_not_taken_lets_go_of_the_file(
     tone: Any, monkeypatch: pytest.MonkeyPatch, announced: int | None, taken: str
 ) -> None:
     still_open = [
-        _counted(monkeypatch, decoders._Libsndfile, 0),
-        _counted(monkeypatch, decoders._Ffmpeg, announced),
+        _counted(monkeypatch, Libsndfile, 0),
+        _counted(monkeypatch, Ffmpeg, announced),
     ]
     with decoders.Source(str(tone("a.wav", 1.0, 8000))):
         assert [type(one).__name__ for kind in still_open for one in kind] == [taken]
@@ -228,9 +230,9 @@ def test_ffmpeg_lets_go_of_a_file_that_it_cannot_use(tone: Any, monkeypatch: pyt
         return containers[-1]
 
     monkeypatch.setattr(av, "open", opened)
-    monkeypatch.setattr(decoders._Ffmpeg, "_announced", lambda self: int("none"))
+    monkeypatch.setattr(Ffmpeg, "_announced", lambda self: int("none"))
     with pytest.raises(decoders.UndecodableError):
-        decoders._Ffmpeg(str(tone("a.wav", 1.0, 8000)))
+        Ffmpeg(str(tone("a.wav", 1.0, 8000)))
     assert [container.closed for container in containers] == [True]
 
 
@@ -256,7 +258,7 @@ def test_mp3_is_read_where_no_temporary_file_can_be_made(tone: Any, monkeypatch:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     hush = quiet.Hush()
-    monkeypatch.setattr(decoders, "hush", hush)
+    monkeypatch.setattr(libsndfile, "hush", hush)
     with monkeypatch.context() as once:
         once.setattr(quiet.tempfile, "mkstemp", full)
         with decoders.Source(str(path)) as source:
