@@ -35,6 +35,7 @@ ROOMS = [
     "archive",
     "engines",
     "folds",
+    "leaky",
     "metrics",
     "run",
     "learn",
@@ -48,7 +49,9 @@ ROOMS = [
     "export",
     "classifier",
     "train",
+    "jobs",
     "compare",
+    "leaks",
     "cli",
     "__main__",
 ]
