@@ -1,0 +1,379 @@
+"""Calibration: whether "0.8" is right in eight of ten cases, and the temperature that makes it so.
+
+A row of probabilities has one confidence, that of the most probable class, and is right or wrong. A model is calibrated where,
+of the rows with confidence c, the share c is right. Everything here takes rows of tracks (or of anything that is judged by
+itself), shape (rows, classes), and labels from 0; a row that holds NaN has no answer and is in no figure.
+
+- :func:`brier`, the mean squared distance of the probabilities from the truth (G. Brier, "Verification of forecasts expressed
+  in terms of probability", 1950).
+- :func:`calibration_error`, how far confidence and accuracy lie apart, without the part that chance alone would show. The usual
+  "expected calibration error" averages |accuracy - confidence| over bins and calls a perfectly calibrated model 0.1 wrong on 50
+  tracks, for a bin of five tracks is hardly ever right as often as promised. The squared distance can be estimated without
+  this bias (A. Kumar, P. Liang, T. Ma, "Verified uncertainty calibration", 2019, section 4); here over pairs of different rows,
+  and of different groups where groups are given (D. Widmann, F. Lindsten, D. Zachariah, "Calibration tests in multi-class
+  classification", 2019), which is exactly 0 on average for every calibrated model. On why the usual figure misleads and bins
+  should hold equal numbers: R. Roelofs and others, "Mitigating bias in calibration error estimation", 2022.
+- :func:`error_by_chance`, what a perfectly calibrated model would show on as many tracks and groups.
+- :func:`reliability`, the bins of a reliability diagram, with intervals.
+- :func:`fit_temperature`, one number that all log-probabilities are divided by (C. Guo and others, "On calibration of modern
+  neural networks", 2017): it changes no decision. Above 1 it makes an overconfident model modest, below 1 a timid one bold.
+
+The log-loss is :func:`harken.metrics.log_loss`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.errors import DataError
+from harken.judge.intervals import LEVEL, ratio_interval
+from harken.metrics import LOG_LOSS_FLOOR, Labels, Probabilities, decisions
+
+MOST_BINS, ROWS_A_BIN = 10, 15
+"""Bins that confidences are sorted into: so many at most, with at least about so many rows each."""
+
+TEMPERATURES = (0.1, 10.0)
+"""The least and the greatest temperature that is fitted."""
+
+RESAMPLES = 1000
+"""Of :func:`error_by_chance`."""
+
+_SUM_TOLERANCE = 1e-3
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Rows of like confidence.
+
+    Attributes
+    ----------
+    low, high : float
+        The least and the greatest confidence in it, from 0 to 1.
+    count : int
+        How many rows it holds.
+    confidence : float
+        Their mean confidence.
+    accuracy : float
+        The share that is right.
+    accuracy_low, accuracy_high : float, optional
+        The 95 % interval of the accuracy (over groups where they are given); None where there is none.
+    """
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+    accuracy_low: float | None
+    accuracy_high: float | None
+
+
+def brier(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
+    """Return the mean of the squared distances between probabilities and truth, summed over the classes.
+
+    Parameters
+    ----------
+    labels : array of int, shape (rows,)
+    probabilities : array, shape (rows, classes)
+
+    Returns
+    -------
+    float
+        From 0 (sure and right) to 2 (sure and wrong), as Brier had it: with two classes twice what a single probability gives.
+        Equal chances for K classes have 1 - 1/K. NaN where no row has an answer.
+
+    Examples
+    --------
+    >>> brier([0, 1], [[1.0, 0.0], [0.5, 0.5]])
+    0.25
+    """
+    truth, rows = _answered(labels, probabilities)
+    if not len(rows):
+        return float("nan")
+    return float(np.square(rows - np.eye(rows.shape[1])[truth]).sum(axis=1).mean())
+
+
+def calibration_error(labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, groups: npt.ArrayLike | None = None) -> float:
+    """Return how far confidence and accuracy lie apart: the root of :func:`squared_calibration_error`, 0 where it is below 0.
+
+    Parameters
+    ----------
+    labels : array of int, shape (rows,)
+    probabilities : array, shape (rows, classes)
+    groups : array of int, shape (rows,), optional
+        What is right or wrong together (tracks of one artist): such rows are not compared with one another.
+
+    Returns
+    -------
+    float
+        From 0 to 1; 0.1 means that confidence and accuracy differ by ten points (as a root mean square over the rows). NaN
+        where it cannot be told: fewer than two rows, or two groups, have an answer.
+    """
+    squared = squared_calibration_error(labels, probabilities, groups=groups)
+    return float(np.sqrt(np.maximum(squared, 0.0)))
+
+
+def squared_calibration_error(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, groups: npt.ArrayLike | None = None
+) -> float:
+    """Return the mean over bins of the squared distance between confidence and accuracy, without bias.
+
+    In a bin, ``d = right - confidence`` of each row; the mean of ``d[i] * d[j]`` over all pairs of different rows (of different
+    groups) is an estimate of the squared distance that no row's own scatter raises. Of a calibrated model it is 0 on average,
+    and negative as often as not.
+
+    Parameters are those of :func:`calibration_error`; NaN where that is.
+    """
+    truth, rows = _answered(labels, probabilities)
+    places = _bins(rows)
+    sums, counts = _by_bin_and_group(truth, rows, places, _groups(groups, labels, probabilities))
+    return float(_squared(sums, counts, np.ones((1, sums.shape[1])))[0])
+
+
+def error_by_chance(
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    *,
+    groups: npt.ArrayLike | None = None,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> float:
+    """Return the :func:`calibration_error` that a calibrated model stays under, with the given confidence, on such data.
+
+    An error above it is no chance. The signs of each group's distances between answer and confidence are drawn at random (a
+    wild bootstrap: A. Cameron, J. Gelbach, D. Miller, "Bootstrap-based improvements for inference with clustered errors",
+    2008), so that rows of a group stay right or wrong together.
+
+    Parameters
+    ----------
+    labels, probabilities, groups
+        As :func:`calibration_error` takes them.
+    level : float
+        Above 0 and below 1.
+    resamples, seed : int
+
+    Returns
+    -------
+    float
+        NaN where the calibration error is.
+    """
+    truth, rows = _answered(labels, probabilities)
+    places = _bins(rows)
+    sums, counts = _by_bin_and_group(truth, rows, places, _groups(groups, labels, probabilities))
+    random = np.random.default_rng([seed, len(rows)])
+    signs = random.integers(0, 2, (resamples, sums.shape[1])) * 2.0 - 1.0
+    squared = np.quantile(_squared(sums, counts, signs), level) if len(rows) else float("nan")
+    return float(np.sqrt(np.maximum(squared, 0.0)))
+
+
+def reliability(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, groups: npt.ArrayLike | None = None, bins: int | None = None
+) -> tuple[Bin, ...]:
+    """Return the bins of a reliability diagram: how often rows of like confidence are right.
+
+    Parameters
+    ----------
+    labels : array of int, shape (rows,)
+    probabilities : array, shape (rows, classes)
+    groups : array of int, shape (rows,), optional
+        What is right or wrong together: intervals are then over groups.
+    bins : int, optional
+        How many at most. Default: one for each :data:`ROWS_A_BIN` rows, up to :data:`MOST_BINS`. They hold about equal numbers;
+        rows of equal confidence share a bin.
+
+    Returns
+    -------
+    tuple of Bin
+        By rising confidence; empty where no row has an answer.
+    """
+    truth, rows = _answered(labels, probabilities)
+    places = _bins(rows, bins)
+    confidence, right = rows.max(axis=1), decisions(rows) == truth
+    together = _groups(groups, labels, probabilities)
+    found = []
+    for place in np.unique(places):
+        here = places == place
+        interval = ratio_interval(right[here], together[here])
+        sure = confidence[here]
+        found.append(
+            Bin(
+                low=float(sure.min()),
+                high=float(sure.max()),
+                count=int(here.sum()),
+                confidence=float(sure.mean()),
+                accuracy=float(right[here].mean()),
+                accuracy_low=interval.low,
+                accuracy_high=interval.high,
+            )
+        )
+    return tuple(found)
+
+
+def log_probabilities(probabilities: npt.ArrayLike) -> Floats:
+    """Return the logarithms, with probabilities below :data:`harken.metrics.LOG_LOSS_FLOOR` counted as that; NaN stays NaN."""
+    return np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), LOG_LOSS_FLOOR))
+
+
+def fit_temperature(labels: npt.ArrayLike, log_probabilities: npt.ArrayLike) -> float:
+    """Return the temperature that makes probabilities mean most: that of the least log-loss.
+
+    The log-loss is convex in 1/temperature, so there is one least. Where every row is right it would be at 0 (promise
+    everything), so the truth is taken for certain only as far as n rows tell: the true class counts 1 - 1/(n + 2), and the
+    others share the rest (as J. Platt, "Probabilistic outputs for support vector machines", 1999, has it for two classes).
+
+    Parameters
+    ----------
+    labels : array of int, shape (rows,)
+    log_probabilities : array, shape (rows, classes)
+        Finite, up to a constant a row: logits do as well. :func:`log_probabilities` makes them of probabilities. Rows that
+        hold NaN are left out.
+
+    Returns
+    -------
+    float
+        In :data:`TEMPERATURES`, 0.1 to 10; 1 where the rows say nothing (equal chances everywhere).
+
+    Raises
+    ------
+    DataError
+        No row has an answer, a label is none of the classes, or a number is infinite.
+    """
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415
+
+    truth, rows = _labelled(labels, log_probabilities)
+    if not len(rows):
+        raise DataError("a temperature cannot be fitted without an answer; give at least one row without NaN")
+    if np.isinf(rows).any():
+        raise DataError(
+            "a temperature is fitted to finite log-probabilities, as harken.judge.calibration.log_probabilities gives"
+        )
+    many, classes = rows.shape
+    doubt = 1 / (many + 2)
+    targets = np.full(rows.shape, doubt / max(classes - 1, 1))
+    targets[np.arange(many), truth] = 1 - doubt if classes > 1 else 1.0
+    wanted = (targets * rows).sum(axis=1)
+
+    def loss(log_temperature: float) -> float:
+        inverse = float(np.exp(-log_temperature))
+        return float((_log_sum(inverse * rows) - inverse * wanted).mean())
+
+    low, high = np.log(TEMPERATURES)
+    found = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
+    best = min((found, float(low), float(high)), key=loss)
+    return float(np.exp(best)) if loss(best) < loss(0.0) else 1.0
+
+
+def apply_temperature(log_probabilities: npt.ArrayLike, temperature: float) -> Probabilities:
+    """Return the probabilities at a temperature: the softmax of the log-probabilities divided by it.
+
+    Parameters
+    ----------
+    log_probabilities : array, shape (rows, classes)
+    temperature : float
+        Above 0; 1 changes nothing. The order of the classes is kept at any temperature.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows, classes)
+        Rows that sum to 1, or are NaN.
+
+    Raises
+    ------
+    DataError
+        The temperature is not above 0, or not finite.
+
+    Examples
+    --------
+    >>> apply_temperature(log_probabilities([[0.8, 0.2]]), 2.0).round(3)
+    array([[0.667, 0.333]])
+    """
+    if not 0 < temperature < float("inf"):
+        raise DataError(f"a temperature of {temperature}; expected a number above 0 (1 changes nothing)")
+    rows = np.asarray(log_probabilities, dtype=np.float64) / temperature
+    shares = np.exp(rows - rows.max(axis=-1, keepdims=True))
+    calibrated: Probabilities = shares / shares.sum(axis=-1, keepdims=True)
+    return calibrated
+
+
+def _log_sum(rows: Floats) -> Floats:
+    """Return the logarithm of each row's sum of exponentials."""
+    most = rows.max(axis=1)
+    return np.asarray(most + np.log(np.exp(rows - most[:, None]).sum(axis=1)), dtype=np.float64)
+
+
+def _labelled(labels: npt.ArrayLike, rows: npt.ArrayLike) -> tuple[Labels, Floats]:
+    """Return labels and rows of those that have an answer, after a look at their shapes."""
+    truth, found = np.asarray(labels), np.asarray(rows, dtype=np.float64)
+    if found.ndim != 2 or truth.shape != found.shape[:1]:
+        raise DataError(
+            f"labels of shape {truth.shape} and probabilities of shape {found.shape}; expected (rows,), (rows, classes)"
+        )
+    if truth.size and (not np.issubdtype(truth.dtype, np.integer) or not 0 <= truth.min() <= truth.max() < found.shape[1]):
+        raise DataError(f"labels must be whole numbers from 0 to {found.shape[1] - 1}, the columns of the probabilities")
+    answered = ~np.isnan(found).any(axis=1)
+    return truth[answered].astype(np.int64), found[answered]
+
+
+def _answered(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Labels, Probabilities]:
+    """Return labels and probabilities of those that have an answer; raises where these are no probabilities."""
+    truth, rows = _labelled(labels, probabilities)
+    odd = (rows < 0).any(axis=1) | ~(np.abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE)
+    if odd.any():
+        values = ", ".join(f"{value:g}" for value in rows[odd.argmax()][:5])
+        raise DataError(
+            f"{odd.sum()} of {len(rows)} rows are no probabilities (the first: {values}); each must lie from 0 to 1, and a row "
+            "must sum to 1"
+        )
+    return truth, rows
+
+
+def _groups(groups: npt.ArrayLike | None, labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Labels:
+    """Return the group of each answered row, from 0; rows without groups are one each."""
+    answered = ~np.isnan(np.asarray(probabilities, dtype=np.float64)).any(axis=1)
+    if groups is None:
+        return np.arange(int(answered.sum()), dtype=np.int64)
+    given = np.asarray(groups)
+    if given.shape != np.shape(labels):
+        raise DataError(f"groups of shape {given.shape} for labels of shape {np.shape(labels)}; expected one a row")
+    return np.unique(given[answered], return_inverse=True)[1].astype(np.int64)
+
+
+def _bins(rows: Probabilities, most: int | None = None) -> Labels:
+    """Return each row's bin: bins of about equal numbers, which never part rows of equal confidence."""
+    if most is not None and most < 1:
+        raise DataError(f"{most} bins; expected at least one")
+    if not len(rows):
+        return np.empty(0, dtype=np.int64)
+    wanted = most or int(np.clip(len(rows) // ROWS_A_BIN, 1, MOST_BINS))
+    confidence = rows.max(axis=1)
+    edges = np.quantile(confidence, np.arange(1, wanted) / wanted, method="inverted_cdf")
+    return np.unique(np.searchsorted(edges, confidence, side="left"), return_inverse=True)[1].astype(np.int64)
+
+
+def _by_bin_and_group(truth: Labels, rows: Probabilities, places: Labels, groups: Labels) -> tuple[Floats, Floats]:
+    """Return the sums of right - confidence and the numbers of rows, each of shape (bins, groups)."""
+    shape = (int(places.max(initial=-1)) + 1, int(groups.max(initial=-1)) + 1)
+    distance = (decisions(rows) == truth) - rows.max(axis=1, initial=0.0)
+    sums, counts = np.zeros(shape), np.zeros(shape)
+    np.add.at(sums, (places, groups), distance)
+    np.add.at(counts, (places, groups), 1.0)
+    return sums, counts
+
+
+def _squared(sums: Floats, counts: Floats, weights: npt.ArrayLike) -> Floats:
+    """Return the unbiased squared error under each row of groups' weights, shape (weightings,), without bins of one group."""
+    weights = np.asarray(weights, dtype=np.float64)
+    rows = counts.sum(axis=1)
+    pairs = rows**2 - np.square(counts).sum(axis=1)
+    usable = pairs > 0
+    if not usable.any():
+        return np.full(len(weights), np.nan)
+    totals = weights @ sums[usable].T
+    squares = (totals**2 - np.square(weights) @ np.square(sums[usable]).T) / pairs[usable]
+    return np.asarray(squares @ (rows[usable] / rows[usable].sum()), dtype=np.float64)
