@@ -239,7 +239,7 @@ def test_the_text_never_says_just_accuracy():
     before = {words[i - 1] for i, word in enumerate(words) if word.strip(".,:") == "accuracy"}
     assert before == {"clip", "track"}
     assert "95 % interval" in text
-    assert "bootstrap over 12 groups" in text
+    assert "over 12 groups, because a class has 4 only" in text
 
 
 def test_the_text_of_known_figures():

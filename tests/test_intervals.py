@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from scipy.stats import t as student
+from sklearn.metrics import f1_score
 
 from harken.judge import ratio_interval
-from harken.judge.intervals import FEW_GROUPS
+from harken.judge.intervals import FEW_GROUPS, difference_interval, macro_f1, macro_f1_interval
 
 
 def grouped_answers(random, groups, correlation, truth=0.75):
@@ -156,3 +157,148 @@ def test_a_higher_level_is_wider():
 def test_answers_and_groups_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="one group for each answer"):
         ratio_interval([True, False], [0])
+
+
+# ---- the promise itself: what the docs say of coverage
+
+
+@pytest.mark.parametrize("correlation", [0.2, 0.4])
+def test_of_58_groups_resampled_groups_cover_about_93_and_tracks_far_less(correlation):
+    over_groups = coverage(58, correlation)
+    over_tracks = coverage(58, correlation, over_tracks=True)
+    assert 0.90 <= over_groups <= 0.97
+    assert 0.70 <= over_tracks <= 0.88
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("correlation", [0.2, 0.3, 0.4])
+def test_of_58_groups_the_coverage_is_as_published(correlation):
+    over_groups = coverage(58, correlation, runs=2500)
+    over_tracks = coverage(58, correlation, over_tracks=True, runs=2500)
+    assert over_groups == pytest.approx(0.93, abs=0.02)
+    assert 0.74 <= over_tracks <= 0.86
+
+
+def classes_of_few_groups(random, classes, per_class):
+    """Answers of several classes, each with so many groups of its own: an artist plays one genre."""
+    parts = [grouped_answers(random, per_class, 0.3, truth) for truth in np.linspace(0.9, 0.6, classes)]
+    right = np.concatenate([part for part, _ in parts])
+    groups = np.concatenate([number + place * per_class for place, (_, number) in enumerate(parts)])
+    labels = np.concatenate([np.full(len(part), place) for place, (part, _) in enumerate(parts)])
+    return right, groups, labels
+
+
+@pytest.mark.parametrize(("classes", "per_class"), [(2, 5), (4, 3), (10, 2)])
+def test_few_groups_a_class_widen_the_interval_and_say_so_and_cover(classes, per_class):
+    random = np.random.default_rng([classes, per_class])
+    held, wider = 0, 0
+    for seed in range(150):
+        right, groups, labels = classes_of_few_groups(random, classes, per_class)
+        told = ratio_interval(right, groups, labels=labels, resamples=300, seed=seed)
+        untold = ratio_interval(right, groups, resamples=300, seed=seed)
+        held += told.low <= 0.75 <= told.high
+        wider += told.high - told.low > untold.high - untold.low
+        assert told.method == f"Student's t over {classes * per_class} groups, because a class has {per_class} only"
+    assert held / 150 >= 0.89
+    assert wider / 150 >= 0.9
+
+
+def test_classes_of_ten_groups_each_are_resampled():
+    right, groups, labels = classes_of_few_groups(np.random.default_rng(0), 3, 10)
+    assert ratio_interval(right, groups, labels=labels).method.startswith("bootstrap over 30 groups")
+
+
+def test_a_group_in_several_classes_counts_for_each():
+    labels, groups = np.tile([0, 1], 24), np.repeat(np.arange(12), 4)
+    right = np.random.default_rng(0).random(48) < 0.7
+    assert ratio_interval(right, groups, labels=labels) == ratio_interval(right, groups)
+
+
+def test_labels_of_another_length_are_refused():
+    with pytest.raises(ValueError, match="one label for each answer"):
+        ratio_interval([True, False], [0, 1], labels=[0])
+
+
+# ---- differences
+
+
+def test_a_difference_of_the_same_answers_is_nothing_but_not_certain():
+    right, number = grouped_answers(np.random.default_rng(1), 20, 0.3)
+    found = difference_interval(right, right, number)
+    assert found.low == pytest.approx(-found.high)
+    assert found.high == pytest.approx(1 - 0.025 ** (1 / 20))
+
+
+@pytest.mark.parametrize("groups", [6, 30])
+def test_a_difference_is_the_other_s_turned_round(groups):
+    random = np.random.default_rng(groups)
+    ours, number = grouped_answers(random, groups, 0.3)
+    theirs = random.random(len(ours)) < 0.6
+    a, b = difference_interval(ours, theirs, number, seed=1), difference_interval(theirs, ours, number, seed=1)
+    assert (a.low, a.high) == pytest.approx((-b.high, -b.low), abs=1e-9)
+
+
+def test_pairing_is_narrower_than_two_intervals_where_both_fail_on_the_same_groups():
+    random = np.random.default_rng(4)
+    ours, number = grouped_answers(random, 40, 0.4)
+    theirs = ours & (random.random(len(ours)) < 0.93)
+    paired = difference_interval(ours, theirs, number)
+    alone = ratio_interval(ours, number)
+    assert paired.high - paired.low < 0.7 * (alone.high - alone.low)
+    assert paired.low > 0
+
+
+def test_a_difference_covers_as_promised():
+    random = np.random.default_rng(9)
+    held = 0
+    for seed in range(200):
+        number = np.repeat(np.arange(30), 6)
+        hard = random.random(30)[number]
+        ours, theirs = random.random(180) < 0.9 - 0.5 * hard, random.random(180) < 0.8 - 0.5 * hard
+        found = difference_interval(ours, theirs, number, resamples=300, seed=seed)
+        held += found.low <= 0.1 <= found.high
+    assert held / 200 >= 0.88
+
+
+@pytest.mark.parametrize("rows", [0, 5])
+def test_a_difference_of_no_or_one_group_is_refused(rows):
+    found = difference_interval(np.ones(rows), np.zeros(rows), np.zeros(rows))
+    assert found.low is None
+    assert found.method.startswith("no interval")
+
+
+# ---- the macro-F1
+
+
+def random_answers(random, groups, classes, skill=0.7):
+    number = np.repeat(np.arange(groups), 5)
+    labels = random.integers(0, classes, len(number))
+    answers = np.where(random.random(len(number)) < skill, labels, random.integers(0, classes, len(number)))
+    return labels, answers, number
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_the_macro_f1_is_scikit_learn_s(classes):
+    labels, answers, _ = random_answers(np.random.default_rng(classes), 20, classes)
+    assert macro_f1(labels, answers, classes + 1) == pytest.approx(f1_score(labels, answers, average="macro"))
+
+
+@pytest.mark.parametrize("groups", [4, 9, 40])
+def test_the_macro_f1_s_interval_holds_its_value_and_is_not_narrowed_by_copies(groups):
+    labels, answers, number = random_answers(np.random.default_rng(groups), groups, 3)
+    found = macro_f1_interval(labels, answers, number, 3)
+    assert 0 <= found.low < macro_f1(labels, answers, 3) < found.high <= 1
+    again = macro_f1_interval(*(np.tile(each, 4) for each in (labels, answers, number)), 3)
+    assert (again.low, again.high) == pytest.approx((found.low, found.high))
+
+
+@pytest.mark.parametrize("groups", [2, 9, 40])
+def test_a_macro_f1_of_one_is_no_certainty(groups):
+    labels, _, number = random_answers(np.random.default_rng(groups), groups, 2)
+    found = macro_f1_interval(labels, labels, number, 2)
+    assert found.low < 1 == found.high
+
+
+def test_nothing_has_no_macro_f1():
+    assert np.isnan(macro_f1([], [], 2))
+    assert macro_f1_interval([], [], [], 2).method == "no interval: nothing was judged"

@@ -356,7 +356,7 @@ def _labels(rows: npt.NDArray[np.float64], index: npt.NDArray[np.int64], tracks:
 
 def _figure(labels: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], seed: int) -> Figure:
     made = answers >= 0
-    interval = ratio_interval(labels[made] == answers[made], groups[made], seed=seed)
+    interval = ratio_interval(labels[made] == answers[made], groups[made], labels=labels[made], seed=seed)
     value = accuracy(labels, answers)
     return Figure(value, interval.low, interval.high, int(made.sum()), interval.groups, interval.method)
 
