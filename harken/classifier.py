@@ -38,7 +38,7 @@ from harken.parts import Labelled, hear, hear_parts, parts_of
 from harken.prediction import Prediction, Probabilities, answer, failure, tracks_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
-from harken.store import Features, hear_many, sharing_cores
+from harken.store import Features, Stream, as_it_is, hear_many, sharing_cores
 from harken.tracks import Track, Tracks
 
 logger = logging.getLogger("harken")
@@ -221,11 +221,21 @@ class Classifier:
         found = [prediction.probabilities for prediction in self.predict_files(files)]
         return np.array(found).reshape(len(found), len(self.classes))
 
-    def predict_files(self, files: Files, *, workers: int | None = None) -> Generator[Prediction, None, None]:
+    def predict_files(
+        self, files: Files, *, workers: int | None = None, stream: Stream = as_it_is
+    ) -> Generator[Prediction, None, None]:
         """Name files one after another, with the probabilities of every clip.
 
         Several files are decoded, heard and classified at once; the answers come in the files' order. A file that fails
         has its reason in its own answer. A model that was trained on arrays takes ``.npz`` files, and names every row.
+
+        Parameters
+        ----------
+        files : path, paths, or tracks
+            Folders are walked.
+        workers : int, optional
+        stream : callable
+            ``(track, rate) → blocks of samples``: what is heard of each file instead of its own sound.
 
         Raises
         ------
@@ -237,7 +247,7 @@ class Classifier:
             yield from self._answers_of_rows(tracks)
             return
         with sharing_cores(workers or self.workers, len(tracks)) as count:
-            yield from self._answers(tracks, count)
+            yield from self._answers(tracks, count, stream)
 
     def score(self, tracks: Data) -> float:
         """Return the track accuracy on labelled tracks: the share of those with an answer that is right."""
@@ -308,12 +318,12 @@ class Classifier:
                     name = f"{track.path}[{part} {row}]"
                     yield answer(name, self.classes, [(float(times[row][0]), float(times[row][1]))], probabilities[None])
 
-    def _answers(self, tracks: Sequence[Track], workers: int) -> Iterator[Prediction]:
+    def _answers(self, tracks: Sequence[Track], workers: int, stream: Stream) -> Iterator[Prediction]:
         """Classify what workers hear, a few clips at a time, and answer in the tracks' order."""
         clips: dict[int, tuple[list[tuple[float, float]], list[Probabilities]]] = {}
         ready: dict[int, Prediction] = {}
         said = 0
-        for heard in hear_many(tracks, self._frontend, workers):
+        for heard in hear_many(tracks, self._frontend, workers, stream):
             times, probabilities = clips.setdefault(heard.position, ([], []))
             if heard.x is not None:
                 times += heard.times

@@ -24,7 +24,7 @@ from harken.files import cache_folder
 from harken.frontends import Frontend
 from harken.progress import Progress, silent
 from harken.store.hashes import identities
-from harken.store.hearing import Heard, hear, hear_many, sharing_cores
+from harken.store.hearing import Heard, Stream, as_it_is, hear, hear_many, sharing_cores
 from harken.store.shelf import Contents, Shelf
 from harken.store.table import Features, Rows, StoredRows, features_of_arrays
 from harken.tracks import Track, Tracks
@@ -34,6 +34,8 @@ __all__ = [
     "Heard",
     "Rows",
     "StoredRows",
+    "Stream",
+    "as_it_is",
     "cache_folder",
     "features",
     "features_of_arrays",

@@ -27,6 +27,8 @@ from harken.tracks import Track
 Times = list[tuple[float, float]]
 """Start and end of clips, in seconds from the beginning of the file."""
 Floats = npt.NDArray[np.float32]
+Stream = Callable[[Track, int], Iterator[Floats]]
+"""Gives a track's samples, block by block, at a rate in Hz."""
 
 HEARD_AT_ONCE = 30.0
 """Seconds of sound that are held beside the decoder's: a batch has no more, or one clip."""
@@ -38,8 +40,18 @@ PATIENCE = 0.2
 logger = logging.getLogger("harken")
 
 
+def as_it_is(track: Track, rate: int) -> Iterator[Floats]:
+    """Yield a track's samples as its file has them: the stream that is heard unless another is asked for."""
+    return stream_audio(track.path, rate, start=track.start, end=track.end)
+
+
 def hear(
-    track: Track, frontend: Frontend, batch: int = 64, *, warn: Callable[[str], None] = logger.warning
+    track: Track,
+    frontend: Frontend,
+    batch: int = 64,
+    *,
+    warn: Callable[[str], None] = logger.warning,
+    stream: Stream = as_it_is,
 ) -> Iterator[tuple[Times, Floats]]:
     """Hear a track clip by clip.
 
@@ -52,6 +64,8 @@ def hear(
         The most clips that are given at once; fewer where they are long (:data:`HEARD_AT_ONCE`).
     warn : callable
         Takes the warning about a track that is shorter than a clip.
+    stream : callable
+        Gives the track's samples; default: as they are.
 
     Yields
     ------
@@ -71,7 +85,7 @@ def hear(
     if not isinstance(frontend, AudioFrontend):
         raise TypeError(f"{type(frontend).__name__} cuts clips, but has no rate to hear them at")
     size = max(1, min(batch, int(HEARD_AT_ONCE / frontend.clip)))
-    blocks = stream_audio(track.path, frontend.rate, start=track.start, end=track.end)
+    blocks = stream(track, frontend.rate)
     times: Times = []
     clips = np.empty((size, frontend.clip_samples), dtype=np.float32)
     for clip in cut(blocks, frontend.rate, clipping, name=shown(track.path), warn=warn):
@@ -105,7 +119,9 @@ class Heard:
     failure: str = ""
 
 
-def hear_many(tracks: Sequence[Track], frontend: Frontend, workers: int) -> Generator[Heard, None, None]:
+def hear_many(
+    tracks: Sequence[Track], frontend: Frontend, workers: int, stream: Stream = as_it_is
+) -> Generator[Heard, None, None]:
     """Hear several tracks at once.
 
     Parameters
@@ -114,6 +130,8 @@ def hear_many(tracks: Sequence[Track], frontend: Frontend, workers: int) -> Gene
     frontend : Frontend
     workers : int
         Tracks that are worked on at once.
+    stream : callable
+        Gives each track's samples; default: as they are.
 
     Yields
     ------
@@ -121,7 +139,7 @@ def hear_many(tracks: Sequence[Track], frontend: Frontend, workers: int) -> Gene
         For each track its clips in order, and at last one without clips. The tracks' news are mixed. Close the generator to
         stop early.
     """
-    crew = _Crew(tracks, frontend, workers)
+    crew = _Crew(tracks, frontend, workers, stream)
     try:
         yield from crew.listen()
     finally:
@@ -136,12 +154,14 @@ class _Crew:
     tracks : sequence of Track
     frontend : Frontend
     workers : int
+    stream : callable
     """
 
-    def __init__(self, tracks: Sequence[Track], frontend: Frontend, workers: int) -> None:
+    def __init__(self, tracks: Sequence[Track], frontend: Frontend, workers: int, stream: Stream) -> None:
         self._jobs = iter(enumerate(tracks))
         self._total = len(tracks)
         self._frontend = frontend
+        self._stream = stream
         self._taking = threading.Lock()
         self._news: Queue[Heard | BaseException | None] = Queue(WAITING * workers)
         self._stop = threading.Event()
@@ -185,7 +205,7 @@ class _Crew:
                     position, track = next(self._jobs, (-1, None))
                 if track is None:
                     break
-                for item in _heard(position, track, self._frontend, self._short.append):
+                for item in _heard(position, track, self._frontend, self._short.append, self._stream):
                     self._tell(item)
                     if self._stop.is_set():
                         break
@@ -202,11 +222,11 @@ class _Crew:
                 continue
 
 
-def _heard(position: int, track: Track, frontend: Frontend, warn: Callable[[str], None]) -> Iterator[Heard]:
+def _heard(position: int, track: Track, frontend: Frontend, warn: Callable[[str], None], stream: Stream) -> Iterator[Heard]:
     """Yield a track's news; whatever is wrong with its file is one of them."""
     failure = ""
     try:
-        for times, x in hear(track, frontend, warn=warn):
+        for times, x in hear(track, frontend, warn=warn, stream=stream):
             yield Heard(position, times, x)
     except HarkenError as error:
         failure = reason(track.path, error)
