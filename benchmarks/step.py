@@ -61,7 +61,7 @@ def median(call: Callable[[], object], seconds: float) -> float:
 
 def peak_memory() -> float:
     """Return the most memory that this process held, in MiB."""
-    from harken.compare import peak_memory as measured
+    from harken.jobs import peak_memory as measured
 
     return measured() or float("nan")
 

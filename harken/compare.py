@@ -9,18 +9,13 @@ answers.
 from __future__ import annotations
 
 import json
-import logging
-import multiprocessing
 import os
 import shutil
-import signal
 import statistics
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +28,7 @@ from harken.engines import build, check
 from harken.errors import HarkenError
 from harken.files import write_json
 from harken.folds import check_seed
+from harken.jobs import Job, done, peak_memory
 from harken.judge import Evaluation
 from harken.judge.comparison import Comparison, Pair, Share
 from harken.judge.intervals import ratio_interval
@@ -44,8 +40,6 @@ from harken.recipes import Recipe, load_recipe
 from harken.report.comparison import write_page
 from harken.run import Run, default_folder
 from harken.train import Outcome, train
-
-logger = logging.getLogger("harken")
 
 RESULT = "comparison.json"
 """What a run's folder holds once its training has been compared."""
@@ -107,13 +101,17 @@ def compare(
     chosen_classes = {"classes": classes and tuple(classes), "without": without and tuple(without)}
     options = {"label": label, "group": group, **chosen_classes, "workers": workers}
     held = _hear_all(data, chosen, options, progress)
-    jobs = [
+    trainings: list[dict[str, Any]] = [
         {"data": str(data), "held": held, "recipe": recipe, "engine": name, "device": device, "seed": seed, "options": options}
         for seed in range(seeds)
         for recipe in chosen
         for name in names
     ]
-    results = list(_done(jobs, folder, progress))
+    found = done([_job(asked, folder) for asked in trainings], stage="comparing", progress=progress)
+    results = [
+        {**result, "recipe": asked["recipe"].name, "engine": asked["engine"], "seed": asked["seed"]}
+        for asked, result in zip(trainings, found, strict=True)
+    ]
     pairs = tuple(_pair(recipe, name, results) for recipe in chosen for name in names)
     comparison = Comparison(folder, str(data), seeds, _judged(results), pairs)
     write_json(folder / RESULT, comparison.as_json())
@@ -143,75 +141,13 @@ def _hear_all(data: str | os.PathLike[str], recipes: Sequence[Recipe], options: 
     return blake2b(json.dumps(marks).encode(), digest_size=16).hexdigest()
 
 
-def _done(jobs: Sequence[dict[str, Any]], folder: Path, progress: Progress) -> Iterator[dict[str, Any]]:
-    """Yield each job's result, from its folder where it lies there, else from a process of its own."""
-    for number, job in enumerate(jobs):
-        note = f"{job['recipe'].name} on {job['engine']}, seed {job['seed']}"
-        progress("comparing", number, len(jobs), note)
-        run = folder / f"{job['recipe'].name}-{job['engine']}-{job['seed']}"
-        yield _kept(run, job) or _in_own_process(job, run)
-    progress("comparing", len(jobs), len(jobs))
-
-
-def _asked(job: dict[str, Any]) -> dict[str, Any]:
-    """Return what a result must have been asked for, as JSON has it."""
-    table = {"recipe": job["recipe"].to_table(), "options": {**job["options"], "workers": None}, "harken": __version__}
-    asked = {key: value for key, value in {**job, **table}.items() if key != "data"}
-    found: dict[str, Any] = json.loads(json.dumps(asked))
-    return found
-
-
-def _kept(run: Path, job: dict[str, Any]) -> dict[str, Any] | None:
-    path = run / RESULT
-    if not path.exists():
-        return None
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        if result.pop("asked") == _asked(job):
-            return {**result, "recipe": job["recipe"].name, "engine": job["engine"], "seed": job["seed"]}
-    except (ValueError, KeyError, AttributeError, TypeError):
-        logger.warning("%s is damaged; the training is done again", path)
-        return None
-    raise HarkenError(f"{run} holds a training of other data or settings; take another --out, or remove it")
-
-
-def _in_own_process(job: dict[str, Any], run: Path) -> dict[str, Any]:
-    """Train in a process that ends with this one, however this one ends."""
-    name, context = job["recipe"].name, multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(theirs, job, run), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        result = ours.recv()
-    except EOFError:
-        raise HarkenError(f"the training of {name} on {job['engine']} was killed; is there enough memory for it?") from None
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
-    if isinstance(result, str):
-        raise HarkenError(f"{name} on {job['engine']}, seed {job['seed']}: {result}")
-    write_json(run / RESULT, {**result, "asked": _asked(job)})
-    return {**result, "recipe": name, "engine": job["engine"], "seed": job["seed"]}
-
-
-def _child(answer: Connection, job: dict[str, Any], run: Path) -> None:
-    """Train, and send the figures, or in words what went wrong."""
-    logger.setLevel(logging.ERROR)  # the data's warnings were given when all of it was heard
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that began this one ends it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        answer.send(_train_one(job, run))
-    except HarkenError as error:
-        answer.send(str(error))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _job(asked: dict[str, Any], folder: Path) -> Job:
+    """Return a training as a job: its result lies in its run's folder."""
+    recipe, engine, seed = asked["recipe"], asked["engine"], asked["seed"]
+    run = folder / f"{recipe.name}-{engine}-{seed}"
+    table = {"recipe": recipe.to_table(), "options": {**asked["options"], "workers": None}, "harken": __version__}
+    marks = {key: value for key, value in {**asked, **table}.items() if key != "data"}
+    return Job(f"{recipe.name} on {engine}, seed {seed}", run / RESULT, _train_one, (asked, run), marks, recipe.name)
 
 
 def _train_one(job: dict[str, Any], run: Path) -> dict[str, Any]:
@@ -259,22 +195,6 @@ def _median(call: Callable[[], Any]) -> float:
         call()
         times.append(time.perf_counter() - start)
     return 1e3 * statistics.median(times)
-
-
-def peak_memory() -> float | None:
-    """Return the most memory that this process held, in MiB; None where the system does not tell.
-
-    Linux' ``ru_maxrss`` begins with what the parent held; the status file has the process' own figure.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = [line.split() for line in status.read_text(encoding="ascii", errors="replace").splitlines()]
-        return next((int(line[1]) / 1024 for line in lines if line[:1] == ["VmHWM:"]), None)
-    try:
-        import resource  # noqa: PLC0415
-    except ModuleNotFoundError:
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # macOS counts bytes
 
 
 def _answers(judged: Evaluation) -> dict[str, Any]:

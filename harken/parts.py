@@ -179,6 +179,27 @@ def parts_of(heard: Heard, *, seed: int, test: bool = True) -> Parts:
     return Parts(train, valid, judge, heard.lost, heard.failed)
 
 
+def given_parts(features_: Features, given: Split) -> Parts:
+    """Return the parts of a split that is given and not drawn: a fold of a cross-validation.
+
+    Parameters
+    ----------
+    features_ : Features
+        Of all tracks, each with a clip.
+    given : Split
+        Positions of tracks; a track may stand in no part.
+
+    Raises
+    ------
+    DataError
+        There is too little to learn from.
+    """
+    parts = {name: features_.select(places) if len(places) else None for name, places in given.parts.items()}
+    train = features_.select(given.train) if parts["train"] is None else parts["train"]
+    check_learnable(train.tracks)
+    return Parts(train, parts["valid"], parts["test"], (), ())
+
+
 def divide(heard: Heard, *, seed: int, **shares: float) -> Split:
     """Split the training part by groups and by what its tracks hold, and log what the reader should know of it.
 

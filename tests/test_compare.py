@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from harken import compare as room
+from harken import jobs
 from harken.cli import harken
-from harken.compare import PAGE, RESULT, compare, peak_memory
+from harken.compare import PAGE, RESULT, compare
 from harken.errors import HarkenError
 from harken.judge.comparison import Share
 from harken.recipes import recipe_from_table
@@ -82,7 +83,7 @@ def test_all_pairs_of_a_seed_have_one_split(done):
 
 
 def test_what_is_done_is_not_done_again(done, data, monkeypatch):
-    monkeypatch.setattr(room, "_in_own_process", lambda *_: pytest.fail("it was trained again"))
+    monkeypatch.setattr(jobs, "_begin", lambda *_, **__: pytest.fail("it was trained again"))
     again = compare(data, [SMALL, LARGE], ["numpy"], seeds=2, out=done.folder)
     assert again.as_json() == done.as_json()
 
@@ -90,13 +91,14 @@ def test_what_is_done_is_not_done_again(done, data, monkeypatch):
 def test_a_seed_more_trains_only_that(done, data, monkeypatch):
     asked = []
 
-    def train(job, run):
-        asked.append((job["recipe"].name, job["seed"]))
-        return room._kept(done.folder / f"{job['recipe'].name}-numpy-0", {**job, "seed": 0}) | {"seed": job["seed"]}
+    def begin(job, **_):
+        asked.append(job.name)
+        raise HarkenError("enough seen")
 
-    monkeypatch.setattr(room, "_in_own_process", train)
-    compare(data, [SMALL, LARGE], seeds=3, out=done.folder)
-    assert asked == [("small", 2), ("large", 2)]
+    monkeypatch.setattr(jobs, "_begin", begin)
+    with pytest.raises(HarkenError, match="enough seen"):
+        compare(data, [SMALL, LARGE], seeds=3, out=done.folder)
+    assert asked == ["small on numpy, seed 2"]
 
 
 def test_other_settings_are_refused(done, data):
@@ -111,9 +113,11 @@ def test_a_damaged_result_is_made_again(damage, done, data, monkeypatch, caplog)
     path = done.folder / "small-numpy-0" / RESULT
     content = path.read_text()
     path.write_text(damage(content))
-    monkeypatch.setattr(room, "_in_own_process", lambda job, run: {**json.loads(content), "recipe": "small", "engine": "numpy"})
-    compare(data, [SMALL], seeds=1, out=done.folder)
-    assert "damaged" in caplog.text
+    begun = []
+    monkeypatch.setattr(jobs, "_begin", lambda job, **_: begun.append(job.path) or pytest.fail("as it should"))
+    with pytest.raises(pytest.fail.Exception, match="as it should"):
+        compare(data, [SMALL], seeds=1, out=done.folder)
+    assert begun == [path] and "damaged" in caplog.text
     path.write_text(content)
 
 
@@ -148,7 +152,7 @@ def test_a_training_that_fails_is_named(data, tmp_path):
     }
     job["data"] = str(tmp_path / "gone.npz")
     with pytest.raises(HarkenError, match=r"small on numpy, seed 0: .*gone"):
-        room._in_own_process(job, tmp_path / "run")
+        jobs.done([room._job(job, tmp_path)])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of POSIX")
@@ -235,7 +239,3 @@ def test_curves_of_trainings_that_stopped_early():
         )[:4]
         == b"\x89PNG"
     )
-
-
-def test_memory_is_told():
-    assert peak_memory() is None or peak_memory() > 10
