@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.decoders.common import BLOCK, RUN_UP, Samples, UndecodableError, mean_of, reason_of, without_first
+from harken.decoders.edits import whole_length
 from harken.decoders.plain import shown
 
 _FORMATS = "aac,ac3,aiff,ape,asf,au,caf,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,tta,w64,wav,wv"  # no playlists
+_LARGE = 32 << 20  # bytes from which on the memory for an MP4's table of packets is worth a look at its edit list
 _HEADERLESS = ("aac", "ac3", "mp3")  # FFmpeg guesses their length from the first frames' bit rate: no announcement
 
 _log = logging.getLogger("harken")
@@ -26,10 +28,13 @@ _log = logging.getLogger("harken")
 class Ffmpeg:
     """A file as FFmpeg reads it: its first audio stream. Raises UndecodableError where it cannot."""
 
+    _container: Any = None
+    _stream: Any
+
     def __init__(self, path: str, *, strict: bool = False) -> None:
         import av  # noqa: PLC0415
 
-        self._path = path
+        self._av, self._path = av, path
         self.bounded = False
         # FFmpeg's errors are OSError, ValueError and others besides; AttributeError is a stream without a decoder.
         self._errors = (av.FFmpegError, AttributeError, OSError, ValueError)
@@ -38,24 +43,40 @@ class Ffmpeg:
             self._handle = _Handle(path, "rb")  # a handle, so that no name is taken for a URL
         except OSError as error:
             raise UndecodableError(reason_of(error)) from error
-        self._container: Any = None
         try:
-            options = {"format_whitelist": _FORMATS}
-            self._container = av.open(self._handle, metadata_errors="replace", options=options)
-            streams = self._container.streams.audio
-            if not streams:
-                raise UndecodableError("no audio stream in it")
-            self._stream: Any = streams[0]
+            told = self._open()
             if strict:  # libsndfile found damage: then FFmpeg is to name the place, and not to conceal it
                 self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self.rate = int(self._stream.codec_context.sample_rate)
             self.channels = int(self._stream.codec_context.channels)
-            self.frames = self._announced()
+            self.frames = self._announced() if told is None else told
             container = "mp4" if "mp4" in self._container.format.name else self._container.format.name
             self.format = f"{container}/{self._stream.codec_context.name}".upper()
         except (*self._errors, UndecodableError) as error:
             self.close()
             raise UndecodableError(reason_of(error)) from error
+
+    def _open(self) -> int | None:
+        """Open the container and its first audio stream; return its frames where FFmpeg will not say them rightly.
+
+        Where an edit list is there, FFmpeg copies the table of all packets: 12 MB for two hours of AAC. So a large file whose
+        list says no more than where the sound begins is opened without that, which gives the same samples.
+        """
+        large = os.fstat(self._handle.fileno()).st_size >= _LARGE
+        frames = whole_length(self._handle) if large else None
+        for lean in (True, False) if frames else (False,):
+            self._handle.seek(0)
+            options = {"format_whitelist": _FORMATS, **({"advanced_editlist": "0"} if lean else {})}
+            self._container = self._av.open(self._handle, metadata_errors="replace", options=options)
+            streams = self._container.streams.audio
+            if not streams:
+                raise UndecodableError("no audio stream in it")
+            self._stream = streams[0]
+            if lean and self._stream.time_base * self._stream.codec_context.sample_rate == 1:
+                return frames
+            if lean:  # AAC with half of its rate implied: the list counts other samples than the decoder gives
+                self._container.close()
+        return None
 
     def _announced(self) -> int | None:
         if self._container.format.name in _HEADERLESS:
