@@ -106,6 +106,7 @@ class EngineNet(base.EngineNet):
         loss, outputs, _ = self._descend(x, targets, weights, needs_input=False)
         optimizers.clip(self._gradients, self.clip_value, self.clip_norm)
         self.context.step += 1
+        self.context.changes += 1
         self.optimizer.update(self._weights, self._gradients, self.learning_rate, self.step)
         for part in self.parts:
             part.after_step()
@@ -145,6 +146,7 @@ class EngineNet(base.EngineNet):
         base.check_weights(self.net, weights)
         for name, weight in self._weights.items():
             weight[...] = weights[name]
+        self.context.changes += 1
 
     def state(self) -> Weights:
         """Return a copy of what a resumed training needs beside the weights."""

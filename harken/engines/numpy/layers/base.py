@@ -25,6 +25,8 @@ class Context:
     seed : int
     step : int
         Training steps done.
+    changes : int
+        How often the weights have been changed: a layer may keep what it made of them until then.
     build : callable
         :func:`harken.engines.numpy.layers.build`, for layers that hold layers.
     scratch : Buffers
@@ -35,6 +37,7 @@ class Context:
     seed: int
     build: Callable[[Sequence[nets.Layer], Shape, str, Context], list[Layer]]
     step: int = 0
+    changes: int = 0
     scratch: Buffers = field(default_factory=Buffers)
 
 

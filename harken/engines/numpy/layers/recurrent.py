@@ -130,6 +130,8 @@ class Reader:
         self.features, self.units, self.dtype = layer.shape[1], layer.units, layer.context.dtype
         self.bias = f"{prefixes[0]}bias" in layer.weights
         self._lay_weights_together()
+        self.loop_matrix, self.loop_recurrent = np.empty_like(self.matrix), np.empty_like(self.recurrent)
+        self.laid_out = -1
         self.half = np.array(0.5, self.dtype)
 
     def _lay_weights_together(self) -> None:
@@ -155,32 +157,37 @@ class Reader:
         self.h = self._take("h", (len(self.prefixes), self.steps + 1, len(x), self.units))
         self.h[:, 0] = 0
         self.kept = self._room_for_steps(len(x), training)
-        matrix, recurrent = self._for_loop("matrix", self.matrix), self._for_loop("recurrent", self.recurrent)
-        pair = self._scratch("pair", (2, *self.h[:, 0].shape))
-        product = self._scratch("product", (*self.h[:, 0].shape[:2], GATES * self.units))
+        self._lay_out_for_loop()
         h = [*self.h.swapaxes(0, 1)]
-        together = max(TOGETHER // product.size, 1)
+        together = max(TOGETHER // (GATES * h[0].size), 1)
         for first in range(0, self.steps, together):
-            z, z_by_gate = self._input_sums(matrix, slice(first, min(first + together, self.steps)))
-            for t, (sums, by_gate) in enumerate(zip(z, z_by_gate, strict=True), first):
-                if t:
-                    np.matmul(h[t], recurrent, product)
-                    np.add(sums, product, sums)
-                self._step(by_gate, self.kept[t], h[t + 1], pair)
+            last = min(first + together, self.steps)
+            self._go(self._input_sums(slice(first, last)), self.kept[first:last], h[first : last + 1])
         return self.h[:, 1:]
 
-    def _step(self, z: Array, at: Step, h: Array, pair: Array) -> None:
-        """From z, (4, D, B, U), and the cell before: c = f · c before + i · g, and h = o · tanh(c), (D, B, U).
+    def _go(self, z: Array, kept: Sequence[Step], h: Sequence[Array]) -> None:
+        """Go through some steps: z += h before · recurrent; c = f · c before + i · g; h = o · tanh(c), (D, B, U).
 
-        Of z those for a sigmoid are halved already: σ(z) = ½ tanh(½ z) + ½, which cannot overflow.
+        Of z, (T, D, B, 4 · U), those sums that are for a sigmoid are halved already: σ(z) = ½ tanh(½ z) + ½, which cannot
+        overflow. For one example, half of the time goes to the calls themselves: so there are few, and no view is made here.
         """
-        np.tanh(z, at.gates)
-        np.multiply(at.ifo, self.half, at.ifo)
-        np.add(at.ifo, self.half, at.ifo)
-        np.multiply(at.i_f, at.g_c, pair)  # i · g, f · c before
-        np.add(pair[0], pair[1], at.c)
-        np.tanh(at.c, at.tanh_c)
-        np.multiply(at.o, at.tanh_c, h)
+        matmul, add, multiply, tanh = np.matmul, np.add, np.multiply, np.tanh
+        recurrent, half = self.loop_recurrent, self.half
+        product = self._scratch("product", z.shape[1:])
+        pair = self._scratch("pair", (2, *h[0].shape))
+        i_g, f_c = pair
+        by_gate = z.reshape(*z.shape[:3], GATES, self.units).transpose(0, 3, 1, 2, 4)
+        for sums, gate_sums, at, before, after in zip(z, by_gate, kept, h, h[1:], strict=False):
+            gates, ifo, i_f, g_c, _, _, o, c, tanh_c = at
+            matmul(before, recurrent, product)
+            add(sums, product, sums)
+            tanh(gate_sums, gates)
+            multiply(ifo, half, ifo)
+            add(ifo, half, ifo)
+            multiply(i_f, g_c, pair)
+            add(i_g, f_c, c)
+            tanh(c, tanh_c)
+            multiply(o, tanh_c, after)
 
     def _room_for_steps(self, batch: int, training: bool) -> list[Step]:
         """Return where each step's gates and cell are kept; a prediction, which does not look back, has one place for all."""
@@ -199,21 +206,22 @@ class Reader:
             room[..., : self.features] = _in_time(x, prefix == "backward/")[: self.steps]
         self.x[..., self.features :] = 1
 
-    def _for_loop(self, purpose: str, weights: Array) -> Array:
-        """Return weights (D, in, 4 · U) with the gates in the loop's order, halved where a sigmoid follows."""
-        room = self._take(purpose, weights.shape)
-        by_gate, wanted = (each.reshape(*each.shape[:2], GATES, self.units) for each in (weights, room))
-        for place, gate in enumerate(ORDER):
-            np.multiply(by_gate[:, :, gate], 0.5 if place < 3 else 1, out=wanted[:, :, place])
-        return room
+    def _lay_out_for_loop(self) -> None:
+        """Put the gates of matrix and recurrent in the loop's order, halved where a sigmoid follows."""
+        if self.laid_out == self.layer.context.changes:
+            return
+        self.laid_out = self.layer.context.changes
+        for weights, room in (self.matrix, self.loop_matrix), (self.recurrent, self.loop_recurrent):
+            by_gate, wanted = (each.reshape(*each.shape[:2], GATES, self.units) for each in (weights, room))
+            for place, gate in enumerate(ORDER):
+                np.multiply(by_gate[:, :, gate], 0.5 if place < 3 else 1, out=wanted[:, :, place])
 
-    def _input_sums(self, matrix: Array, steps: slice) -> tuple[Array, Array]:
-        """Return x · kernel + bias of some steps, and a view of it by gate: (T, D, B, 4 · U) and (T, 4, D, B, U)."""
+    def _input_sums(self, steps: slice) -> Array:
+        """Return x · kernel + bias of some steps, (T, D, B, 4 · U)."""
         x = self.x[:, steps]
         z = self._scratch("z", (*x.shape[:3], GATES * self.units))
-        np.matmul(_rows(x), matrix, out=_rows(z))
-        by_gate = z.reshape(*x.shape[:3], GATES, self.units).transpose(1, 3, 0, 2, 4)
-        return z.swapaxes(0, 1), by_gate
+        np.matmul(_rows(x), self.loop_matrix, out=_rows(z))
+        return z.swapaxes(0, 1)
 
     # -- and back
 
