@@ -3,6 +3,7 @@
     python benchmarks/notes.py FOLDER [--engine torch] [--only published,layers] [--seeds 2]
 
 FOLDER holds ``philharmonia/notes.csv`` (single notes; the groups are pitches of an instrument, so unheard pitches are judged).
+``--data nsynth:ROOT --group ""`` takes NSynth, or a set rendered in its shape, with its own parts: unheard instruments.
 The published figures come from 289,205 notes of NSynth, and ours from a hundredth of that: they are no comparison. Every
 training keeps its folder under ``runs/notes``, so that the script goes on where it was stopped.
 """
@@ -77,7 +78,7 @@ def main() -> None:
     print(machine("harken", *({given.engine} & {"torch", "keras"})))
     for table in given.only.split(","):
         done = compare(
-            given.folder / given.data,
+            given.data if ":" in given.data else given.folder / given.data,
             recipes(table),
             [given.engine],
             seeds=given.seeds,
