@@ -4,6 +4,9 @@ Tracks of one group (artist, tune, instrument) stay together, and so do tracks w
 track without a group is its own. Every class stands in every part; where that is impossible the error says which class, and
 what would be possible.
 
+Of a cross-validation (:func:`fold_splits`) every track is judged once, in one of several splits, each with a validation part
+inside its training part.
+
 The folds are scikit-learn's: ``StratifiedGroupKFold``, and ``StratifiedKFold`` where every track stands alone. Their shares are
 only near the asked ones, so several shuffles are made and the fold nearest to what was asked is taken. Shares are of all tracks
 (0.2 test and 0.2 validation leave 0.6 for training). One seed, one split.
@@ -43,7 +46,10 @@ CANDIDATES = 20
 SHOWN = 8
 """Classes that a message names."""
 
-_TEST, _VALID = 1, 2
+MOST_SHUFFLES = 60
+"""Shuffles that are tried for a cross-validation of few groups before it is called impossible."""
+
+_TEST, _VALID, _FOLDS = 1, 2, 3
 """Purposes: what the random numbers of a seed are for."""
 
 FLATTERY = (
@@ -196,6 +202,80 @@ def split(
     return Split(kept, validation, held, tuple(warnings_))
 
 
+def fold_splits(
+    labels: npt.ArrayLike,
+    groups: Sequence[str | None],
+    classes: Sequence[str],
+    *,
+    folds: int,
+    seed: int = 0,
+    hashes: Sequence[str | None] | None = None,
+) -> tuple[Split, ...]:
+    """Deal tracks out into folds: each is the test part of one split, and what is left is learnt from and validated with.
+
+    Parameters
+    ----------
+    labels : array of int, shape (tracks,)
+        Positions in ``classes``.
+    groups : sequence of str or None, length tracks
+        None is a track's own group.
+    classes : sequence of str
+    folds : int
+        From 2 on.
+    seed : int
+        Another one deals otherwise.
+    hashes : sequence of str or None, optional
+        What each track holds: copies and spans of one file stay together.
+
+    Returns
+    -------
+    tuple of Split, length folds
+        Every track is in one test part. Each split's training and validation part hold every class; the validation part is
+        a fifth of all tracks, and at most a quarter of those that are not judged. The warnings are the same in all of them.
+
+    Raises
+    ------
+    DataError
+        There are fewer groups than folds, a class has fewer than three groups (one to learn from, one to validate with, one
+        to judge), or the groups cannot be dealt out so: the message says which class, and what would be possible.
+    """
+    check_seed(seed)
+    if not isinstance(folds, int | np.integer) or folds < 2:
+        raise DataError(f"folds are {folds!r}; expected a whole number from 2 on")
+    table = _Table.of(labels, groups, classes, hashes)
+    table.check(needed=2)
+    table.check_folds(folds)
+    found = _dealt(table, folds, seed)
+    if found is None:
+        raise table.impossible_folds(folds, [other for other in range(2, table.most_folds() + 1) if _dealt(table, other, seed)])
+    said = (*_group_warnings(groups), *_fold_warnings(table, [held for *_, held in found]))
+    return tuple(Split(*parts, warnings=said) for parts in found)
+
+
+def _dealt(table: _Table, folds: int, seed: int) -> list[tuple[Positions, Positions, Positions]] | None:
+    """Return the three parts of each fold; None where there is no way."""
+    everything = np.arange(len(table), dtype=np.int64)
+    left = 1 - 1 / folds
+    for dealt in table.dealings(folds, [seed, _FOLDS]):
+        found = []
+        for number, held in enumerate(dealt):
+            rest = np.setdiff1d(everything, held, assume_unique=True)
+            parts = next(table.candidates(rest, min(SHARE, left / 4) / left, [seed, _FOLDS, _VALID, number]), None)
+            if parts is None:
+                break
+            found.append((*parts, held))
+        if len(found) == folds:
+            return found
+    return None
+
+
+def _fold_warnings(table: _Table, dealt: Sequence[Positions]) -> list[str]:
+    """Say which classes do not stand in every fold."""
+    there = np.stack([np.bincount(table.labels[held], minlength=len(table.classes)) > 0 for held in dealt])
+    few = [name for name, everywhere in zip(table.classes, there.all(axis=0), strict=True) if not everywhere]
+    return [f"not every fold judges the class {_listed(few)}, which has too few groups for {len(dealt)} folds"] if few else []
+
+
 def _three(
     table: _Table, everything: Positions, test: float, valid: float, seed: int
 ) -> tuple[Positions, Positions, Positions]:
@@ -284,6 +364,61 @@ class _Table:
             "add groups to it, leave it out (--without), or group by something else (--group)"
         )
 
+    def check_folds(self, folds: int) -> None:
+        """Refuse more folds than there is to be dealt out, and classes that cannot be learnt, validated and judged at once."""
+        counts = self.groups_per_class()
+        few = [name for name, count in zip(self.classes, counts, strict=True) if count < 3]
+        if few:
+            raise DataError(
+                f"the class {_listed(few)} has two groups only, and folds need three of each class: one to learn from, one "
+                "to validate with, one to judge. Add tracks of another group, leave the class out (--without), or group by "
+                "something else (--group)"
+            )
+        groups, largest = len(np.unique(self.groups)), int(np.bincount(self.labels).max())
+        if folds > groups:
+            raise DataError(
+                f"{folds} folds of {groups} groups: a fold needs one at least; at most --folds {groups} is possible"
+            )
+        if folds > largest:
+            raise DataError(
+                f"{folds} folds, but the largest class has {largest} tracks, so that some folds would judge nothing of any "
+                f"class; at most --folds {largest} is possible"
+            )
+
+    def most_folds(self) -> int:
+        """Return up to how many folds are tried where another number is to be advised."""
+        return min(MOST_FOLDS, len(np.unique(self.groups)), int(np.bincount(self.labels).max()))
+
+    def dealings(self, folds: int, key: list[int]) -> Iterator[list[Positions]]:
+        """Yield ways to deal all tracks into folds that leave two groups of every class beside each, the evenest first.
+
+        Even is, in this order: few classes missing in folds, every class's shares near to one another.
+        """
+        everything = np.arange(len(self), dtype=np.int64)
+        totals = self._counts(everything)
+        found: list[tuple[int, float, int, list[Positions]]] = []
+        for place, dealt in enumerate(self._shuffles(everything, folds, key, MOST_SHUFFLES)):
+            if place >= SHUFFLES and found:
+                break
+            rests = (np.setdiff1d(everything, held, assume_unique=True) for held in dealt)
+            if not all(map(len, dealt)) or any(self.groups_per_class(rest).min() < 2 for rest in rests):
+                continue
+            counts = np.stack([self._counts(held) for held in dealt])
+            off = float((np.abs(counts / totals - 1 / folds)).max())
+            found.append((int((counts == 0).sum()), off, place, [np.sort(held) for held in dealt]))
+        yield from (dealt for *_, dealt in sorted(found, key=lambda entry: entry[:3]))
+
+    def impossible_folds(self, folds: int, possible: Sequence[int]) -> DataError:
+        """Return the error for groups that cannot be dealt into folds, with the numbers of folds that are possible."""
+        counts = self.groups_per_class()
+        hardest = int(counts.argmin())
+        others = f"possible are {', '.join(map(str, possible))} folds (--folds {possible[-1]}), or " if possible else ""
+        return DataError(
+            f"no way into {folds} folds keeps groups whole and leaves every class to learn from and to validate with: the "
+            f"class {self.classes[hardest]!r} has {counts[hardest]} groups, and groups that span classes bind them to others; "
+            f"{others}add groups to it, leave it out (--without), or group by something else (--group)"
+        )
+
     def candidates(
         self, positions: Positions, share: float, key: list[int], left: int = 1
     ) -> Iterator[tuple[Positions, Positions]]:
@@ -321,6 +456,13 @@ class _Table:
 
     def _folds(self, positions: Positions, folds: int, joined: int, key: list[int]) -> Iterator[Positions]:
         """Yield the folds of several shuffles, each of ``joined`` scikit-learn folds together."""
+        for parts in self._shuffles(positions, folds, key, SHUFFLES):
+            for first in range(folds):
+                chosen = [parts[(first + offset) % folds] for offset in range(joined)]
+                yield np.sort(np.concatenate(chosen))
+
+    def _shuffles(self, positions: Positions, folds: int, key: list[int], most: int) -> Iterator[list[Positions]]:
+        """Yield several ways of scikit-learn's to deal positions into folds; none where there are too few."""
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # noqa: PLC0415
 
         labels, groups = self.labels[positions], self.groups[positions]
@@ -330,15 +472,13 @@ class _Table:
         alone = count == len(positions)
         splitter = StratifiedKFold if alone else StratifiedGroupKFold
         random = np.random.default_rng([*key, folds])
-        for _ in range(min(SHUFFLES, max(1, GROUPS_SHUFFLED // count))):
+        for _ in range(min(most, max(1, GROUPS_SHUFFLED // count))):
             kfold = splitter(folds, shuffle=True, random_state=int(random.integers(2**31)))
             with warnings.catch_warnings():
                 # A class with fewer tracks than folds: some folds then lack it, and are passed over above.
                 warnings.simplefilter("ignore", UserWarning)
                 parts = [positions[part] for _, part in kfold.split(labels, labels, None if alone else groups)]
-            for first in range(folds):
-                chosen = [parts[(first + offset) % folds] for offset in range(joined)]
-                yield np.sort(np.concatenate(chosen))
+            yield parts
 
 
 def _joined(share: float, folds: int) -> int:

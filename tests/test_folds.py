@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harken.errors import DataError, HarkenError
-from harken.folds import FLATTERY, group_numbers, split
+from harken.folds import FLATTERY, fold_splits, group_numbers, split
 
 CLASSES = ["jig", "reel", "waltz"]
 
@@ -248,3 +248,78 @@ def test_names_of_parts_in_the_order_of_tracks():
     names = found.names()
     assert [i for i, name in enumerate(names) if name == "test"] == found.test.tolist()
     assert "" not in names
+
+
+# ---- folds of a cross-validation
+
+
+def crossed(names, groups, folds, seed=0, **more):
+    known = sorted(set(names))
+    return fold_splits([known.index(name) for name in names], groups, known, folds=folds, seed=seed, **more)
+
+
+@given(sets(least=4), st.integers(2, 4), st.integers(0, 5))
+@settings(max_examples=8, deadline=None)
+def test_folds_judge_every_track_once_and_part_no_group(data, folds, seed):
+    labels, groups = data
+    try:
+        found = fold_splits(labels, groups, CLASSES, folds=folds, seed=seed)
+    except DataError as error:
+        assume("no way into" not in str(error))
+        raise
+    assert len(found) == folds
+    assert sorted(np.concatenate([each.test for each in found])) == list(range(len(labels)))
+    for each in found:
+        check(each.parts, labels, groups, ["train", "valid"])
+    again = fold_splits(labels, groups, CLASSES, folds=folds, seed=seed)
+    for one, two in zip(found, again, strict=True):
+        assert one.names() == two.names()
+
+
+def test_known_folds():
+    """Ten groups of one track in each of two classes: five folds of two groups of each class, and as many to validate with."""
+    names = ["a"] * 10 + ["b"] * 10
+    found = crossed(names, [str(number) for number in range(20)], 5)
+    for each in found:
+        assert [len(part) for part in each.parts.values()] == [12, 4, 4]
+        for part in each.parts.values():
+            assert sum(names[place] == "a" for place in part) == len(part) // 2
+    assert found[0].warnings == ()
+
+
+def test_another_seed_deals_otherwise():
+    groups = [str(number) for number in range(40)]
+    one, two = (crossed(["a"] * 20 + ["b"] * 20, groups, 4, seed) for seed in (0, 1))
+    assert any(not np.array_equal(a.test, b.test) for a, b in zip(one, two, strict=True))
+
+
+def test_copies_stay_in_one_fold():
+    names, hashes = ["a"] * 8 + ["b"] * 8, [str(number // 2) for number in range(16)]
+    for each in crossed(names, [None] * 16, 3, hashes=hashes):
+        assert all((2 * number in each.test) == (2 * number + 1 in each.test) for number in range(8))
+        assert "flatter" in each.warnings[0]
+
+
+def test_a_class_with_fewer_groups_than_folds_is_said():
+    names = ["a"] * 12 + ["b"] * 4
+    (first, *_) = crossed(names, [str(number) for number in range(16)], 6)
+    assert any("not every fold judges the class 'b'" in said for said in first.warnings)
+
+
+@pytest.mark.parametrize(
+    ("names", "groups", "folds", "words"),
+    [
+        ("aaabbb", "123456", 1, "expected a whole number from 2 on"),
+        ("aaabbb", "123456", 0, "folds are 0"),
+        ("aaabbb", "123456", 2.5, "folds are 2.5"),
+        ("aaabbb", "123456", 7, r"7 folds of 6 groups.*--folds 6"),
+        ("aaabbb", "123456", 5, r"largest class has 3 tracks.*--folds 3"),
+        ("aaabb", "12345", 3, r"the class 'b' has two groups only.*--without"),
+        ("aaabb", "12344", 3, "the class 'b' has one group only"),
+        ("aaaabbb", "1234567", 2, r"no way into 2 folds.*class 'b' has 3 groups.*possible are 3, 4 folds \(--folds 4\)"),
+        ("aaabbb", "123123", 2, r"no way into 2 folds.*possible are 3 folds"),
+    ],
+)
+def test_folds_that_cannot_be_are_refused_with_what_could(names, groups, folds, words):
+    with pytest.raises(DataError, match=words):
+        crossed(list(names), list(groups), folds)
