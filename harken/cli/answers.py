@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import click
 
-from harken.cli.console import print_json
+from harken.cli.document import print_document
 from harken.decoders import shown
 from harken.errors import Failure
 from harken.journal import Shape
@@ -43,7 +42,7 @@ def print_answers(
             yield row
 
     if form == "json":
-        _print_json(noted(), shape, paths, top)
+        print_document(noted(), shape, paths, top)
     elif form == "csv":
         _print_csv(noted(), shape)
     else:
@@ -55,17 +54,6 @@ def _failures(row: Row) -> list[Failure]:
     """Return a file's failure, once however many models were asked."""
     reasons = dict.fromkeys(answer.error for answer in row if answer.error is not None)
     return [Failure(row[0].path, "; ".join(reasons))] if reasons else []
-
-
-def _print_json(rows: Iterable[Row], shape: Shape, paths: Sequence[str], top: int | None) -> None:
-    documents: list[dict[str, Any]] = [
-        {"model": path, "classes": list(asked.classes), "files": []} for path, asked in zip(paths, shape.models, strict=True)
-    ]
-    for row in rows:
-        for document, answer in zip(documents, row, strict=True):
-            document["files"].append(answer.to_table(document["classes"], timeline=shape.timeline, top=top))
-    first, *others = documents
-    print_json({**first, "also": others} if others else first)
 
 
 def _print_csv(rows: Iterable[Row], shape: Shape) -> None:

@@ -1,0 +1,106 @@
+"""The JSON document of ``harken predict --json``, printed piece by piece as files are answered, so that none of it is held.
+
+The bytes are those of the whole document printed at once (``harken.files.json_bytes`` with two spaces). It is valid JSON when
+the last file is answered, whichever files failed; where the command is stopped before, it is cut, and that is said.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from typing import IO, Any
+
+import click
+
+from harken.cli.console import goes_on
+from harken.files import json_bytes
+from harken.journal import Shape
+from harken.prediction import Prediction
+
+_PIECE = 1 << 20  # bytes
+
+
+class _Part:
+    """One model's part: its name and classes, then its files one by one."""
+
+    def __init__(self, write: Callable[[bytes], Any], model: str, classes: Sequence[str], margin: int = 0) -> None:
+        self._write, self._line = write, b"\n" + b" " * margin
+        self.files = 0
+        empty = json_bytes({"model": model, "classes": list(classes), "files": []}, indent=2)
+        self._put(empty.removesuffix(b"]\n}"))
+
+    def add(self, file: dict[str, Any]) -> None:
+        """Write one file's answer."""
+        text = json_bytes(file, indent=2).replace(b"\n", b"\n    ")
+        self._put((b"," if self.files else b"") + b"\n    " + text)
+        self.files += 1
+
+    def end_files(self) -> None:
+        """Write the end of the list of files; the part's last bracket is still to come."""
+        self._put(b"\n  ]" if self.files else b"]")
+
+    def _put(self, text: bytes) -> None:
+        self._write(text.replace(b"\n", self._line))
+
+
+def print_document(rows: Iterable[tuple[Prediction, ...]], shape: Shape, paths: Sequence[str], top: int | None) -> None:
+    """Print answers as one JSON document, each as it comes.
+
+    Parameters
+    ----------
+    rows : iterable of tuple of Prediction
+        The answers of all models for each file. Where they end with an error, it is said that the document is cut.
+    shape : Shape
+        The models, and whether each clip is shown.
+    paths : sequence of str
+        What the models are called.
+    top : int, optional
+        How many classes are shown.
+    """
+    with ExitStack() as stack:
+        parts: list[_Part] = []
+        # The further models' parts stand behind all files of the first one: until then they wait on the disk.
+        waiting: list[IO[bytes]] = [stack.enter_context(tempfile.TemporaryFile()) for _ in paths[1:]]
+
+        def begin() -> None:
+            writers: list[Callable[[bytes], Any]] = [_print, *(file.write for file in waiting)]
+            for write, path, asked in zip(writers, paths, shape.models, strict=True):
+                parts.append(_Part(write, path, asked.classes, margin=4 if parts else 0))
+
+        try:
+            for row in rows:
+                if not parts:  # not before: an error in all there is to name leaves nothing behind
+                    begin()
+                for part, answer, asked in zip(parts, row, shape.models, strict=True):
+                    part.add(answer.to_table(asked.classes, timeline=shape.timeline, top=top))
+                goes_on(_cut(parts[0].files))
+        except Exception:
+            if parts:
+                click.echo(f"harken: {_cut(parts[0].files)}", err=True)
+            raise
+        if not parts:
+            begin()
+        _end(parts, waiting)
+        goes_on("")
+
+
+def _end(parts: Sequence[_Part], waiting: Sequence[IO[bytes]]) -> None:
+    for part in parts:
+        part.end_files()
+    for number, file in enumerate(waiting):
+        _print(b",\n    " if number else b',\n  "also": [\n    ')
+        file.seek(0)
+        while piece := file.read(_PIECE):
+            _print(piece)
+        _print(b"\n    }")
+    _print(b"\n  ]\n}\n" if waiting else b"\n}\n")
+
+
+def _print(text: bytes) -> None:
+    click.echo(text, nl=False)
+
+
+def _cut(files: int) -> str:
+    after = f"{files:,} file{'s' if files > 1 else ''}"
+    return f"the JSON document is cut after {after} and cannot be read as it is; --out FILE.jsonl keeps what is done"
