@@ -73,14 +73,16 @@ def clips(songs):
     return x[mixed], labels[mixed]
 
 
-def learnt(clips, epochs, engine="numpy"):
+def learnt(clips, epochs, on="numpy", dtype="float32"):
     """The history of ``wave-conv`` on real clips, every fourth of them for validation, and the weights."""
     recipe = load_recipe("wave-conv")
     x, targets = clips[0], clips[1][:, None].astype(np.float32)
     held = np.arange(len(x)) % 4 == 0
     parts = [Part(ArrayRows(x[chosen]), targets[chosen]) for chosen in (~held, held)]
     settings = replace(recipe.training, epochs=epochs)
-    return fit(build(recipe.bind(2), settings, engine=engine, device="cpu", seed=1), *parts, settings, seed=1)
+    options = {"loss": settings.loss, "optimizer": settings.optimizer, "clip_value": settings.clip_value}
+    net = engine(on).EngineNet(recipe.bind(2), **options, clip_norm=settings.clip_norm, dtype=dtype, device="cpu", seed=1)
+    return fit(net, *parts, settings, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -254,8 +256,8 @@ def test_a_run_is_resumed_on_one_engine_after_the_other(rows, tmp_path):
 # Whole trainings (short ones: the engines' own tests)
 
 
-def losses(clips, epochs):
-    histories = {name: learnt(clips, epochs, name).history for name in ENGINES}
+def losses(clips, epochs, dtype="float32"):
+    histories = {name: learnt(clips, epochs, name, dtype).history for name in ENGINES}
     return {name: np.array([(epoch.loss, epoch.valid_loss) for epoch in history]) for name, history in histories.items()}
 
 
@@ -268,6 +270,15 @@ def test_a_whole_training_costs_the_same_on_every_engine(clips):
         np.testing.assert_allclose(found[name][:5], found["numpy"][:5], rtol=0.01, err_msg=name)
         np.testing.assert_allclose(found[name], found["numpy"], rtol=0.03, err_msg=name)
         np.testing.assert_allclose(found[name].mean(), found["numpy"].mean(), rtol=0.01, err_msg=name)
+
+
+@pytest.mark.long
+@every_engine
+def test_every_epoch_of_a_whole_training_costs_the_same_without_float32s_rounding(clips):
+    found = losses(clips, load_recipe("wave-conv").training.epochs, "float64")
+    assert (found["numpy"][-1] < 0.9 * found["numpy"][0]).any(), "nothing was learnt: nothing is proved"
+    for name in ENGINES:
+        np.testing.assert_allclose(found[name], found["numpy"], rtol=0.001, err_msg=name)
 
 
 # One process
