@@ -11,7 +11,7 @@ are then thinned at random to what all three have of each class, so that these n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +100,13 @@ def distinct(units: Mapping[str, npt.ArrayLike]) -> dict[str, str]:
 
 
 def leaky_splits(
-    labels: npt.ArrayLike, tracks: npt.ArrayLike, grouped: ClipSplit, classes: Sequence[str], *, seed: int
+    labels: npt.ArrayLike,
+    tracks: npt.ArrayLike,
+    grouped: ClipSplit,
+    classes: Sequence[str],
+    *,
+    seed: int,
+    protocols: Sequence[str] = PROTOCOLS,
 ) -> dict[str, ClipSplit]:
     """Return the three splits of the same clips, with equal training and validation parts.
 
@@ -114,11 +120,13 @@ def leaky_splits(
         The split that keeps groups apart, of all clips; every class stands in every part.
     classes : sequence of str
     seed : int
+    protocols : sequence of str
+        Those of :data:`PROTOCOLS` that are wanted.
 
     Returns
     -------
     dict of str to ClipSplit
-        By :data:`PROTOCOLS`.
+        By protocol.
 
     Raises
     ------
@@ -130,12 +138,12 @@ def leaky_splits(
     wanted = np.stack([np.bincount(clip_labels[part], minlength=len(classes)) for part in grouped.parts.values()])
     if wanted.sum() != len(clip_labels) or wanted.min() == 0:
         raise ValueError("the split by groups must hold every clip once, and every class in every part")
-    random = np.random.default_rng([seed, _DEALT])
-    found = {
-        CLIPS: _clips_at_random(clip_labels, wanted, random),
-        TRACKS: _tracks_at_random(clip_labels, units, wanted, classes, random),
-        GROUPS: grouped,
+    draws: dict[str, Callable[[np.random.Generator], ClipSplit]] = {
+        CLIPS: lambda random: _clips_at_random(clip_labels, wanted, random),
+        TRACKS: lambda random: _tracks_at_random(clip_labels, units, wanted, classes, random),
+        GROUPS: lambda random: grouped,
     }
+    found = {name: draws[name](np.random.default_rng([seed, _DEALT, PROTOCOLS.index(name)])) for name in protocols}
     return _equal(found, clip_labels, len(classes), np.random.default_rng([seed, _THINNED]))
 
 

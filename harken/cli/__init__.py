@@ -34,6 +34,7 @@ VERBS = {
     "datasets": ("harken.cli.datasets", "List the datasets that are known by name, or show one."),
     "recipes": ("harken.cli.recipes", "List the known systems, or show one with its layers."),
     "compare": ("harken.cli.compare", "Train recipes on engines side by side."),
+    "leaks": ("harken.cli.leaks", "Say how much of an accuracy is memory of songs and artists."),
     "convert": ("harken.cli.convert", "Write a model as an ONNX, PyTorch or Keras file."),
     "adopt": ("harken.cli.adopt", "Make a model of weights from PyTorch, Keras or safetensors."),
     "cache": ("harken.cli.cache", "Show or clear the features that are kept on disk."),

@@ -1,0 +1,541 @@
+"""The leak meter's result: the same recipe under three splits, the gaps between them, and what they mean in plain words.
+
+Under each split there are answers of several seeds. An accuracy is the share of right ones among all; its interval resamples
+groups (:mod:`harken.judge.intervals`). A gap is the difference of two splits' accuracies, paired over groups: what is easy or
+hard about a group is so under both. Its variance has two parts, added up: that of the linearised difference over groups
+(W. Cochran, "Sampling Techniques", 1977, section 6.3), and that of the differences of single seeds, because a net that is
+trained again on another split answers otherwise. Student's t takes its degrees of freedom from both (F. Satterthwaite, 1946).
+This errs on the wide side: a leak is claimed where the whole interval lies above 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harken import __version__
+from harken.judge.evaluation import Figure
+from harken.judge.intervals import LEVEL, ratio_interval
+from harken.judge.text import count, number, short, table
+from harken.leaky import CLIPS, GROUPS, PROTOCOLS, TRACKS
+
+FORMAT, VERSION = "harken leaks", 1
+
+BAR = 24
+"""Characters of a bar that stands for an accuracy of 1."""
+
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_WORDS = ("artist", "album", "tune", "instrument", "speaker")
+"""What a group may be called, where the data say so."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The answers of all seeds under one split, of clips or of tracks.
+
+    Attributes
+    ----------
+    right : ndarray of bool, shape (answers,)
+    groups, labels, seeds : ndarray of int64, shape (answers,)
+        The group, the true class, and the seed's place (from 0 on) of each.
+    """
+
+    right: npt.NDArray[np.bool_]
+    groups: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    seeds: npt.NDArray[np.int64]
+
+    def figure(self) -> Figure:
+        """Return the accuracy over all seeds, with its interval over groups."""
+        found = ratio_interval(self.right, self.groups, labels=self.labels)
+        value = float(self.right.mean()) if len(self.right) else float("nan")
+        return Figure(value, found.low, found.high, len(self.right), found.groups, found.method)
+
+    def by_seed(self) -> tuple[float, ...]:
+        """Return the accuracy of each seed."""
+        return tuple(float(self.right[self.seeds == seed].mean()) for seed in np.unique(self.seeds))
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """How much more the leakier of two splits promises.
+
+    Attributes
+    ----------
+    value : float
+        The difference of the accuracies.
+    low, high : float, optional
+        Its 95 % interval; None where there is none.
+    groups : int
+        What it rests on.
+    method : str
+        How the interval was made, or why there is none.
+    seeds_share : float
+        The share of the interval's variance that the seeds make, 0 to 1: where it is large, more seeds help.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    groups: int
+    method: str
+    seeds_share: float = 0.0
+
+    @property
+    def clear(self) -> bool:
+        """Whether the whole interval lies above 0."""
+        return self.low is not None and self.low > 0
+
+    def in_words(self) -> str:
+        """Return "+0.18 (+0.09 to +0.27)"."""
+        if self.low is None or self.high is None:
+            return f"{self.value:+.2f} ({self.method})"
+        return f"{self.value:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as JSON has it."""
+        return asdict(self)
+
+
+def gap(first: Answers, second: Answers, level: float = LEVEL) -> Gap:
+    """Return the difference of two splits' accuracies, paired over groups.
+
+    Parameters
+    ----------
+    first, second : Answers
+        Of the leakier split, and of the stricter one, with the same numbers for groups and seeds.
+    level : float
+        The interval's confidence, above 0 and below 1.
+
+    Raises
+    ------
+    ValueError
+        There are no answers under a split, or other seeds.
+    """
+    groups = np.unique(np.concatenate([first.groups, second.groups]))
+    seeds = np.unique(first.seeds)
+    if not len(seeds) or not np.array_equal(seeds, np.unique(second.seeds)):
+        raise ValueError("both splits need answers, and of the same seeds")
+    one, other = (_Ratio.of(answers, groups, seeds) for answers in (first, second))
+    value = one.ratio - other.ratio
+    if len(groups) < 2:
+        return Gap(value, None, None, len(groups), "no interval: one group only, which tells nothing of others")
+    spread = one.influence - other.influence
+    of_groups = len(groups) / (len(groups) - 1) * float(spread @ spread)
+    differences = one.by_seed - other.by_seed
+    of_seeds = float(differences.var(ddof=1)) / len(seeds) if len(seeds) > 1 else 0.0
+    if of_groups + of_seeds < 1e-18:
+        return _without_spread(value, first, second, len(groups))
+    freedom = (of_groups + of_seeds) ** 2 / (of_groups**2 / (len(groups) - 1) + of_seeds**2 / max(len(seeds) - 1, 1))
+    half = _student(freedom, level) * (of_groups + of_seeds) ** 0.5
+    seen = f"and {len(seeds)} seeds" if len(seeds) > 1 else "alone; the luck of the one seed it does not see"
+    method = f"Student's t over {len(groups)} groups {seen}"
+    share = of_seeds / (of_groups + of_seeds)
+    return Gap(value, max(-1.0, value - half), min(1.0, value + half), len(groups), method, share)
+
+
+def _without_spread(value: float, first: Answers, second: Answers, groups: int) -> Gap:
+    """Return what two exact intervals leave, where no group differs from another."""
+    one, other = first.figure(), second.figure()
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return Gap(value, None, None, groups, "no interval: one group only under a split, which tells nothing of others")
+    method = f"exact intervals over {groups} groups, which are all alike"
+    return Gap(value, one.low - other.high, one.high - other.low, groups, method)
+
+
+def _student(freedom: float, level: float) -> float:
+    from scipy.special import stdtrit  # noqa: PLC0415
+
+    return float(stdtrit(freedom, (1 + level) / 2))
+
+
+@dataclass(frozen=True, eq=False)
+class _Ratio:
+    """An accuracy with what each group and each seed makes of it.
+
+    Attributes
+    ----------
+    ratio : float
+    influence : ndarray of float64, shape (groups,)
+        How much the accuracy would change with each group's weight: they sum to 0.
+    by_seed : ndarray of float64, shape (seeds,)
+    """
+
+    ratio: float
+    influence: npt.NDArray[np.float64]
+    by_seed: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, answers: Answers, groups: npt.NDArray[np.int64], seeds: npt.NDArray[np.int64]) -> _Ratio:
+        group, seed = np.searchsorted(groups, answers.groups), np.searchsorted(seeds, answers.seeds)
+        made, right = (
+            np.bincount(seed * len(groups) + group, weights=weights, minlength=len(seeds) * len(groups))
+            for weights in (np.ones(len(group)), answers.right.astype(np.float64))
+        )
+        made, right = made.reshape(len(seeds), -1), right.reshape(len(seeds), -1)
+        ratio = float(right.sum() / made.sum())
+        return cls(ratio, (right.sum(0) - ratio * made.sum(0)) / made.sum(), right.sum(1) / made.sum(1))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large a part is, seed by seed.
+
+    Attributes
+    ----------
+    clips, tracks : tuple of int
+        Tracks: those that have a clip in the part.
+    by_class : tuple of dict of str to int
+        Clips of each class.
+    """
+
+    clips: tuple[int, ...]
+    tracks: tuple[int, ...]
+    by_class: tuple[dict[str, int], ...]
+
+    @property
+    def clips_a_track(self) -> float:
+        """The mean number of clips of a track in the part."""
+        return sum(self.clips) / max(sum(self.tracks), 1)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the numbers in lists, one a seed."""
+        return {"clips": list(self.clips), "tracks": list(self.tracks), "by_class": list(self.by_class)}
+
+
+@dataclass(frozen=True, eq=False)
+class UnderSplit:
+    """What a recipe reached under one split.
+
+    Attributes
+    ----------
+    clips, tracks : Answers
+    sizes : dict of str to Sizes
+        Of ``"train"``, ``"valid"`` and ``"test"``.
+    """
+
+    clips: Answers
+    tracks: Answers
+    sizes: dict[str, Sizes]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return accuracies and sizes."""
+        return {
+            **{name: _accuracy(answers) for name, answers in (("clip", self.clips), ("track", self.tracks))},
+            "sizes": {name: sizes.as_json() for name, sizes in self.sizes.items()},
+        }
+
+
+def _accuracy(answers: Answers) -> dict[str, Any]:
+    figure = answers.figure()
+    return {
+        "accuracy": {**figure.as_json(), "by_seed": list(answers.by_seed()), "groups": figure.groups, "method": figure.method}
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Leaks:
+    """What the leak meter found.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the trainings and ``leaks.json``.
+    data, recipe, engine : str
+        What was learnt, and by what.
+    grouping : str
+        Where the groups come from (:class:`harken.datasets.Dataset`).
+    classes : tuple of str
+    epochs : int
+        Of each training, at most.
+    seeds : tuple of int
+    splits : dict of str to UnderSplit
+        By :data:`harken.leaky.PROTOCOLS`; only those that differ.
+    same_as : dict of str to str
+        Which split each of the three is: itself, or the stricter one that is the same for these data.
+    notes : tuple of str
+        What else its reader should know, in whole sentences.
+    """
+
+    folder: Path
+    data: str
+    recipe: str
+    engine: str
+    grouping: str
+    classes: tuple[str, ...]
+    epochs: int
+    seeds: tuple[int, ...]
+    splits: dict[str, UnderSplit]
+    same_as: dict[str, str]
+    notes: tuple[str, ...] = ()
+    _gaps: dict[tuple[str, str, str], Gap] = field(default_factory=dict, repr=False)
+
+    # ---- figures
+
+    def gap(self, leaky: str, strict: str, level: str = "clip") -> Gap | None:
+        """Return what one split promises more than a stricter one; None where they are the same.
+
+        Parameters
+        ----------
+        leaky, strict : str
+            Of :data:`harken.leaky.PROTOCOLS`.
+        level : str
+            ``"clip"`` or ``"track"``.
+        """
+        pair = self.same_as[leaky], self.same_as[strict]
+        if pair[0] == pair[1]:
+            return None
+        if (*pair, level) not in self._gaps:
+            one, other = (self.splits[name].clips if level == "clip" else self.splits[name].tracks for name in pair)
+            self._gaps[(*pair, level)] = gap(one, other)
+        return self._gaps[(*pair, level)]
+
+    @property
+    def leaks(self) -> bool:
+        """Whether clips at random promise clearly more than groups apart."""
+        found = self.gap(CLIPS, GROUPS)
+        return found is not None and found.clear
+
+    @property
+    def baseline(self) -> tuple[str, float, float]:
+        """The largest class of the strictest split's test parts, and the clip and track accuracy of always answering it."""
+        strict = self.splits[GROUPS]
+        counts = np.bincount(strict.clips.labels, minlength=len(self.classes))
+        largest = int(counts.argmax())
+        shares = [float((answers.labels == largest).mean()) for answers in (strict.clips, strict.tracks)]
+        return self.classes[largest], shares[0], shares[1]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``leaks.json`` holds and ``harken leaks --json`` prints."""
+        name, clip, track = self.baseline
+        expected = self.splits[GROUPS].clips.figure()
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "harken": __version__,
+            "data": self.data,
+            "recipe": self.recipe,
+            "engine": self.engine,
+            "epochs": self.epochs,
+            "seeds": list(self.seeds),
+            "grouping": self.grouping,
+            "classes": list(self.classes),
+            "splits": {
+                split: {"same_as": None if self.same_as[split] == split else self.same_as[split], "means": self._means()[split]}
+                | self.splits[self.same_as[split]].as_json()
+                for split in PROTOCOLS
+            },
+            "gaps": [
+                {"from": leaky, "to": strict, **{level: self._gap_json(leaky, strict, level) for level in ("clip", "track")}}
+                for leaky, strict in ((CLIPS, TRACKS), (TRACKS, GROUPS), (CLIPS, GROUPS))
+            ],
+            "majority": {"class": name, "clip": clip, "track": track},
+            "verdict": {
+                "leaks": self.leaks,
+                "promised": self.splits[self.same_as[CLIPS]].clips.figure().as_json(),
+                "expect": expected.as_json(),
+                "sentence": self.verdict(),
+            },
+            "notes": [*self._method_notes(), *self.notes],
+        }
+
+    def _gap_json(self, leaky: str, strict: str, level: str) -> dict[str, Any] | None:
+        found = self.gap(leaky, strict, level)
+        return None if found is None else found.as_json()
+
+    # ---- words
+
+    @property
+    def _unit(self) -> str:
+        """What a group is called: "artist"; "group", where nothing better is known."""
+        named = [word for word in _WORDS if word in self.grouping.casefold()]
+        return named[0] if len(named) == 1 else "group"
+
+    @property
+    def _stranger(self) -> str:
+        """Return what the strictest split asks about: "a new artist"."""
+        if self.same_as[TRACKS] == GROUPS:
+            return "a new track"
+        return "a new group (artist, tune, instrument)" if self._unit == "group" else f"a new {self._unit}"
+
+    def _means(self) -> dict[str, str]:
+        """Return what each split asks of the model, in plain words."""
+        unit = self._unit
+        owned = {"artist": "by artists", "speaker": "by speakers"}.get(unit, f"of {unit}s")
+        meanings = {
+            CLIPS: "other moments of songs that it has heard",
+            TRACKS: f"songs that it has not heard, {owned} that it has",
+            GROUPS: f"songs {owned} that it has never heard: what to expect of new music",
+        }
+        if self.same_as[TRACKS] == GROUPS:
+            meanings[TRACKS] = meanings[GROUPS] = "songs that it has not heard"
+        if self.same_as[CLIPS] != CLIPS:
+            meanings[CLIPS] = meanings[TRACKS]
+        return meanings
+
+    def _titles(self) -> dict[str, str]:
+        strict = "tracks" if self.same_as[TRACKS] == GROUPS else f"{self._unit}s"
+        return {CLIPS: "clips at random", TRACKS: "tracks at random", GROUPS: f"{strict} apart"}
+
+    def verdict(self) -> str:
+        """Return in one or two plain sentences what the figures mean."""
+        whole = self.gap(CLIPS, GROUPS)
+        assert whole is not None, "a meter that has nothing to compare is refused"
+        promised, expected = self.splits[self.same_as[CLIPS]].clips.figure(), self.splits[GROUPS].clips.figure()
+        if whole.low is None:
+            return f"These data cannot tell whether anything leaks: {whole.method.removeprefix('no interval: ')}."
+        if whole.clear:
+            reach = "" if expected.low is None else f" ({expected.low:.2f} to {expected.high:.2f})"
+            said = (
+                f"{promised.value:.2f} was memory of {self._remembered()}: "
+                f"expect {expected.value:.2f}{reach} on {self._stranger}."
+            )
+        elif whole.high is not None and whole.high < 0:
+            said = (
+                f"No leak can be seen: the strictest split came out better, by {-whole.value:.2f}, which no leak does. Its "
+                f"test parts may be easier, or {count(len(self.seeds), 'seed')} too few."
+            )
+        else:
+            said = (
+                f"These data cannot tell {promised.value:.2f} from {expected.value:.2f}: the leak, if there is one, is smaller "
+                f"than the noise (anything from {whole.low:+.2f} to {whole.high:+.2f} would fit). {self._cure(whole)}"
+            )
+        return f"{said}{self._no_better(expected)}"
+
+    def _cure(self, whole: Gap) -> str:
+        if whole.seeds_share > 0.5 or len(self.seeds) == 1:
+            return f"More seeds would tell more (--seeds {2 * len(self.seeds) + 2}); those that are done are kept."
+        return f"More {'tracks' if self.same_as[TRACKS] == GROUPS else f'{self._unit}s'} would tell more, more seeds hardly."
+
+    def _remembered(self) -> str:
+        """Return what is known by heart: the songs, the artists, or both."""
+        songs, groups = self.gap(CLIPS, TRACKS), self.gap(TRACKS, GROUPS)
+        others = f"the {self._unit}s"
+        if groups is None:
+            return "the songs"
+        if songs is None:
+            return others
+        if songs.clear and groups.clear:
+            return f"the songs, and of {others}"
+        if songs.clear or groups.clear:
+            return "the songs" if songs.clear else others
+        return f"the songs or of {others} (of which, these data cannot tell)"
+
+    def _no_better(self, expected: Figure) -> str:
+        name, share, _ = self.baseline
+        if expected.low is not None and expected.low > share:
+            return ""
+        return f" That is not shown to be better than always answering '{short(name)}' ({share:.2f})."
+
+    def _method_notes(self) -> list[str]:
+        strict = self.splits[GROUPS].sizes
+        learnt = ", ".join(f"{short(name)} {_range([row[name] for row in strict['train'].by_class])}" for name in self.classes)
+        notes = [
+            f"Every training learns from {_range(strict['train'].clips)} clips ({learnt}), the same number of each class under "
+            f"each split, and is validated on {_range(strict['valid'].clips)} of its own split.",
+            f"{count(len(self.seeds), 'seed')}: each has splits of its own, and the same initial weights under each split. The "
+            "figures join the answers of all seeds; intervals are of 95 %, over groups, those of the gaps paired and with what "
+            "the seeds add.",
+        ]
+        if self.same_as[CLIPS] == CLIPS:
+            clips, others = (self.splits[name].sizes["test"].clips_a_track for name in (CLIPS, GROUPS))
+            notes.append(
+                f"With clips at random a track is judged by those of its clips that are in the test part: {clips:.1f} on "
+                f"average, else {others:.1f}. So compare the clip accuracies."
+            )
+        return notes
+
+    # ---- the terminal
+
+    def as_text(self) -> str:
+        """Return the report for a terminal of 100 columns."""
+        blocks = [self._head(), self._table(), self._asked(), self._memory(), self._verdict_lines(), self._small_print()]
+        return "\n\n".join("\n".join(block) for block in blocks if block)
+
+    def _head(self) -> list[str]:
+        return [f"The leak meter: {self.recipe} on {self.data}, {count(len(self.seeds), 'seed')}, {self.epochs} epochs at most"]
+
+    def _shown(self) -> list[str]:
+        return [name for name in PROTOCOLS if name in self.splits]
+
+    def _table(self) -> list[str]:
+        titles, (name, clip, track) = self._titles(), self.baseline
+        rows = []
+        for split in self._shown():
+            under = self.splits[split]
+            figures = under.clips.figure(), under.tracks.figure()
+            learnt = f"{_range(under.sizes['train'].tracks)}"
+            rows.append([titles[split], _bar(figures[0].value), *map(_with_interval, figures), learnt])
+        rows.append([f"always '{short(name)}'", _bar(clip), number(clip), number(track), "-"])
+        widths = [max(len(row[0]) for row in rows), BAR]
+        header = ["", " " * BAR, "clip accuracy", "track accuracy", "tracks learnt from"]
+        return table(header, [[row[0].ljust(widths[0]), row[1].ljust(BAR), *row[2:]] for row in rows])
+
+    def _asked(self) -> list[str]:
+        titles, means = self._titles(), self._means()
+        width = max(map(len, titles.values()))
+        return ["What each split asks for", *(f"  {titles[name]:<{width}}  {means[name]}" for name in self._shown())]
+
+    def _memory(self) -> list[str]:
+        pairs = [("of the songs", CLIPS, TRACKS), (f"of the {self._unit}s", TRACKS, GROUPS), ("in all", CLIPS, GROUPS)]
+        found = [(name, self.gap(leaky, strict)) for name, leaky, strict in pairs]
+        kept = [(name, each) for name, each in found if each is not None]
+        if self.same_as[TRACKS] == GROUPS or self.same_as[CLIPS] == TRACKS:
+            kept = kept[:1]
+        width = max(len(name) for name, _ in kept)
+        lines = [
+            f"  {name:<{width}}  {each.in_words()}{'' if each.low is None or each.clear else ', within the noise'}"
+            for name, each in kept
+        ]
+        return ["What memory adds to the clip accuracy", *map(str.rstrip, lines)]
+
+    def _verdict_lines(self) -> list[str]:
+        return [f">> {line}" if place == 0 else f"   {line}" for place, line in enumerate(_wrapped(self.verdict(), 96))]
+
+    def _small_print(self) -> list[str]:
+        return [line for note in (*self._method_notes(), *self.notes) for line in _bullet(note)]
+
+
+def sizes(parts: Sequence[Mapping[str, int]], tracks: Sequence[int]) -> Sizes:
+    """Return the sizes of a part, of each seed's clips by class and number of tracks."""
+    return Sizes(tuple(sum(each.values()) for each in parts), tuple(tracks), tuple(dict(each) for each in parts))
+
+
+def _with_interval(figure: Figure) -> str:
+    if figure.low is None or figure.high is None:
+        return number(figure.value)
+    return f"{number(figure.value)} ({figure.low:.2f}–{figure.high:.2f})"
+
+
+def _bar(share: float) -> str:
+    """Return a bar of block characters, :data:`BAR` long for 1.
+
+    Examples
+    --------
+    >>> _bar(0.25)
+    '██████'
+    """
+    eighths = round(share * BAR * 8) if share == share else 0  # noqa: PLR0124 - NaN alone differs from itself
+    whole, rest = divmod(eighths, 8)
+    return "█" * whole + _EIGHTHS[rest].strip()
+
+
+def _range(numbers: Sequence[int]) -> str:
+    """Return "120", or "118 to 121"."""
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap  # noqa: PLC0415
+
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _bullet(note: str) -> list[str]:
+    return [f"- {line}" if place == 0 else f"  {line}" for place, line in enumerate(_wrapped(note, 98))]
