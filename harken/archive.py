@@ -32,6 +32,7 @@ import safetensors
 import safetensors.numpy
 
 from harken import __version__
+from harken.confidence import Confidence, confidence_from_table
 from harken.errors import HarkenError, ModelError, NetError, RecipeError, brief
 from harken.files import atomic_write, json_bytes
 from harken.nets import Net
@@ -95,6 +96,8 @@ class Model:
     record : dict
         How it was trained (seed, engine, epochs, figures …): anything that JSON can hold.
     trained_on : TrainedOn
+    confidence : Confidence
+        What it knows of its own confidence: the temperature of its probabilities, where it has one.
     """
 
     recipe: Recipe
@@ -103,6 +106,7 @@ class Model:
     input_shape: tuple[int, ...]
     record: dict[str, Any] = field(default_factory=dict)
     trained_on: TrainedOn = field(default_factory=TrainedOn)
+    confidence: Confidence = field(default_factory=Confidence)
 
     @cached_property
     def net(self) -> Net:
@@ -146,6 +150,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         "record": model.record,
         "trained_on": {"tracks": _pack(model.trained_on.tracks), "groups": _pack(model.trained_on.groups)},
     }
+    if model.confidence != Confidence():
+        document["confidence"] = model.confidence.to_table()
     write_pair(path, {MODEL: json_bytes(document, indent=1), WEIGHTS: safetensors.numpy.save(weights)})
 
 
@@ -214,6 +220,7 @@ def _without_weights(document: Mapping[str, Any]) -> Model:
             input_shape=tuple(shape),
             record=record,
             trained_on=TrainedOn(_unpack(trained_on.get("tracks")), _unpack(trained_on.get("groups"))),
+            confidence=_confidence(document.get("confidence"), len(classes)),
         )
         _ = model.net
         faults = _shape_faults(recipe, model.input_shape)
@@ -224,6 +231,13 @@ def _without_weights(document: Mapping[str, Any]) -> Model:
         other = f" (it was written by Harken {written}, and this is {__version__})" if written != __version__ else ""
         raise UnreadableError(f"what it declares cannot be built{other}: {error}") from error
     return model
+
+
+def _confidence(table: object, classes: int) -> Confidence:
+    try:
+        return confidence_from_table(table, classes)
+    except ValueError as error:
+        raise UnreadableError(f"in {MODEL}, {error}") from error
 
 
 def _class_faults(classes: Sequence[object]) -> list[str]:
