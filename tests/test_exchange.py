@@ -15,7 +15,8 @@ from harken.cli import harken
 from harken.engines import build
 from harken.errors import MissingExtraError, ModelError
 from harken.exchange import convert
-from harken.exchange.onnx import NEAR, OPSET, onnx_model, to_onnx
+from harken.exchange.check import NEAR, check_answers
+from harken.exchange.onnx import OPSET, onnx_model, to_onnx
 from harken.exchange.onnx.layers import WRITERS as ONNX_WRITERS
 from harken.exchange.pytorch import WRITERS as TORCH_WRITERS
 from harken.exchange.pytorch import to_torch
@@ -274,3 +275,19 @@ def test_a_file_that_answers_otherwise_is_not_kept(write, writers, tmp_path, mon
     with pytest.raises(ModelError, match="are off by"):
         write(any_model([Dense(units=3)], (4,)), tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [1e-4, np.nan])
+@pytest.mark.parametrize("alone", [False, True])
+def test_one_wrong_answer_is_enough_to_refuse_a_file(wrong, alone):
+    model = any_model([Flatten()], (4,))
+    net = build(model.net, model.recipe.training, weights=model.weights)
+
+    def ask(x, off=wrong):
+        answers = class_probabilities(net.forward(x)).copy()
+        answers[-1, 1] += off * ((len(x) == 1) == alone)
+        return answers
+
+    assert check_answers(model, lambda x: ask(x, 0.0), program="It", path="a.pt") < 1e-6
+    with pytest.raises(ModelError, match=r"a\.pt: It's probabilities are off by"):
+        check_answers(model, ask, program="It", path="a.pt")

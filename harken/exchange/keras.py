@@ -20,12 +20,9 @@ import numpy.typing as npt
 
 from harken.archive import Model
 from harken.engines import build, engine
-from harken.errors import MissingExtraError, ModelError
+from harken.errors import MissingExtraError
+from harken.exchange.check import Ask, check_answers
 from harken.files import atomic_write
-from harken.learn import class_probabilities
-
-NEAR = 1e-5
-"""How far a probability may be from the NumPy engine's."""
 
 
 def to_keras(model: Model, path: str | os.PathLike[str]) -> float:
@@ -56,10 +53,8 @@ def to_keras(model: Model, path: str | os.PathLike[str]) -> float:
     with tempfile.TemporaryDirectory() as folder, built.scope(), _quiet():
         file = Path(folder) / "model.keras"
         _with_probabilities(backends.keras, built.model, model).save(file)
-        far = _difference(backends.keras.saving.load_model(file), built.backend, model)
+        far = check_answers(model, _asked(backends.keras.saving.load_model(file), built.backend), program="Keras", path=path)
         content = file.read_bytes()
-    if not far <= NEAR:
-        raise ModelError(f"{path}: Keras' probabilities are off by {far:g}, and at most {NEAR:g} is allowed")
     with atomic_write(Path(path)) as out:
         out.write(content)
     return far
@@ -76,13 +71,13 @@ def _with_probabilities(keras: Any, net: Any, model: Model) -> Any:
     return keras.Model(net.input, outputs, name=name or "harken")
 
 
-def _difference(loaded: Any, backend: Any, model: Model) -> float:
-    """Return the largest difference of a probability from the NumPy engine's, on noise."""
-    x: npt.NDArray[np.float32] = np.random.default_rng(0).standard_normal((3, *model.input_shape)).astype(np.float32)
-    with backend.predicting():
-        found = backend.array(loaded(backend.tensor(x), training=False))
-    wanted = class_probabilities(build(model.net, model.recipe.training, weights=model.weights).forward(x))
-    return float(np.abs(found - wanted).max())
+def _asked(loaded: Any, backend: Any) -> Ask:
+    def ask(x: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
+        with backend.predicting():
+            answers: npt.NDArray[np.floating] = backend.array(loaded(backend.tensor(x), training=False))
+        return answers
+
+    return ask
 
 
 @contextmanager

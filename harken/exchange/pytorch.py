@@ -18,17 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.archive import Model, Weights
-from harken.engines import build
 from harken.errors import MissingExtraError, ModelError
+from harken.exchange.check import Ask, check_answers
 from harken.files import atomic_write
-from harken.learn import class_probabilities
 from harken.nets import Layer, Shape
 from harken.nets import layers as kinds
 from harken.nets.net import named
 from harken.plugins import enter, find
-
-NEAR = 1e-5
-"""How far a probability may be from the NumPy engine's."""
 
 
 @dataclass
@@ -76,9 +72,7 @@ def to_torch(model: Model, path: str | os.PathLike[str]) -> tuple[str, float]:
         raise MissingExtraError("writing a PyTorch state dict needs torch; install it: pip install 'harken[torch]'") from error
     source, arrays = torch_class(model)
     state = {key: torch.from_numpy(array.copy()) for key, array in arrays.items()}
-    far = _difference(source, state, model)
-    if not far <= NEAR:
-        raise ModelError(f"{path}: PyTorch's probabilities are off by {far:g}, and at most {NEAR:g} is allowed")
+    far = check_answers(model, _asked(source, state), program="PyTorch", path=path)
     with atomic_write(Path(path)) as file:
         torch.save(state, file)
     return source, far
@@ -301,8 +295,8 @@ def register(layer: type[Layer]) -> Callable[[_Any], _Any]:
     return entered
 
 
-def _difference(source: str, state: Any, model: Model) -> float:
-    """Return the largest difference of a probability from the NumPy engine's, on noise."""
+def _asked(source: str, state: Any) -> Ask:
+    """Return the class as it is read from its text, with its weights."""
     import torch  # noqa: PLC0415
 
     names: dict[str, Any] = {}
@@ -310,8 +304,10 @@ def _difference(source: str, state: Any, model: Model) -> float:
     (kind,) = (one for one in names.values() if isinstance(one, type) and issubclass(one, torch.nn.Module))
     net = kind().eval()
     net.load_state_dict(state)
-    x = np.random.default_rng(0).standard_normal((3, *model.input_shape)).astype(np.float32)
-    with torch.no_grad():
-        found = net(torch.from_numpy(x)).double().numpy()
-    wanted = class_probabilities(build(model.net, model.recipe.training, weights=model.weights).forward(x))
-    return float(np.abs(found - wanted).max())
+
+    def ask(x: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
+        with torch.no_grad():
+            answers: npt.NDArray[np.floating] = net(torch.from_numpy(x)).numpy()
+        return answers
+
+    return ask

@@ -18,20 +18,14 @@ import numpy.typing as npt
 
 from harken import __version__
 from harken.archive import Model
-from harken.engines import build
 from harken.errors import MissingExtraError, ModelError
+from harken.exchange.check import Ask, check_answers
 from harken.exchange.onnx.frontends import write_frontend
 from harken.exchange.onnx.graph import IR, OPSET, Graph
 from harken.exchange.onnx.layers import write_layers
 from harken.files import atomic_write
-from harken.learn import class_probabilities
 
 __all__ = ["OPSET", "onnx_model", "to_onnx"]
-
-NEAR = 1e-5
-"""How far a probability may be from the NumPy engine's: sums of some thousand float32 products, in another order."""
-PROBES = 3
-"""Clips of noise that are compared."""
 
 
 def to_onnx(model: Model, path: str | os.PathLike[str], *, audio_in: bool = False) -> float:
@@ -64,9 +58,7 @@ def to_onnx(model: Model, path: str | os.PathLike[str], *, audio_in: bool = Fals
             f"writing ONNX needs {error.name}, which is not installed; install it: pip install 'harken[onnx]'"
         ) from error
     content = onnx_model(model, audio_in=audio_in).SerializeToString(deterministic=True)
-    far = _difference(content, model, audio_in)
-    if not far <= NEAR:
-        raise ModelError(f"{path}: ONNX Runtime's probabilities are off by {far:g}, and at most {NEAR:g} is allowed")
+    far = check_answers(model, _asked(content), program="ONNX Runtime", path=path, audio_in=audio_in)
     with atomic_write(Path(path)) as file:
         file.write(content)
     return far
@@ -121,26 +113,15 @@ def _metadata(model: Model) -> dict[str, str]:
     }
 
 
-def _difference(content: bytes, model: Model, audio_in: bool) -> float:
-    """Return the largest difference of a probability from the NumPy engine's, on noise."""
-    rng = np.random.default_rng(0)
-    if audio_in:
-        frontend = model.recipe.frontend
-        x = (0.1 * rng.standard_normal((PROBES, frontend.clip_samples))).astype(np.float32)
-        read: npt.NDArray[np.floating] = frontend(x)
-    else:
-        x = read = rng.standard_normal((PROBES, *model.input_shape)).astype(np.float32)
-    net = build(model.net, model.recipe.training, weights=model.weights)
-    wanted = class_probabilities(net.forward(read))
-    found = [_run(content, x), np.concatenate([_run(content, row[None]) for row in x])]
-    return float(max(np.abs(one - wanted).max() for one in found))
-
-
-def _run(content: bytes, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def _asked(content: bytes) -> Ask:
     import onnxruntime  # noqa: PLC0415
 
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3  # errors alone
     session = onnxruntime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
-    (answer,) = session.run(["probabilities"], {session.get_inputs()[0].name: x})
-    return np.asarray(answer, dtype=np.float64)
+
+    def ask(x: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
+        (answers,) = session.run(["probabilities"], {session.get_inputs()[0].name: x})
+        return np.asarray(answers)
+
+    return ask
