@@ -29,7 +29,8 @@ from harken.errors import DataError, Failure, HarkenError
 from harken.files import write_json
 from harken.folds import Positions, Split, check_seed, group_numbers, split
 from harken.jobs import Job, done, jobs_at_once, learn_and_judge
-from harken.judge.leaks import Answers, Leaks, Sizes, UnderSplit, sizes
+from harken.judge.gaps import Answers
+from harken.judge.leaks import Leaks, Sizes, UnderSplit, sizes
 from harken.judge.text import count
 from harken.leaky import CLIPS, GROUPS, PROTOCOLS, TRACKS, ClipSplit, apart, distinct, leaky_splits
 from harken.metrics import decisions

@@ -19,7 +19,7 @@ from harken.cli import harken
 from harken.cli.leaks import _printable
 from harken.datasets import read
 from harken.errors import DataError, HarkenError
-from harken.judge.leaks import Answers, gap
+from harken.judge.gaps import Answers, gap
 from harken.leaks import RESULT, measure_leaks
 from harken.leaky import PROTOCOLS
 from harken.recipes import recipe_from_table
@@ -92,7 +92,7 @@ def test_an_artists_own_sound_is_found(here, tmp_path):
 def test_a_songs_own_sound_is_found(here, tmp_path):
     leaks = measured(tmp_path, song=3.0)
     assert leaks.leaks and leaks.gap("clips", "tracks").clear and not leaks.gap("tracks", "groups").clear
-    assert "was memory of the songs: expect" in leaks.verdict()
+    assert "memory of the songs: expect" in leaks.verdict()
 
 
 @pytest.mark.parametrize("label", [0.0, 0.5, 3.0])

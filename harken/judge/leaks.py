@@ -1,26 +1,21 @@
 """The leak meter's result: the same recipe under three splits, the gaps between them, and what they mean in plain words.
 
-Under each split there are answers of several seeds. An accuracy is the share of right ones among all; its interval resamples
-groups (:mod:`harken.judge.intervals`). A gap is the difference of two splits' accuracies, paired over groups: what is easy or
-hard about a group is so under both. Its variance has two parts, added up: that of the linearised difference over groups
-(W. Cochran, "Sampling Techniques", 1977, section 6.3), and that of the differences of single seeds, because a net that is
-trained again on another split answers otherwise. Student's t takes its degrees of freedom from both (F. Satterthwaite, 1946).
-This errs on the wide side: a leak is claimed where the whole interval lies above 0.
+A leak is claimed where the whole interval of the gap between clips at random and groups apart lies above 0
+(:mod:`harken.judge.gaps`). All words here are for people who make music.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from harken import __version__
 from harken.judge.evaluation import Figure
-from harken.judge.intervals import LEVEL, ratio_interval
+from harken.judge.gaps import Answers, Gap, gap
 from harken.judge.text import count, number, short, table
 from harken.leaky import CLIPS, GROUPS, PROTOCOLS, TRACKS
 
@@ -32,154 +27,6 @@ BAR = 24
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WORDS = ("artist", "album", "tune", "instrument", "speaker")
 """What a group may be called, where the data say so."""
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """The answers of all seeds under one split, of clips or of tracks.
-
-    Attributes
-    ----------
-    right : ndarray of bool, shape (answers,)
-    groups, labels, seeds : ndarray of int64, shape (answers,)
-        The group, the true class, and the seed's place (from 0 on) of each.
-    """
-
-    right: npt.NDArray[np.bool_]
-    groups: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
-    seeds: npt.NDArray[np.int64]
-
-    def figure(self) -> Figure:
-        """Return the accuracy over all seeds, with its interval over groups."""
-        found = ratio_interval(self.right, self.groups, labels=self.labels)
-        value = float(self.right.mean()) if len(self.right) else float("nan")
-        return Figure(value, found.low, found.high, len(self.right), found.groups, found.method)
-
-    def by_seed(self) -> tuple[float, ...]:
-        """Return the accuracy of each seed."""
-        return tuple(float(self.right[self.seeds == seed].mean()) for seed in np.unique(self.seeds))
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """How much more the leakier of two splits promises.
-
-    Attributes
-    ----------
-    value : float
-        The difference of the accuracies.
-    low, high : float, optional
-        Its 95 % interval; None where there is none.
-    groups : int
-        What it rests on.
-    method : str
-        How the interval was made, or why there is none.
-    seeds_share : float
-        The share of the interval's variance that the seeds make, 0 to 1: where it is large, more seeds help.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    groups: int
-    method: str
-    seeds_share: float = 0.0
-
-    @property
-    def clear(self) -> bool:
-        """Whether the whole interval lies above 0."""
-        return self.low is not None and self.low > 0
-
-    def in_words(self) -> str:
-        """Return "+0.18 (+0.09 to +0.27)"."""
-        if self.low is None or self.high is None:
-            return f"{self.value:+.2f} ({self.method})"
-        return f"{self.value:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all of it as JSON has it."""
-        return asdict(self)
-
-
-def gap(first: Answers, second: Answers, level: float = LEVEL) -> Gap:
-    """Return the difference of two splits' accuracies, paired over groups.
-
-    Parameters
-    ----------
-    first, second : Answers
-        Of the leakier split, and of the stricter one, with the same numbers for groups and seeds.
-    level : float
-        The interval's confidence, above 0 and below 1.
-
-    Raises
-    ------
-    ValueError
-        There are no answers under a split, or other seeds.
-    """
-    groups = np.unique(np.concatenate([first.groups, second.groups]))
-    seeds = np.unique(first.seeds)
-    if not len(seeds) or not np.array_equal(seeds, np.unique(second.seeds)):
-        raise ValueError("both splits need answers, and of the same seeds")
-    one, other = (_Ratio.of(answers, groups, seeds) for answers in (first, second))
-    value = one.ratio - other.ratio
-    if len(groups) < 2:
-        return Gap(value, None, None, len(groups), "no interval: one group only, which tells nothing of others")
-    spread = one.influence - other.influence
-    of_groups = len(groups) / (len(groups) - 1) * float(spread @ spread)
-    differences = one.by_seed - other.by_seed
-    of_seeds = float(differences.var(ddof=1)) / len(seeds) if len(seeds) > 1 else 0.0
-    if of_groups + of_seeds < 1e-18:
-        return _without_spread(value, first, second, len(groups))
-    freedom = (of_groups + of_seeds) ** 2 / (of_groups**2 / (len(groups) - 1) + of_seeds**2 / max(len(seeds) - 1, 1))
-    half = _student(freedom, level) * (of_groups + of_seeds) ** 0.5
-    seen = f"and {len(seeds)} seeds" if len(seeds) > 1 else "alone; the luck of the one seed it does not see"
-    method = f"Student's t over {len(groups)} groups {seen}"
-    share = of_seeds / (of_groups + of_seeds)
-    return Gap(value, max(-1.0, value - half), min(1.0, value + half), len(groups), method, share)
-
-
-def _without_spread(value: float, first: Answers, second: Answers, groups: int) -> Gap:
-    """Return what two exact intervals leave, where no group differs from another."""
-    one, other = first.figure(), second.figure()
-    if one.low is None or one.high is None or other.low is None or other.high is None:
-        return Gap(value, None, None, groups, "no interval: one group only under a split, which tells nothing of others")
-    method = f"exact intervals over {groups} groups, which are all alike"
-    return Gap(value, one.low - other.high, one.high - other.low, groups, method)
-
-
-def _student(freedom: float, level: float) -> float:
-    from scipy.special import stdtrit  # noqa: PLC0415
-
-    return float(stdtrit(freedom, (1 + level) / 2))
-
-
-@dataclass(frozen=True, eq=False)
-class _Ratio:
-    """An accuracy with what each group and each seed makes of it.
-
-    Attributes
-    ----------
-    ratio : float
-    influence : ndarray of float64, shape (groups,)
-        How much the accuracy would change with each group's weight: they sum to 0.
-    by_seed : ndarray of float64, shape (seeds,)
-    """
-
-    ratio: float
-    influence: npt.NDArray[np.float64]
-    by_seed: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, answers: Answers, groups: npt.NDArray[np.int64], seeds: npt.NDArray[np.int64]) -> _Ratio:
-        group, seed = np.searchsorted(groups, answers.groups), np.searchsorted(seeds, answers.seeds)
-        made, right = (
-            np.bincount(seed * len(groups) + group, weights=weights, minlength=len(seeds) * len(groups))
-            for weights in (np.ones(len(group)), answers.right.astype(np.float64))
-        )
-        made, right = made.reshape(len(seeds), -1), right.reshape(len(seeds), -1)
-        ratio = float(right.sum() / made.sum())
-        return cls(ratio, (right.sum(0) - ratio * made.sum(0)) / made.sum(), right.sum(1) / made.sum(1))
 
 
 @dataclass(frozen=True)
@@ -326,8 +173,12 @@ class Leaks:
             "grouping": self.grouping,
             "classes": list(self.classes),
             "splits": {
-                split: {"same_as": None if self.same_as[split] == split else self.same_as[split], "means": self._means()[split]}
-                | self.splits[self.same_as[split]].as_json()
+                split: {
+                    "title": self._titles()[split],
+                    "means": self._means()[split],
+                    "same_as": None if self.same_as[split] == split else self.same_as[split],
+                    **self.splits[self.same_as[split]].as_json(),
+                }
                 for split in PROTOCOLS
             },
             "gaps": [
@@ -357,6 +208,11 @@ class Leaks:
         return named[0] if len(named) == 1 else "group"
 
     @property
+    def _pieces(self) -> str:
+        """What tracks are called: "songs"; "recordings" where a song would be odd."""
+        return "recordings" if self._unit in ("tune", "instrument", "speaker") else "songs"
+
+    @property
     def _stranger(self) -> str:
         """Return what the strictest split asks about: "a new artist"."""
         if self.same_as[TRACKS] == GROUPS:
@@ -365,15 +221,15 @@ class Leaks:
 
     def _means(self) -> dict[str, str]:
         """Return what each split asks of the model, in plain words."""
-        unit = self._unit
+        unit, pieces = self._unit, self._pieces
         owned = {"artist": "by artists", "speaker": "by speakers"}.get(unit, f"of {unit}s")
         meanings = {
-            CLIPS: "other moments of songs that it has heard",
-            TRACKS: f"songs that it has not heard, {owned} that it has",
-            GROUPS: f"songs {owned} that it has never heard: what to expect of new music",
+            CLIPS: f"other moments of {pieces} that it has heard",
+            TRACKS: f"{pieces} that it has not heard, {owned} that it has",
+            GROUPS: f"{pieces} {owned} that it has never heard: what to expect of new music",
         }
         if self.same_as[TRACKS] == GROUPS:
-            meanings[TRACKS] = meanings[GROUPS] = "songs that it has not heard"
+            meanings[TRACKS] = meanings[GROUPS] = f"{pieces} that it has not heard"
         if self.same_as[CLIPS] != CLIPS:
             meanings[CLIPS] = meanings[TRACKS]
         return meanings
@@ -387,50 +243,49 @@ class Leaks:
         whole = self.gap(CLIPS, GROUPS)
         assert whole is not None, "a meter that has nothing to compare is refused"
         promised, expected = self.splits[self.same_as[CLIPS]].clips.figure(), self.splits[GROUPS].clips.figure()
-        if whole.low is None:
-            return f"These data cannot tell whether anything leaks: {whole.method.removeprefix('no interval: ')}."
-        if whole.clear:
-            reach = "" if expected.low is None else f" ({expected.low:.2f} to {expected.high:.2f})"
-            said = (
-                f"{promised.value:.2f} was memory of {self._remembered()}: "
-                f"expect {expected.value:.2f}{reach} on {self._stranger}."
-            )
-        elif whole.high is not None and whole.high < 0:
+        reach = "" if expected.low is None else f" ({expected.low:.2f} to {expected.high:.2f})"
+        expect = f"xpect {expected.value:.2f}{reach} on {self._stranger}."
+        if whole.low is None or whole.high is None:
+            said = f"These data cannot tell whether anything leaks: {whole.method.removeprefix('no interval: ')}. E{expect}"
+        elif whole.clear:
+            part = "" if self._no_better(expected) else "in part "
+            said = f"{promised.value:.2f} was {part}memory of {self._remembered()}: e{expect}"
+        elif whole.high < 0:
             said = (
                 f"No leak can be seen: the strictest split came out better, by {-whole.value:.2f}, which no leak does. Its "
-                f"test parts may be easier, or {count(len(self.seeds), 'seed')} too few."
+                f"test parts may be easier, or {count(len(self.seeds), 'seed')} too few. E{expect}"
             )
         else:
             said = (
                 f"These data cannot tell {promised.value:.2f} from {expected.value:.2f}: the leak, if there is one, is smaller "
-                f"than the noise (anything from {whole.low:+.2f} to {whole.high:+.2f} would fit). {self._cure(whole)}"
+                f"than the noise (anything from {whole.low:+.2f} to {whole.high:+.2f} would fit). E{expect} {self._cure(whole)}"
             )
         return f"{said}{self._no_better(expected)}"
 
     def _cure(self, whole: Gap) -> str:
         if whole.seeds_share > 0.5 or len(self.seeds) == 1:
-            return f"More seeds would tell more (--seeds {2 * len(self.seeds) + 2}); those that are done are kept."
+            return f"More seeds would tell more (--seeds {2 * len(self.seeds) + 2}; those that are done are kept)."
         return f"More {'tracks' if self.same_as[TRACKS] == GROUPS else f'{self._unit}s'} would tell more, more seeds hardly."
 
     def _remembered(self) -> str:
         """Return what is known by heart: the songs, the artists, or both."""
         songs, groups = self.gap(CLIPS, TRACKS), self.gap(TRACKS, GROUPS)
-        others = f"the {self._unit}s"
+        pieces, others = f"the {self._pieces}", f"the {self._unit}s"
         if groups is None:
-            return "the songs"
+            return pieces
         if songs is None:
             return others
         if songs.clear and groups.clear:
-            return f"the songs, and of {others}"
+            return f"{pieces}, and of {others}"
         if songs.clear or groups.clear:
-            return "the songs" if songs.clear else others
-        return f"the songs or of {others} (of which, these data cannot tell)"
+            return pieces if songs.clear else others
+        return f"{pieces} or of {others} (of which, these data cannot tell)"
 
     def _no_better(self, expected: Figure) -> str:
         name, share, _ = self.baseline
         if expected.low is not None and expected.low > share:
             return ""
-        return f" That is not shown to be better than always answering '{short(name)}' ({share:.2f})."
+        return f" That {expected.value:.2f} is not shown to be better than always answering '{short(name)}' ({share:.2f})."
 
     def _method_notes(self) -> list[str]:
         strict = self.splits[GROUPS].sizes
@@ -482,7 +337,11 @@ class Leaks:
         return ["What each split asks for", *(f"  {titles[name]:<{width}}  {means[name]}" for name in self._shown())]
 
     def _memory(self) -> list[str]:
-        pairs = [("of the songs", CLIPS, TRACKS), (f"of the {self._unit}s", TRACKS, GROUPS), ("in all", CLIPS, GROUPS)]
+        pairs = [
+            (f"of the {self._pieces}", CLIPS, TRACKS),
+            (f"of the {self._unit}s", TRACKS, GROUPS),
+            ("in all", CLIPS, GROUPS),
+        ]
         found = [(name, self.gap(leaky, strict)) for name, leaky, strict in pairs]
         kept = [(name, each) for name, each in found if each is not None]
         if self.same_as[TRACKS] == GROUPS or self.same_as[CLIPS] == TRACKS:
