@@ -144,7 +144,7 @@ def mp3(samples: Samples, rate: int, random: np.random.Generator, *, kilobits: i
 
 def cut_off(samples: Samples, rate: int, random: np.random.Generator, *, share: float) -> Samples:
     """Return music whose loudest samples, this share of them, are cut down to the next one's size."""
-    limit = np.quantile(np.abs(samples), 1 - share)
+    limit = np.quantile(np.abs(samples), 1 - share, method="lower")
     return np.clip(samples, -limit, limit).astype(np.float32)
 
 

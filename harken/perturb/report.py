@@ -167,7 +167,7 @@ class Changes:
             return f"{_HEAD}\nnothing was judged"
         head = [
             _HEAD,
-            f"{count(self.n, 'track')} in {count(self.interval.groups, 'group')}; as they are, {number(self.before)} are right.",
+            f"{count(self.n, 'track')} in {count(self.interval.groups, 'group')}; unchanged, {number(self.before)} are right.",
             "A change is compared with its control, track by track: the same processing, after which the music is what it was.",
             "A control is compared with the answers before.",
         ]
