@@ -221,17 +221,25 @@ class TestTemperature:
         assert np.isnan(found[1]).all()
         assert found[0] == pytest.approx([2 / 3, 1 / 3])
 
-    @pytest.mark.parametrize("tracks", [1, 3, 30])
+    @pytest.mark.parametrize("tracks", [1, 3, 30, 300])
     def test_what_is_all_right_is_not_promised_for_certain(self, tracks: int) -> None:
-        sure = np.tile([0.9, 0.1], (tracks, 1))
+        sure = np.tile([0.7, 0.3], (tracks, 1))
         temperature = fit_temperature(np.zeros(tracks, int), log_probabilities(sure))
-        assert TEMPERATURES[0] < temperature < TEMPERATURES[1]
-        best = apply_temperature(log_probabilities(sure), temperature)
-        assert best[0, 0] == pytest.approx(1 - 1 / (tracks + 2), abs=1e-4)
+        assert TEMPERATURES[0] < temperature < 1
+        assert apply_temperature(log_probabilities(sure), temperature)[0, 0] < 0.999
+
+    def test_few_groups_say_little(self) -> None:
+        random = np.random.default_rng(12)
+        labels, rows = calibrated(random, 300)
+        boast = log_probabilities(apply_temperature(log_probabilities(rows), 0.4))
+        few, many, free = (fit_temperature(labels, boast, groups=np.arange(300) % each) for each in (2, 30, 300))
+        assert 1 < few < many < free
+        assert free == fit_temperature(labels, boast)
+        assert free == pytest.approx(2.5, rel=0.25)
 
     def test_bounds_hold_and_silence_says_nothing(self) -> None:
-        assert fit_temperature([1] * 30, [[0.0, -5.0]] * 30) == pytest.approx(TEMPERATURES[1])
-        assert fit_temperature([0] * 30, [[0.0, -1e-3]] * 30) == pytest.approx(TEMPERATURES[0])
+        assert fit_temperature([1] * 3000, [[0.0, -9.0]] * 3000) == pytest.approx(TEMPERATURES[1])
+        assert fit_temperature([0] * 30000, [[0.0, -1e-2]] * 30000) == pytest.approx(TEMPERATURES[0])
         assert fit_temperature([0, 1], np.zeros((2, 3))) == 1
         assert fit_temperature([0, 0], np.zeros((2, 1))) == 1
 
