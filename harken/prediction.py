@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.audio import find_audio
+from harken.confidence import Confidence
+from harken.judge.confidence import at_temperature
+from harken.judge.unknown import familiarity, places
 from harken.metrics import decisions, track_probabilities
 from harken.tracks import Track
 
@@ -50,11 +53,13 @@ class Prediction:
     label : str
         The most probable class; empty where the file failed.
     probabilities : ndarray of float64, shape (classes,)
-        The mean over the clips; NaN where the file failed.
+        The mean over the clips, at the model's temperature where it has one; NaN where the file failed.
     timeline : tuple of Moment
         The clips in order.
     error : str, optional
         Why there is no answer.
+    familiarity : float
+        How near it is to what the model was trained on (:func:`harken.judge.unknown.familiarity`); NaN where that is not known.
     """
 
     path: str
@@ -62,6 +67,7 @@ class Prediction:
     probabilities: Probabilities
     timeline: tuple[Moment, ...] = ()
     error: str | None = None
+    familiarity: float = float("nan")
 
     @property
     def probability(self) -> float:
@@ -105,7 +111,13 @@ class Prediction:
         return table
 
 
-def answer(path: str, classes: Sequence[str], times: Sequence[tuple[float, float]], clips: Probabilities) -> Prediction:
+def answer(
+    path: str,
+    classes: Sequence[str],
+    times: Sequence[tuple[float, float]],
+    clips: Probabilities,
+    confidence: Confidence | None = None,
+) -> Prediction:
     """Decide a track from its clips.
 
     Parameters
@@ -116,6 +128,8 @@ def answer(path: str, classes: Sequence[str], times: Sequence[tuple[float, float
         In seconds, one a clip.
     clips : ndarray, shape (clips, classes)
         Each clip's probabilities; a clip that holds NaN has no answer, and leaves the track without one.
+    confidence : Confidence, optional
+        What the model knows of its own: the track's probabilities are taken at its temperature; those of clips are left.
     """
     decided = decisions(clips)
     if (decided < 0).any():
@@ -130,7 +144,12 @@ def answer(path: str, classes: Sequence[str], times: Sequence[tuple[float, float
     moments = tuple(
         Moment(start, end, classes[place], row) for (start, end), place, row in zip(times, decided, clips, strict=True)
     )
-    return Prediction(path, classes[decisions(mean)[0]], mean[0], moments)
+    known = Confidence() if confidence is None else confidence
+    shown = at_temperature(mean, known.temperature)[0]
+    familiar = float("nan")
+    if known.examples:
+        familiar = float(familiarity(places(clips, np.zeros(len(clips), np.int64), 1), known.places)[0])
+    return Prediction(path, classes[decisions(mean)[0]], shown, moments, familiarity=familiar)
 
 
 def failure(path: str, classes: Sequence[str], reason: str) -> Prediction:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from harken.judge.calibration import log_probabilities
 from harken.judge.intervals import FEW_GROUPS, LEVEL
+from harken.judge.text import number
 from harken.metrics import Labels
 
 NEIGHBOURS = 5
@@ -133,6 +134,15 @@ class Separation:
     unknown: int
     method: str
 
+    def lines(self) -> list[str]:
+        """Return the figures for a terminal."""
+        lines = [
+            f"AUROC                         {_figure(self.auroc, self.auroc_low, self.auroc_high)} (0.5 is guessing, 1 perfect)",
+            f"false positives at 95 % recall {_figure(self.false_positives, self.false_low, self.false_high)}"
+            " (of the unknown, where 95 % of the known are kept)",
+        ]
+        return lines if self.auroc_low is not None else [*lines, f"({self.method})"]
+
     def as_json(self) -> dict[str, Any]:
         """Return the document; None stands for what is not defined."""
 
@@ -146,6 +156,11 @@ class Separation:
             "unknown": self.unknown,
             "method": self.method,
         }
+
+
+def _figure(value: float, low: float | None, high: float | None) -> str:
+    between = "" if low is None or high is None else f", {LEVEL:.0%} interval {low:.2f} to {high:.2f}".replace("%", " %")
+    return f"{number(value)}{between}"
 
 
 def separation(trials: Sequence[Trial], *, resamples: int = RESAMPLES, seed: int = 0) -> Separation:

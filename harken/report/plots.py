@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from harken.errors import DataError
 from harken.files import write_bytes
+from harken.judge.calibration import Bin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -273,6 +274,57 @@ def _numbers(axis: Axes, counts: npt.NDArray[np.float64]) -> None:
         strong = _shares(counts)[row, column] > 0.35
         text = f"{counts[row, column]:g}"
         axis.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if strong else INK)
+
+
+def reliability_diagram(bins: Sequence[Bin], path: str | os.PathLike[str], *, raw: Sequence[Bin] = (), title: str = "") -> None:
+    """Draw how often answers of like confidence are right: on the diagonal, the confidence means what it says.
+
+    Parameters
+    ----------
+    bins : sequence of Bin
+        Of :func:`harken.judge.calibration.reliability`; their intervals are drawn as bars, their counts as numbers.
+    path : path-like
+        Where the PNG goes; written atomically.
+    raw : sequence of Bin
+        The same before calibration; drawn pale behind.
+    title : str
+    """
+    figure = _figure(5.6, 5.4)
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], ls=":", lw=1.4, color=GREY, zorder=1, label="means what it says")
+    if raw:
+        x, y = [each.confidence for each in raw], [each.accuracy for each in raw]
+        axis.plot(x, y, "s--", color=ORANGE, lw=1.2, ms=5, mfc="white", alpha=0.8, zorder=2, label="before calibration")
+    for each in bins:
+        if each.accuracy_low is not None and each.accuracy_high is not None:
+            axis.plot(
+                [each.confidence] * 2,
+                [each.accuracy_low, each.accuracy_high],
+                color=BLUE,
+                lw=5,
+                alpha=0.22,
+                zorder=2,
+                solid_capstyle="butt",
+            )
+    name = "after calibration" if raw else "the model"
+    axis.plot(
+        [each.confidence for each in bins], [each.accuracy for each in bins], "o-", color=BLUE, lw=1.8, zorder=3, label=name
+    )
+    for each in bins:
+        below = each.accuracy > 0.5
+        where = {"xytext": (7, -9 if below else 9), "va": "top" if below else "bottom"}
+        place = (each.confidence, each.accuracy)
+        axis.annotate(f"{each.count}", place, textcoords="offset points", ha="left", fontsize=8, color=INK, **where)
+    lowest = min((each.low for each in (*bins, *raw)), default=0.0)
+    axis.set_xlim(max(0.0, lowest - 0.05), 1.02)
+    axis.set_ylim(-0.02, 1.02)
+    axis.set_xlabel("confidence: the probability of the answer", color=INK, fontsize=11)
+    axis.set_ylabel("share of right answers", color=INK, fontsize=11)
+    axis.legend(loc="lower right", frameon=False, fontsize=10, labelcolor=INK)
+    _quiet(axis)
+    if title:
+        axis.set_title(_words(title, 80), fontsize=11, color=INK, pad=10, parse_math=False)
+    _save(figure, path)
 
 
 def _figure(width: float, height: float) -> Figure:

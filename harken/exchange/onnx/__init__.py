@@ -2,7 +2,8 @@
 
 Written from the declaration with the ``onnx`` package alone, and compared with the NumPy engine by ONNX Runtime before it is
 kept. Input: ``samples`` (clips, samples) with the frontend, else ``input`` (clips, *input_shape); output: ``probabilities``
-(clips, classes). The classes and the frontend's settings stand in the file's metadata as JSON.
+(clips, classes). The classes and the frontend's settings stand in the file's metadata as JSON; ``track_temperature``, where the
+model has one, is for the mean of a track's clips: the softmax of the logarithm divided by it.
 """
 
 from __future__ import annotations
@@ -105,11 +106,13 @@ def _probabilities(graph: Graph, outputs: str, units: int) -> None:
 
 def _metadata(model: Model) -> dict[str, str]:
     table = model.recipe.frontend.to_table()
+    temperature = model.confidence.temperature
     return {
         "classes": json.dumps(list(model.classes), ensure_ascii=False),
         "frontend": json.dumps(table),
         "recipe": model.recipe.name,
         "harken": __version__,
+        **({} if temperature is None else {"track_temperature": repr(temperature)}),
     }
 
 
