@@ -3,8 +3,8 @@
 A *loss function* here is ``f(values, x, *others) → loss, (logits, moved)``: of the trained weights' values and the inputs, by
 both of which it may be differentiated, and of further tensors. It changes nothing. ``moved`` are the new running statistics.
 
-Torch is the backend that this was run with. TensorFlow and JAX follow their documentation: ``GradientTape``, and
-``jax.value_and_grad`` over ``stateless_call``.
+Torch is the backend that this is tested with; JAX was run once. TensorFlow and JAX follow their documentation:
+``GradientTape``, and ``jax.value_and_grad`` over ``stateless_call``.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ class TensorFlow(_OtherBackend):
 
 
 class JAX(_OtherBackend):
-    """JAX: ``value_and_grad`` of the loss function, compiled once for each size of batch. Not run so far."""
+    """JAX: ``value_and_grad`` of the loss function, compiled once for each size of batch."""
 
     def __init__(self) -> None:
         self.jax = importlib.import_module("jax")
