@@ -53,6 +53,8 @@ ROOMS = [
     "train",
     "jobs",
     "compare",
+    "crossval",
+    "doctor",
     "leaks",
     "cli",
     "__main__",

@@ -27,6 +27,7 @@ except KeyboardInterrupt:  # before the command could begin to watch for it
 
 VERBS = {
     "demo": ("harken.cli.demo", "Make a small set of dance music, learn it, and name unheard files."),
+    "doctor": ("harken.cli.doctor", "Examine data: broken files, copies, classes, artists, wrong labels."),
     "train": ("harken.cli.train", "Learn from a folder of class folders, a table, or arrays."),
     "evaluate": ("harken.cli.evaluate", "Judge a model on tracks it has not heard."),
     "predict": ("harken.cli.predict", "Name songs."),
@@ -34,8 +35,10 @@ VERBS = {
     "datasets": ("harken.cli.datasets", "List the datasets that are known by name, or show one."),
     "recipes": ("harken.cli.recipes", "List the known systems, or show one with its layers."),
     "compare": ("harken.cli.compare", "Train recipes on engines side by side."),
+    "crossval": ("harken.cli.crossval", "Judge recipes by grouped folds, and compare them."),
     "leaks": ("harken.cli.leaks", "Say how much of an accuracy is memory of songs and artists."),
     "convert": ("harken.cli.convert", "Write a model as an ONNX, PyTorch or Keras file."),
+    "report": ("harken.cli.report", "Write a run's report, a page for a browser, and its model card."),
     "adopt": ("harken.cli.adopt", "Make a model of weights from PyTorch, Keras or safetensors."),
     "cache": ("harken.cli.cache", "Show or clear the features that are kept on disk."),
     "info": ("harken.cli.info", "Say what a model file holds and how it was trained."),

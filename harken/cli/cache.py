@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Show what is kept on disk: the features that networks read, and the memory of what files hold.
+    """Show what is kept on disk: the features that networks read, the memory of what files hold, and fingerprints.
 
     All of it can be computed again from the audio. It lies in the user's cache folder, or where the environment variable
     HARKEN_CACHE says. 'harken cache clear' removes it.
@@ -52,13 +52,11 @@ def clear(ctx: click.Context, frontend: str | None, older_than: float | None, ye
     cache = upkeep.look(cache_folder())
     whole = frontend is None and older_than is None
     stores = upkeep.chosen(cache, frontend=frontend, older_than=older_than)
-    size = sum(store.bytes for store in stores) + (cache.memory_bytes if whole else 0)
-    if not stores and not (whole and cache.memory_bytes):
+    size = cache.bytes if whole else sum(store.bytes for store in stores)
+    if not stores and not (whole and size):
         click.echo(f"nothing to remove in {click.format_filename(cache.folder)}")
         return
-    what = (
-        f"{len(stores)} {'store' if len(stores) == 1 else 'stores'} of features{' and the memory of hashes' if whole else ''}"
-    )
+    what = f"{len(stores)} {'store' if len(stores) == 1 else 'stores'} of features{_besides(cache) if whole else ''}"
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError(f"{what} ({in_bytes(size)}) would be removed, and nobody is there to be asked: give --yes")
@@ -72,11 +70,20 @@ def clear(ctx: click.Context, frontend: str | None, older_than: float | None, ye
     click.echo(f"removed: {what}, {in_bytes(gone)}")
 
 
+def _besides(cache: Cache) -> str:
+    return ", the memory of hashes and the fingerprints" if cache.fingerprint_bytes else " and the memory of hashes"
+
+
 def _as_text(cache: Cache) -> str:
     lines = [f"folder: {click.format_filename(cache.folder)}", ""]
     lines += [_table(cache.stores), ""] if cache.stores else []
     known = "cannot be read; it is made anew when needed" if cache.remembered is None else f"{cache.remembered:,} files"
     lines.append(f"memory of hashes: {known}, {in_bytes(cache.memory_bytes)}")
+    if cache.fingerprint_bytes:
+        prints = (
+            "cannot be read; they are made anew when needed" if cache.fingerprints is None else f"{cache.fingerprints:,} tracks"
+        )
+        lines.append(f"fingerprints: {prints}, {in_bytes(cache.fingerprint_bytes)}")
     unused = sum(store.unused_bytes or 0 for store in cache.stores)
     lines.append(f"in all: {in_bytes(cache.bytes)}" + (f", of which {in_bytes(unused)} belong to no track" if unused else ""))
     if cache.free_bytes is not None:

@@ -89,7 +89,7 @@ def content_hashes(paths: Sequence[str], folder: Path, progress: Progress = sile
         missing = [path for path in paths if path not in found]
         if missing:
             progress("hashing", 0, len(missing))
-        with _pool() as pool:
+        with reading_pool() as pool:
             for first in range(0, len(missing), AT_ONCE):
                 chunk = missing[first : first + AT_ONCE]
                 hashed = dict(zip(chunk, pool.map(_hash, chunk), strict=True))
@@ -102,7 +102,7 @@ def content_hashes(paths: Sequence[str], folder: Path, progress: Progress = sile
 
 
 @contextmanager
-def _pool() -> Iterator[ThreadPoolExecutor]:
+def reading_pool() -> Iterator[ThreadPoolExecutor]:
     """Threads that read files; whoever is interrupted waits for those that are being read, and not for all."""
     pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="harken-hash")
     try:
@@ -137,7 +137,7 @@ class _Memory:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._connection = _connect(folder / MEMORY)
+        self._connection = connect(folder / MEMORY, _TABLE)
 
     def recall(self, stamps: dict[str, _Stamp | None]) -> Iterator[tuple[str, str]]:
         """Yield path and hash of the files that are as they were."""
@@ -179,14 +179,14 @@ class _Memory:
             return []
 
 
-def _connect(path: Path) -> sqlite3.Connection | None:
-    """Open the memory, a new one where it is damaged; None where that cannot be."""
+def connect(path: Path, table: str) -> sqlite3.Connection | None:
+    """Open the memory with a table of it, a new one where it is damaged; None where that cannot be."""
     for _ in range(2):
         connection = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(path, timeout=BUSY)
-            connection.execute(_TABLE)
+            connection.execute(table)
             return connection
         except (OSError, sqlite3.DatabaseError) as error:
             logger.debug("%s cannot be used: %s", path, error)

@@ -1,8 +1,9 @@
 """Upkeep: what the cache folder holds, how large it is, when it was used last, and how it is emptied.
 
-Only Harken's own files are counted and removed: the stores (``store/v<format>/<key>/``) and the memory of hashes
-(``files.sqlite``). Whatever else lies in the folder is left alone. A store of another format, or a damaged one, is shown as
-such and removed like the others. Sizes are in bytes, times in seconds since 1970.
+Only Harken's own files are counted and removed: the stores (``store/v<format>/<key>/``), the memory of hashes
+(``files.sqlite``) and the doctor's fingerprints (``fingerprints.sqlite``). Whatever else lies in the folder is left alone. A
+store of another format, or a damaged one, is shown as such and removed like the others. Sizes are in bytes, times in seconds
+since 1970.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from harken.errors import HarkenError, RecipeError
 from harken.files import TEMPORARY
 from harken.frontends import Frontend, frontend_from_table
 from harken.store.hashes import MEMORY
+from harken.store.kept import FINGERPRINTS
 from harken.store.shelf import BUSY, FORMAT, INDEX, LOCK, ROWS, SETTINGS, locked
 from harken.store.table import ROW_TYPE
 
@@ -104,6 +106,9 @@ class Cache:
     memory_bytes : int
     free_bytes : int, optional
         On the folder's disk.
+    fingerprints : int, optional
+        Tracks of which ``harken doctor`` has kept a fingerprint; None where they cannot be read.
+    fingerprint_bytes : int
     """
 
     folder: Path
@@ -111,11 +116,13 @@ class Cache:
     remembered: int | None
     memory_bytes: int
     free_bytes: int | None
+    fingerprints: int | None = 0
+    fingerprint_bytes: int = 0
 
     @property
     def bytes(self) -> int:
         """The size of all."""
-        return self.memory_bytes + sum(store.bytes for store in self.stores)
+        return self.memory_bytes + self.fingerprint_bytes + sum(store.bytes for store in self.stores)
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``harken cache --json`` prints."""
@@ -123,6 +130,7 @@ class Cache:
             "folder": self.folder,
             "stores": [store.as_json() for store in self.stores],
             "memory": {"files": self.remembered, "bytes": self.memory_bytes},
+            "fingerprints": {"tracks": self.fingerprints, "bytes": self.fingerprint_bytes},
             "bytes": self.bytes,
             "free_bytes": self.free_bytes,
         }
@@ -142,7 +150,8 @@ def look(root: Path) -> Cache:
         stores = sorted(map(_stored, folders), key=lambda store: -(store.last_used or 0))
     except OSError as error:
         raise HarkenError(f"the cache in {root} cannot be read: {error.strerror or error}") from error
-    return Cache(root, tuple(stores), _remembered(root / MEMORY), _size(memory), _free(root))
+    files, tracks = _remembered(root / MEMORY), _remembered(root / FINGERPRINTS, "records")
+    return Cache(root, tuple(stores), files, _size(memory), _free(root), tracks, _size(_fingerprints(root)))
 
 
 def chosen(cache: Cache, *, frontend: str | None = None, older_than: float | None = None) -> tuple[Stored, ...]:
@@ -182,7 +191,7 @@ def clear(cache: Cache, stores: Sequence[Stored], *, memory: bool) -> int:
     cache : Cache
     stores : sequence of Stored
     memory : bool
-        The memory of hashes too.
+        The memory of hashes and the fingerprints too.
 
     Returns
     -------
@@ -202,7 +211,7 @@ def clear(cache: Cache, stores: Sequence[Stored], *, memory: bool) -> int:
             left.append(f"{store.folder} ({error.strerror or error})")
     if memory:
         try:
-            gone += _unlink(_memory(cache.folder))
+            gone += _unlink([*_memory(cache.folder), *_fingerprints(cache.folder)])
         except OSError as error:
             left.append(f"{cache.folder / MEMORY} ({error.strerror or error})")
     for folder in [*sorted(cache.folder.glob("store/v*")), cache.folder / "store", cache.folder / NOTES]:
@@ -216,6 +225,10 @@ def clear(cache: Cache, stores: Sequence[Stored], *, memory: bool) -> int:
 def _memory(root: Path) -> list[Path]:
     """Return the files that remember what others hold: the hashes, and the notes of NSynth."""
     return [*sorted(root.glob(f"{MEMORY}*")), *sorted(root.glob(f"{NOTES}/*.npz"))]
+
+
+def _fingerprints(root: Path) -> list[Path]:
+    return sorted(root.glob(f"{FINGERPRINTS}*"))
 
 
 def _is_ours(folder: Path) -> bool:
@@ -311,12 +324,12 @@ def _usual(frontend: Frontend | None) -> dict[str, Any]:
     return {name: field.default for name, field in fields.items()}
 
 
-def _remembered(memory: Path) -> int | None:
+def _remembered(memory: Path, table: str = "files") -> int | None:
     if not memory.exists():
         return 0
     try:
         with closing(sqlite3.connect(f"{memory.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY)) as index:
-            return int(index.execute("SELECT count(*) FROM files").fetchone()[0])
+            return int(index.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
     except sqlite3.DatabaseError:
         return None
 

@@ -1,0 +1,94 @@
+"""The report for a terminal: the verdict in a line, then the findings, the most serious first, each with what to do."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from harken.doctor.collection import Collection
+from harken.doctor.findings import SEVERITIES, Finding, count
+
+WIDTH = 100
+"""Characters in a line of prose."""
+SHOWN = 8
+"""Cases of a finding that are named where not all are asked for."""
+_BRIEF = 3
+"""Findings that the verdict names."""
+
+
+def verdict(collection: Collection, findings: Sequence[Finding]) -> str:
+    """Return one line: what it is, and whether it is fit for training."""
+    numbers = {severity: [one for one in findings if one.severity == severity] for severity in SEVERITIES}
+    if numbers["serious"]:
+        briefs = [one.brief or one.title for one in numbers["serious"]]
+        more = f" and {len(briefs) - _BRIEF} more" if len(briefs) > _BRIEF else ""
+        words = f"not fit for training as it is: {', '.join(briefs[:_BRIEF])}{more}"
+    elif numbers["look"]:
+        words = f"fit for training; {count(len(numbers['look']), 'thing')} to look at first"
+    else:
+        words = "fit for training: nothing found that speaks against it"
+    return f"{collection.name}: {words}"
+
+
+def summary(collection: Collection) -> str:
+    """Return what was looked at: tracks, hours, classes, groups."""
+    total = sum(heard.sound.duration for _, heard in collection.sounds)
+    counts = collection.tracks.counts()
+    classes = ", ".join(f"{name} {number}" for name, number in list(counts.items())[:12]) + (", …" if len(counts) > 12 else "")
+    lines = [f"{count(len(collection), 'track')}, {_time(total)} of sound; {count(len(counts), 'class', 'classes')}: {classes}"]
+    known = {group for track, group in zip(collection.tracks, collection.groups, strict=True) if track.group is not None}
+    if known:
+        lines.append(f"{count(len(known), 'group')} ({collection.grouping})")
+    if len(collection.part_names) > 1:
+        lines.append("parts: " + ", ".join(f"{name} {collection.parts.count(name):,}" for name in collection.part_names))
+    return "\n".join(line for text in lines for line in textwrap.wrap(text, WIDTH, subsequent_indent="  "))
+
+
+def report(collection: Collection, findings: Sequence[Finding], absent: Mapping[str, str], *, everything: bool) -> str:
+    """Return the whole report.
+
+    Parameters
+    ----------
+    collection : Collection
+    findings : sequence of Finding
+    absent : mapping
+        What was looked for and not found, in words, by code.
+    everything : bool
+        Name every case, however many.
+    """
+    lines = [verdict(collection, findings), "", summary(collection)]
+    for severity, heading in SEVERITIES.items():
+        chosen = [one for one in findings if one.severity == severity]
+        if chosen:
+            lines += ["", heading, "-" * len(heading)]
+        for number, finding in enumerate(chosen):
+            lines += [""] if number else []
+            lines += _finding(finding, everything)
+    if absent:
+        words = f"Looked for and not found: {', '.join(absent.values())}."
+        lines += ["", *textwrap.wrap(words, WIDTH)]
+    return "\n".join(lines)
+
+
+def _finding(finding: Finding, everything: bool) -> list[str]:
+    lines = textwrap.wrap(f"* {finding.title}.", WIDTH, subsequent_indent="  ")
+    cases = finding.cases if everything else finding.cases[:SHOWN]
+    for case in cases:
+        lines += _wrapped(case.text, "      ", "          ")
+    more = len(finding.cases) - len(cases)
+    if more:
+        lines.append(f"      … and {more:,} more (--all names them)")
+    return [*lines, *_wrapped(f"-> {finding.advice}", "  ", "     ")]
+
+
+def _wrapped(text: str, first: str, rest: str) -> list[str]:
+    """Return lines of at most :data:`WIDTH`; no path is broken, however long."""
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
