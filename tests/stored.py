@@ -10,6 +10,7 @@ import pytest
 
 from harken.frontends import AudioFrontend, Mel, Waveform
 from harken.store import hear, hearing
+from harken.store.shelf import FORMAT
 from harken.tracks import Track, Tracks
 
 Tone = Callable[..., Path]
@@ -48,7 +49,7 @@ def expected(tracks: Tracks, frontend: AudioFrontend) -> np.ndarray:
 
 
 def shelf_of(folder: Path) -> Path:
-    (found,) = folder.glob("store/v1/*")
+    (found,) = folder.glob(f"store/v{FORMAT}/*")
     return found
 
 

@@ -20,6 +20,7 @@ from harken.cli import harken
 from harken.cli.cache import in_bytes
 from harken.errors import HarkenError
 from harken.store import features, shelf, upkeep
+from harken.store.shelf import FORMAT
 from harken.tracks import Tracks
 from tests import stored
 from tests.stored import MEL, WAVE, expected
@@ -100,7 +101,11 @@ def test_a_use_is_noted_and_the_last_used_comes_first(both: Tracks, folder: Path
 
 
 def test_clear_removes_all_of_ours_and_nothing_else(both: Tracks, folder: Path, heard: list[str]) -> None:
-    foreign = [folder / "notes.txt", folder / "store" / "v1" / "mine" / "rows-1.f32", of_kind(folder, "mel") / "poem.txt"]
+    foreign = [
+        folder / "notes.txt",
+        folder / "store" / f"v{FORMAT}" / "mine" / "rows-1.f32",
+        of_kind(folder, "mel") / "poem.txt",
+    ]
     for path in foreign:
         path.parent.mkdir(exist_ok=True)
         path.write_text("not Harken's")
@@ -242,7 +247,7 @@ def test_damaged_settings_are_written_anew_at_the_next_use(both: Tracks, folder:
 
 def test_stores_of_other_formats_and_half_made_ones(both: Tracks, folder: Path) -> None:
     of_kind(folder, "mel").parent.rename(folder / "store" / "v9")
-    begun = folder / "store" / "v1" / ("0" * 32)
+    begun = folder / "store" / f"v{FORMAT}" / ("0" * 32)
     begun.mkdir(parents=True)
     (begun / "settings.json").write_text("{}")
     assert sorted(store["state"] for store in shown()["stores"]) == ["begun", "of another Harken", "of another Harken"]
@@ -265,7 +270,7 @@ def test_rows_of_no_track_are_counted(both: Tracks, folder: Path) -> None:
 
 def test_two_commands_of_which_one_waits_tell_so(tracks: Tracks, folder: Path, tmp_path: Path) -> None:
     """As users meet it: the second command says whom it waits for, and then goes on."""
-    store = folder / "store" / "v1" / WAVE.key()
+    store = folder / "store" / f"v{FORMAT}" / WAVE.key()
     store.mkdir(parents=True)
     table = tmp_path / "t.csv"
     table.write_text("path,label\n" + "".join(f"{track.path},{label}\n" for track, label in zip(tracks, "ababab", strict=True)))

@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from harken.errors import AudioError, Failure, HarkenError, ModelError
 from harken.frontends import Arrays as ArraysFrontend
 from harken.frontends import AudioFrontend, Mel, Waveform
-from harken.store import features, hear, hearing
+from harken.store import features, hear, hearing, shelf
+from harken.store.shelf import FORMAT
 from harken.tracks import Track, Tracks
 from tests import stored
 from tests.stored import MEL, WAVE, Tone, expected, rows_of
@@ -86,9 +87,22 @@ def test_other_settings_make_a_store_of_their_own(tracks: Tracks, folder: Path, 
     features(tracks, Waveform(rate=400, clip=0.5), folder=folder)
     features(tracks, Waveform(rate=400, clip=0.5, normalise="peak"), folder=folder)
     assert len(heard) == 12
-    assert len(list(folder.glob("store/v1/*"))) == 2
-    tables = [json.loads(path.read_text())["frontend"] for path in folder.glob("store/v1/*/settings.json")]
+    assert len(list(folder.glob(f"store/v{FORMAT}/*"))) == 2
+    tables = [json.loads(path.read_text())["frontend"] for path in folder.glob(f"store/v{FORMAT}/*/settings.json")]
     assert {table["normalise"] for table in tables} == {"none", "peak"}
+
+
+def test_features_of_another_format_are_not_taken_over(
+    tracks: Tracks, folder: Path, heard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(shelf, "FORMAT", FORMAT - 1)
+        features(tracks, MEL, folder=folder)
+    features(tracks, MEL, folder=folder)
+    assert heard == 2 * [track.path for track in tracks]
+    features(tracks, MEL, folder=folder)
+    assert len(heard) == 2 * len(tracks)
+    assert len(list(folder.glob("store/v*/*"))) == 2
 
 
 def test_copies_share_rows_and_are_heard_once(tracks: Tracks, folder: Path, heard: list[str]) -> None:

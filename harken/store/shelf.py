@@ -2,7 +2,7 @@
 
 ::
 
-    <cache>/store/v1/<frontend's key>/
+    <cache>/store/v2/<frontend's key>/
         settings.json        which frontend this is, for people
         rows-1.f32           clips, one after another: rows of the same size, little-endian float32; only ever appended to
         index.sqlite         what each track holds → where its clips stand, their times, and a checksum
@@ -40,7 +40,7 @@ from harken.store.writer import Writer, runs, seen
 if TYPE_CHECKING:
     from filelock import FileLock
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever what the files hold changes, or how tracks are decoded and cut; other formats lie in other folders."""
 SETTINGS, INDEX, ROWS, LOCK = "settings.json", "index.sqlite", "rows-*.f32", "lock"
 """The files of a shelf."""
