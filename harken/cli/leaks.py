@@ -17,7 +17,6 @@ from harken.cli.console import (
     progress_for,
     quiet_option,
     split_names,
-    workers_option,
 )
 
 
@@ -30,7 +29,12 @@ from harken.cli.console import (
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="The first seed.")
 @engine_options
-@workers_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Files, and then trainings, worked on at once (default: one a core).",
+)
 @json_option
 @quiet_option
 @click.pass_context

@@ -80,12 +80,23 @@ class Gap:
     def in_words(self) -> str:
         """Return "+0.18 (+0.09 to +0.27)"."""
         if self.low is None or self.high is None:
-            return f"{self.value:+.2f} ({self.method})"
-        return f"{self.value:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
+            return f"{signed(self.value)} ({self.method})"
+        return f"{signed(self.value)} ({signed(self.low)} to {signed(self.high)})"
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as JSON has it."""
         return asdict(self)
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign and two digits after the point; none for what rounds to 0.
+
+    Examples
+    --------
+    >>> signed(0.125), signed(-0.001)
+    ('+0.12', '0.00')
+    """
+    return "0.00" if abs(value) < 0.005 else f"{value:+.2f}"
 
 
 def gap(first: Answers, second: Answers, level: float = LEVEL) -> Gap:

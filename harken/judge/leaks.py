@@ -15,7 +15,7 @@ import numpy as np
 
 from harken import __version__
 from harken.judge.evaluation import Figure
-from harken.judge.gaps import Answers, Gap, gap
+from harken.judge.gaps import Answers, Gap, gap, signed
 from harken.judge.text import count, number, short, table
 from harken.leaky import CLIPS, GROUPS, PROTOCOLS, TRACKS
 
@@ -192,7 +192,7 @@ class Leaks:
                 "expect": expected.as_json(),
                 "sentence": self.verdict(),
             },
-            "notes": [*self._method_notes(), *self.notes],
+            "notes": [*self.notes, *self._method_notes()],
         }
 
     def _gap_json(self, leaky: str, strict: str, level: str) -> dict[str, Any] | None:
@@ -258,7 +258,8 @@ class Leaks:
         else:
             said = (
                 f"These data cannot tell {promised.value:.2f} from {expected.value:.2f}: the leak, if there is one, is smaller "
-                f"than the noise (anything from {whole.low:+.2f} to {whole.high:+.2f} would fit). E{expect} {self._cure(whole)}"
+                f"than the noise (anything from {signed(whole.low)} to {signed(whole.high)} would fit). "
+                f"E{expect} {self._cure(whole)}"
             )
         return f"{said}{self._no_better(expected)}"
 
@@ -279,7 +280,7 @@ class Leaks:
             return f"{pieces}, and of {others}"
         if songs.clear or groups.clear:
             return pieces if songs.clear else others
-        return f"{pieces} or of {others} (of which, these data cannot tell)"
+        return f"{pieces} or of {others} (which of the two, these data cannot tell)"
 
     def _no_better(self, expected: Figure) -> str:
         name, share, _ = self.baseline
@@ -309,7 +310,7 @@ class Leaks:
 
     def as_text(self) -> str:
         """Return the report for a terminal of 100 columns."""
-        blocks = [self._head(), self._table(), self._asked(), self._memory(), self._verdict_lines(), self._small_print()]
+        blocks = [self._head(), self._table(), self._verdict_lines(), self._asked(), self._memory(), self._small_print()]
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     def _head(self) -> list[str]:
@@ -357,7 +358,7 @@ class Leaks:
         return [f">> {line}" if place == 0 else f"   {line}" for place, line in enumerate(_wrapped(self.verdict(), 96))]
 
     def _small_print(self) -> list[str]:
-        return [line for note in (*self._method_notes(), *self.notes) for line in _bullet(note)]
+        return [line for note in (*self.notes, *self._method_notes()) for line in _bullet(note)]
 
 
 def sizes(parts: Sequence[Mapping[str, int]], tracks: Sequence[int]) -> Sizes:
