@@ -271,8 +271,8 @@ def _dealt(table: _Table, folds: int, seed: int) -> list[tuple[Positions, Positi
 
 def _fold_warnings(table: _Table, dealt: Sequence[Positions]) -> list[str]:
     """Say which classes do not stand in every fold."""
-    there = np.stack([np.bincount(table.labels[held], minlength=len(table.classes)) > 0 for held in dealt])
-    few = [name for name, everywhere in zip(table.classes, there.all(axis=0), strict=True) if not everywhere]
+    fewest = np.stack([np.bincount(table.labels[held], minlength=len(table.classes)) for held in dealt]).min(axis=0)
+    few = [name for name, tracks in zip(table.classes, fewest, strict=True) if not tracks]
     return [f"not every fold judges the class {_listed(few)}, which has too few groups for {len(dealt)} folds"] if few else []
 
 
