@@ -155,7 +155,7 @@ def _train_one(job: dict[str, Any], run: Path) -> dict[str, Any]:
     if (run / "run.json").exists() and Run(run).finished:  # it was stopped before its figures were taken
         shutil.rmtree(run)
     how = {key: job[key] for key in ("seed", "engine", "device")}
-    outcome = train(job["data"], job["recipe"], out=run, resume=run.exists(), **how, **job["options"])
+    outcome = train(job["data"], job["recipe"], out=run, resume=run.exists(), report=False, **how, **job["options"])
     one, many = _timed(outcome, job["engine"], job["device"])
     model = load_model(outcome.run.model)
     return {

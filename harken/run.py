@@ -11,6 +11,8 @@
 ``metrics.json``   the test part, judged
 ``predictions.csv``  every test clip and track with probabilities
 ``*.png``          learning curves, confusion matrix
+``report.html``    all of it as one page for a browser
+``model-card.md``  what the model is, is for, and can do
 =================  ==========================================================================================
 
 Every file appears whole or not at all, and one process at a time writes a run: whenever it is killed, the run can be continued.
@@ -233,6 +235,7 @@ class Run:
     Attributes
     ----------
     folder, record, recipe, splits, history, resume_state, model, last, metrics, predictions, curves, confusion : Path
+    report, card : Path
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -248,6 +251,8 @@ class Run:
         self.predictions = self.folder / "predictions.csv"
         self.curves = self.folder / "learning-curves.png"
         self.confusion = self.folder / "confusion.png"
+        self.report = self.folder / "report.html"
+        self.card = self.folder / "model-card.md"
 
     def read_record(self) -> dict[str, Any] | None:
         """Return what run.json says, or None where it is not there.

@@ -17,7 +17,7 @@ from harken.archive import Model, TrainedOn, save_model
 from harken.classifier import Classifier
 from harken.datasets import Arrays, Dataset, check_learnable, read, select_classes
 from harken.engines import check, engine_for
-from harken.errors import Failure
+from harken.errors import Failure, HarkenError
 from harken.files import write_csv, write_json
 from harken.folds import check_seed
 from harken.judge import Evaluation
@@ -26,6 +26,7 @@ from harken.learn.recipe import Learnt, learn
 from harken.parts import Parts, hear_parts, parts_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
+from harken.report import write_reports
 from harken.report.plots import confusion_matrix, learning_curves
 from harken.run import Run, default_folder, identity, open_run
 from harken.tracks import Tracks, normal_name
@@ -71,7 +72,8 @@ class Outcome:
             f"best epoch {record['best_epoch']} of {record['epochs']}; the last epoch's model: "
             f"track accuracy {self.last.track.in_words()}"
         )
-        return "\n".join([*lines, f"the run lies in {self.run.folder}: the model is {self.run.model}"])
+        where = f"the run lies in {self.run.folder}: the model is {self.run.model}"
+        return "\n".join([*lines, f"{where}, the report {self.run.report}" if self.run.report.exists() else where])
 
 
 def train(
@@ -90,6 +92,7 @@ def train(
     device: str | None = None,
     workers: int | None = None,
     resume: bool = False,
+    report: bool = True,
     progress: Progress = silent,
 ) -> Outcome:
     """Learn from data, judge what was learnt, and keep it all in a run's folder.
@@ -119,6 +122,8 @@ def train(
         Files worked on at once; default: one a core.
     resume : bool
         Continue the run where it stopped.
+    report : bool
+        Whether the report and the model card are written too.
     progress : Progress
         Stages ``"tags"``, ``"features"``, ``"training"``, ``"predicting"``.
 
@@ -171,8 +176,7 @@ def train(
         learnt = _with_engines(learnt, run)
         summary = _summary(dataset, chosen, parts)
         outcome = _judged(run, learnt, parts, summary, seed=seed, device=device, progress=progress)
-        _keep(run, learnt, outcome)
-        return outcome
+        return _keep(run, learnt, outcome, report=report)
 
 
 def _engine(run: Run, recipe: Recipe, engine: str | None, device: str | None, *, resume: bool) -> tuple[str, str]:
@@ -256,8 +260,8 @@ def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, 
     return Outcome(run, best, last, judged_on, metrics, parts.failed, summary)
 
 
-def _keep(run: Run, learnt: Learnt, outcome: Outcome) -> None:
-    """Write the models, the figures, the predictions and the plots; run.json says last that all is there."""
+def _keep(run: Run, learnt: Learnt, outcome: Outcome, *, report: bool) -> Outcome:
+    """Write the models, the figures, the predictions, the plots and the report; run.json says last that all is there."""
     figures = {"clip_accuracy": outcome.best.clip.as_json(), "track_accuracy": outcome.best.track.as_json()}
     save_model(run.model, _with_figures(learnt.best, outcome.judged_on, figures))
     last = {"clip_accuracy": outcome.last.clip.as_json(), "track_accuracy": outcome.last.track.as_json()}
@@ -268,7 +272,18 @@ def _keep(run: Run, learnt: Learnt, outcome: Outcome) -> None:
     write_json(run.metrics, outcome.metrics)
     learning_curves(history, run.curves, best_epoch=learnt.result.best_epoch, title=learnt.best.recipe.title)
     confusion_matrix(outcome.best.confusion, outcome.best.classes, run.confusion, f"{outcome.judged_on} tracks")
+    if report:
+        _report(run)
     run.finish(engines=outcome.metrics["training"]["engines"])
+    return outcome
+
+
+def _report(run: Run) -> None:
+    """Write the report and the model card; what prevents that is said, and costs nothing of what was learnt."""
+    try:
+        write_reports(run.folder)
+    except HarkenError as error:
+        logger.warning("%s: the report was not written (%s); 'harken report %s' writes it", run.folder, error, run.folder)
 
 
 def _with_figures(model: Model, judged_on: str, figures: dict[str, Any]) -> Model:

@@ -1,0 +1,282 @@
+"""What a run's folder says of its training: all that a report tells, read back from the files, each of which may be missing.
+
+A report is written from the files alone, so that ``harken report RUN`` gives years later what ``harken train`` gave. Figures
+are taken from ``metrics.json`` as they stand there and are computed nowhere else.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import os
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harken.errors import RunError
+from harken.run import Run
+
+logger = logging.getLogger("harken")
+
+LEAKS = "leaks.json"
+"""What ``harken leaks`` leaves in a run's folder."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A track that was judged, as predictions.csv has it.
+
+    Attributes
+    ----------
+    path, label, answer : str
+        ``answer`` is empty where there was none.
+    group : str
+        Empty where none is known.
+    start, end : float or None
+        The span that its clips cover, in seconds.
+    probabilities : dict of str to float
+        By class; empty where there was no answer.
+    clip : tuple of (float, float), optional
+        Start and end of the clip that speaks most for the answer; None where clips or their times are not known.
+    """
+
+    path: str
+    label: str
+    answer: str
+    group: str
+    start: float | None
+    end: float | None
+    probabilities: dict[str, float]
+    clip: tuple[float, float] | None = None
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer is the label."""
+        return self.answer == self.label
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the answer."""
+        return self.probabilities[self.answer]
+
+    @property
+    def margin(self) -> float:
+        """How far it is from the boundary: between the label and the most probable other class; below 0 where it is wrong."""
+        others = [value for name, value in self.probabilities.items() if name != self.label]
+        return self.probabilities.get(self.label, 0.0) - max(others, default=0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A run, as far as its folder tells.
+
+    Attributes
+    ----------
+    folder : Path
+    metrics : dict
+        Of metrics.json.
+    record : dict
+        Of run.json; empty where it is missing.
+    history : list of dict
+        Of history.csv, a row an epoch.
+    judged : tuple of Judged
+        Of predictions.csv.
+    parts : dict of str to int
+        Tracks of each part, of splits.csv.
+    groups : dict of str to int
+        Groups of each part.
+    labels : dict of str to dict of str to int
+        For each part its tracks of each class.
+    recipe : dict
+        Of recipe.toml.
+    recipe_text : str
+    leaks : dict
+        Of the leak meter; empty where it was not run.
+    model_hash, model_bytes : str, int
+        SHA-256 and size of model.harken; empty and 0 where there is none.
+    missing : tuple of str
+        The files that are not there, or cannot be read, with the reason.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+    record: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, str]] = field(default_factory=list)
+    judged: tuple[Judged, ...] = ()
+    parts: dict[str, int] = field(default_factory=dict)
+    groups: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, dict[str, int]] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe_text: str = ""
+    leaks: dict[str, Any] = field(default_factory=dict)
+    model_hash: str = ""
+    model_bytes: int = 0
+    missing: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes, in the order of the figures."""
+        return [str(name) for name in self.metrics.get("classes", [])]
+
+    @property
+    def judged_on(self) -> str:
+        """The part that was judged."""
+        return str(self.metrics.get("judged_on", "test"))
+
+    def get(self, *keys: str) -> Any:
+        """Return what metrics.json has under these keys, one within the other; None where there is nothing."""
+        found: Any = self.metrics
+        for key in keys:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found
+
+
+def read_run(folder: str | os.PathLike[str], *, leaks: str | os.PathLike[str] | None = None) -> Reading:
+    """Read a run's folder.
+
+    Parameters
+    ----------
+    folder : path-like
+    leaks : path-like, optional
+        What ``harken leaks`` wrote, where it lies elsewhere than in the folder.
+
+    Raises
+    ------
+    RunError
+        There is no such folder, or no metrics.json in it that could be read: the training is not finished, or it is no run; or
+        the file of ``leaks`` is not there or damaged.
+    """
+    run = Run(folder)
+    metrics = _metrics(run)
+    missing: list[str] = []
+    record = _optional(run.record, run.read_record, missing) or {}
+    history = _optional(run.history, lambda: list(_rows(run.history)), missing) or []
+    judged = _optional(run.predictions, lambda: tuple(_judged(run.predictions)), missing) or ()
+    splits = _optional(run.splits, lambda: list(_rows(run.splits)), missing) or []
+    recipe_text = _optional(run.recipe, lambda: run.recipe.read_text("utf-8", "replace"), missing) or ""
+    parts, groups, labels = _counted(splits)
+    held = _optional(run.model, run.model.read_bytes, missing) or b""
+    return Reading(
+        folder=run.folder,
+        metrics=metrics,
+        record=record,
+        history=history,
+        judged=judged,
+        parts=parts,
+        groups=groups,
+        labels=labels,
+        recipe=_recipe(recipe_text),
+        recipe_text=recipe_text,
+        leaks=_leaks(run.folder, leaks),
+        model_hash=hashlib.sha256(held).hexdigest() if held else "",
+        model_bytes=len(held),
+        missing=tuple(missing),
+    )
+
+
+def _metrics(run: Run) -> dict[str, Any]:
+    if not run.folder.is_dir():
+        raise RunError(f"there is no folder {run.folder}; a report is made of a run's folder, which 'harken train' leaves")
+    try:
+        found = json.loads(run.metrics.read_bytes())
+    except FileNotFoundError:
+        begun = run.record.exists()
+        cure = "the training is not finished: continue it with --resume" if begun else "it is no run of 'harken train'"
+        raise RunError(f"{run.folder} holds no {run.metrics.name}, so there are no figures to report; {cure}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{run.metrics} cannot be read ({error}); train again, or restore it") from error
+    if not isinstance(found, dict) or not isinstance(found.get("classes"), list):
+        raise RunError(f"{run.metrics} holds no figures of Harken's; train again, or restore it")
+    return found
+
+
+def _leaks(folder: Path, given: str | os.PathLike[str] | None) -> dict[str, Any]:
+    path = folder / LEAKS if given is None else Path(given)
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        if given is None:
+            return {}
+        raise RunError(f"there is no file {path}; expected what 'harken leaks' has written") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read ({error}); run 'harken leaks' again") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path} is nothing that 'harken leaks' has written; run it again")
+    return found
+
+
+def _optional(path: Path, read: Any, missing: list[str]) -> Any:
+    """Return what a file holds; None, and a note, where it is missing or damaged."""
+    try:
+        return read() if path.exists() else missing.append(path.name)
+    except (OSError, ValueError, KeyError, csv.Error, RunError) as error:
+        logger.warning("%s cannot be read and is not in the report: %s", path, error)
+        missing.append(f"{path.name} (damaged)")
+        return None
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table; a class may have any name, and a cell any length."""
+    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            yield from csv.DictReader(file)
+    finally:
+        csv.field_size_limit(before)
+
+
+def _judged(path: Path) -> Iterator[Judged]:
+    """Yield the tracks of predictions.csv, each with the clip that speaks most for its answer."""
+    track: dict[str, str] | None = None
+    best: tuple[float, tuple[float, float] | None] = (-1.0, None)
+    for row in _rows(path):
+        if row["level"] == "track":
+            if track is not None:
+                yield _track(track, best[1])
+            track, best = row, (-1.0, None)
+        elif track is not None and track["answer"]:
+            share, start, end = _number(row[f"p_{track['answer']}"]), _number(row["start"]), _number(row["end"])
+            if share is not None and share > best[0]:
+                best = (share, None if start is None or end is None or end <= start else (start, end))
+    if track is not None:
+        yield _track(track, best[1])
+
+
+def _track(row: dict[str, str], clip: tuple[float, float] | None) -> Judged:
+    shares = {name[2:]: _number(cell) for name, cell in row.items() if name is not None and name.startswith("p_")}
+    probabilities = {name: share for name, share in shares.items() if share is not None}
+    return Judged(
+        path=row["path"],
+        label=row["label"],
+        answer=row["answer"] if row["answer"] in probabilities else "",
+        group=row["group"],
+        start=_number(row["start"]),
+        end=_number(row["end"]),
+        probabilities=probabilities,
+        clip=clip,
+    )
+
+
+def _number(cell: str | None) -> float | None:
+    return float(cell) if cell else None
+
+
+def _counted(rows: list[dict[str, str]]) -> tuple[dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
+    """Return the tracks, the groups, and the tracks of each class, of each part."""
+    parts = dict(Counter(row.get("part", "") for row in rows))
+    groups = {part: len({row["group"] for row in rows if row.get("part") == part and row.get("group")}) for part in parts}
+    labels = {part: dict(Counter(row["label"] for row in rows if row.get("part") == part)) for part in parts}
+    return parts, groups, labels
+
+
+def _recipe(content: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}

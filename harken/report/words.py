@@ -1,0 +1,290 @@
+"""What the figures of a run mean, in plain sentences, and how the run is repeated: what the report and the model card both say.
+
+All sentences are plain text, with the names from the data as they are: whoever writes them on a page escapes them.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from harken.datasets.known.facts import FACTS, Facts
+from harken.judge.text import count, number
+from harken.report.reading import Reading
+
+FEW_GROUPS = 10
+"""Judged groups below which a figure says little of others (as the intervals have it)."""
+FEW_OF_CLASS = 10
+"""Judged tracks of a class below which its own figures say little."""
+
+_GROUPS = ("artist", "album", "tune", "instrument", "speaker", "song", "pitch")
+
+
+def groups_of(reading: Reading) -> str:
+    """Return what groups are in these data: "artists", "tunes"; "groups" where it is not known."""
+    grouping = str(reading.record.get("grouping") or "")
+    found = next((name for name in _GROUPS if name in grouping), None)
+    return f"{found}s" if found else "groups"
+
+
+def has_groups(reading: Reading) -> bool | None:
+    """Tell whether groups were known when the data were divided; None where the run does not say."""
+    if reading.groups:
+        return any(reading.groups.values())
+    return None if "grouping" not in reading.record else reading.record["grouping"] != "none"
+
+
+def share(value: Any, digits: int = 1) -> str:
+    """Return a share as a percentage: "96.0 %"; "-" where there is none."""
+    return f"{100 * value:.{digits}f} %" if isinstance(value, int | float) else "-"
+
+
+def figure(found: Any) -> str:
+    """Return an accuracy as metrics.json has it: "0.960, 95 % interval 0.90 to 1.00"."""
+    if not isinstance(found, Mapping) or not isinstance(found.get("value"), int | float):
+        return "not defined"
+    low, high = found.get("low"), found.get("high")
+    if low is None or high is None:
+        return f"{number(found['value'])}, without an interval"
+    return f"{number(found['value'])}, 95 % interval {low:.2f} to {high:.2f}"
+
+
+def meaning(reading: Reading) -> list[str]:
+    """Return what the track accuracy means for a listener, in sentences."""
+    track = reading.get("track", "accuracy") or {}
+    value, tracks = track.get("value"), track.get("n") or 0
+    if not isinstance(value, int | float) or not tracks:
+        return ["Nothing could be judged, so there is no figure."]
+    part = {"test": "the test part, which the model has never heard", "valid": "the validation part"}
+    where = part.get(reading.judged_on, f"the {reading.judged_on} part")
+    found = [f"Of {count(tracks, 'track')} of {where}, {round(value * tracks):,} were named rightly."]
+    low, high, method = track.get("low"), track.get("high"), reading.get("interval", "track")
+    others = f"other {groups_of(reading)}" if has_groups(reading) else "other tracks"
+    if low is None or high is None:
+        found.append(f"How it would be on {others} cannot be told from these: {method or 'there is no interval'}.")
+    else:
+        how = f" ({method})" if method else ""
+        found.append(
+            f"On {others} like these, expect {100 * low:.0f} to {100 * high:.0f} of 100 to be right, with 95 % confidence{how}."
+        )
+    return found + _beside_majority(reading, low)
+
+
+def _beside_majority(reading: Reading, low: float | None) -> list[str]:
+    majority, name = reading.get("baseline", "majority"), reading.get("baseline", "majority_class")
+    if not isinstance(majority, int | float):
+        return []
+    chance = reading.get("baseline", "chance")
+    guessing = f", and guessing {100 * chance:.0f}" if isinstance(chance, int | float) else ""
+    found = [f"Always answering '{name}' would get {100 * majority:.0f} of 100 right{guessing}."]
+    if low is not None and low <= majority:
+        found.append("The interval reaches down to that: these tracks cannot show that the model has learnt anything.")
+    return found
+
+
+def warnings(reading: Reading) -> list[str]:
+    """Return what a reader must know before believing the figure."""
+    found = []
+    if reading.judged_on != "test":
+        found.append(
+            f"There was no test part: this is the {reading.judged_on} part, which chose the epoch, so the figure flatters."
+        )
+    affected = reading.get("seen", "affected")
+    if affected:
+        found.append(
+            f"The model was trained on some of what judged it: {count(affected, 'track')} cannot judge it, and the figure does "
+            "not tell how well it knows new music."
+        )
+    before = reading.metrics.get("judged_before") or 0
+    if before:
+        times = "once" if before == 1 else f"{before} times"
+        found.append(f"The run was judged {times} before it went on: epochs that are chosen by test figures make them flatter.")
+    if has_groups(reading) is False:
+        found.append(
+            "No artists (or other groups) are known of these data: one artist may stand among the tracks learnt from and those "
+            "judged, which flatters. Expect less on artists that are new."
+        )
+    groups = reading.get("groups")
+    if isinstance(groups, int) and 0 < groups < FEW_GROUPS and has_groups(reading):
+        found.append(f"Only {count(groups, 'group')} judged it: another few might give a quite different figure.")
+    failed = reading.metrics.get("failed") or []
+    if failed:
+        found.append(f"{count(len(failed), 'file')} failed and {'is' if len(failed) == 1 else 'are'} in no figure; see below.")
+    return found
+
+
+def published(reading: Reading) -> str:
+    """Return the figure that was published of the system; empty where there is none."""
+    found = reading.get("published")
+    if not isinstance(found, Mapping) or "value" not in found:
+        return ""
+    return (
+        f"Published of this system: {found.get('figure', 'accuracy')} {found['value']:g} on {found.get('data', 'other data')}. "
+        "Those are other data than these, so the two figures cannot be compared."
+    )
+
+
+def heard(reading: Reading) -> list[str]:
+    """Return how the model hears: rate, clip, and what it cannot hear."""
+    frontend = reading.recipe.get("frontend") or {}
+    rate, clip = frontend.get("rate"), frontend.get("clip")
+    if not isinstance(rate, int | float) or not isinstance(clip, int | float):
+        return ["It reads arrays as they are, and no audio."] if frontend.get("kind") == "arrays" else []
+    taken = (
+        "the first clip of a track alone" if frontend.get("take") == "first" else "a track's clips, whose answers are averaged"
+    )
+    found = [f"It hears mono sound at {rate:,g} Hz in clips of {clip:g} s: {taken}."]
+    found.append(f"It hears nothing above {rate / 2:,g} Hz; a track shorter than {clip:g} s is filled up with silence.")
+    if frontend.get("skip"):
+        found.append(f"The first {frontend['skip']:g} s of a track are left out, where it is long enough.")
+    return found
+
+
+def limitations(reading: Reading) -> list[str]:
+    """Return what is known to limit the model, beside :func:`warnings`."""
+    classes = reading.classes
+    found = [
+        f"It knows {count(len(classes), 'class', 'classes')} and no other: music that belongs to none of them gets one of "
+        "these names all the same."
+    ]
+    weak = [name for name, each in _per_class(reading) if 0 < (each.get("support") or 0) < FEW_OF_CLASS]
+    if weak:
+        found.append(f"Few tracks ({FEW_OF_CLASS - 1} or less) judged {_listed(weak)}: their figures are uncertain.")
+    never = [name for name, each in _per_class(reading) if not each.get("support")]
+    if never:
+        found.append(f"No track judged {_listed(never)}: nothing is known of how well it is recognised.")
+    deaf = [name for name, each in _per_class(reading) if each.get("support") and not each.get("recall")]
+    if deaf:
+        found.append(f"Not one judged track of {_listed(deaf)} was recognised.")
+    confused = confusions(reading, 1)
+    if confused:
+        label, answer, times, of = confused[0]
+        found.append(f"Its commonest mistake: {label} is taken for {answer} ({times:,} of {of:,} tracks).")
+    facts = known(reading)
+    if facts:
+        found += [f"Of {facts.title} it is known: {fault}." for fault in facts.faults]
+    return found
+
+
+def _per_class(reading: Reading) -> list[tuple[str, Mapping[str, Any]]]:
+    per_class = reading.metrics.get("per_class")
+    return (
+        [(str(name), each) for name, each in per_class.items() if isinstance(each, Mapping)]
+        if isinstance(per_class, Mapping)
+        else []
+    )
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def confusions(reading: Reading, most: int) -> list[tuple[str, str, int, int]]:
+    """Return the commonest confusions: the label, the answer, how many tracks, and of how many."""
+    matrix, classes = reading.metrics.get("confusion") or [], reading.classes
+    found = [
+        (classes[row], classes[column], times, sum(line))
+        for row, line in enumerate(matrix)
+        for column, times in enumerate(line)
+        if times and row != column
+    ]
+    return sorted(found, key=lambda each: -each[2])[:most]
+
+
+def known(reading: Reading) -> Facts | None:
+    """Return what is known of the data, where they were named ``name:ROOT``."""
+    return FACTS.get(str(reading.record.get("data", "")).partition(":")[0])
+
+
+def date(reading: Reading) -> str:
+    """Return when the training began: "21 November 2026, 07:33 UTC"; empty where it is not known."""
+    told = str(reading.record.get("created") or reading.get("training", "created") or "")
+    try:
+        begun = datetime.fromisoformat(told)
+    except ValueError:
+        return told
+    return f"{begun.day} {begun:%B %Y, %H:%M %Z}".replace("UTC+00:00", "UTC")
+
+
+def engines(reading: Reading) -> str:
+    """Return which engines trained it: "numpy (8 epochs), torch (4 epochs)"."""
+    found = reading.get("training", "engines") or reading.record.get("engines") or []
+    pairs = [each for each in found if isinstance(each, list | tuple) and len(each) == 2]
+    if len(pairs) > 1:
+        return ", then ".join(f"{name} ({count(epochs, 'epoch')})" for name, epochs in pairs)
+    return str(pairs[0][0] if pairs else reading.record.get("engine") or reading.get("training", "engine") or "not known")
+
+
+def command(reading: Reading) -> str:
+    """Return the command line that trains the same again, from the recipe as it was used; empty where data are not known."""
+    record = reading.record
+    if not record.get("data"):
+        return ""
+    words = ["harken", "train", str(record["data"]), "--recipe", str(reading.folder / "recipe.toml")]
+    label = record.get("label")
+    values = {
+        "--test": record.get("test"),
+        "--label": None if label == "label" else label,
+        "--group": record.get("group"),
+        "--classes": _comma(record.get("classes")),
+        "--without": _comma(record.get("without")),
+        "--seed": record.get("seed", 0),
+        "--engine": record.get("engine"),
+        "--device": None if record.get("device") == "auto" else record.get("device"),
+    }
+    for option, value in values.items():
+        words += [] if value is None else [option, str(value)]
+    return shlex.join(words)
+
+
+def _comma(names: Any) -> str | None:
+    return None if names is None else ",".join(map(str, names))
+
+
+def versions(reading: Reading) -> dict[str, str]:
+    """Return what the figures depend on beside data and recipe, by name."""
+    machine = {**(reading.get("training") or {}), **(reading.record.get("machine") or {})}
+    names = {
+        "harken": "Harken",
+        "python": "Python",
+        "numpy": "NumPy",
+        "torch": "PyTorch",
+        "keras": "Keras",
+        "platform": "platform",
+        "usable_cores": "cores used",
+        "threads": "threads of the linear algebra",
+        "device": "device",
+    }
+    return {words: str(machine[name]) for name, words in names.items() if machine.get(name) is not None}
+
+
+def hashes(reading: Reading) -> dict[str, str]:
+    """Return the hashes that tell whether data, split and model are the same, by name."""
+    same = reading.record.get("identity") or {}
+    found = {
+        "data (content, spans, labels and groups of all tracks)": same.get("tracks"),
+        "split": same.get("split"),
+        "model.harken, SHA-256": reading.model_hash,
+    }
+    return {name: str(value) for name, value in found.items() if value}
+
+
+def data_name(reading: Reading) -> str:
+    """Return what the data are called: the last part of their path, or the known name."""
+    facts = known(reading)
+    if facts:
+        return facts.title
+    told = str(reading.record.get("data") or "")
+    return re.split(r"[/\\]", told.rstrip("/\\"))[-1] or reading.folder.resolve().name
+
+
+def fitted_on(found: Mapping[str, Any]) -> str:
+    """Return on what a temperature was fitted: ", fitted on 50 validation tracks of 25 groups"; empty where it is not said."""
+    told = found.get("fitted_on")
+    if not isinstance(told, Mapping) or not told.get("tracks"):
+        return ""
+    groups = f" of {count(int(told['groups']), 'group')}" if told.get("groups") else ""
+    return f", fitted on {count(int(told['tracks']), 'validation track')}{groups}"
