@@ -4,9 +4,9 @@ The net is a plain ``keras.Model`` (:attr:`~harken.engines.keras.net.EngineNet.m
 may be taken out, saved, and trained on with Keras. A step here does not go through ``fit``: Keras works out the loss, a small
 function for each backend (:mod:`~harken.engines.keras.backends`) its gradients, and Keras' optimizer takes them.
 
-**Backends.** Torch is the one that this is tested with. On JAX 0.10 (with ``JAX_ENABLE_X64=1``) the first half of
-``tests/test_keras.py`` was run once and passed. TensorFlow's functions are written after Keras' documentation and were not run;
-take them as a beginning. Which backend it is, Keras decides (``KERAS_BACKEND``, or its
+**Backends.** Torch is the one that this is tested with. On JAX 0.10 (with ``JAX_ENABLE_X64=1``) the first 47
+tests of ``tests/test_keras.py`` were run once and passed. TensorFlow's functions are written after Keras' documentation and were
+not run; take them as a beginning. Which backend it is, Keras decides (``KERAS_BACKEND``, or its
 ``keras.json``); only where nothing is set and the backend that Keras would take is not installed, is torch taken.
 
 **Where Keras differs from Harken**, and what is done about it:
