@@ -31,7 +31,7 @@ from harken.errors import DataError, HarkenError, ModelError
 from harken.folds import check_seed
 from harken.frontends import Arrays as ArraysFrontend
 from harken.frontends import Frontend
-from harken.judge import Evaluation, evaluate_features
+from harken.judge import Baselines, Evaluation, beside, evaluate_features, measure
 from harken.learn import ArrayRows, class_probabilities, class_probabilities_of
 from harken.metrics import decisions
 from harken.parts import Labelled, hear, hear_parts, parts_of
@@ -253,7 +253,15 @@ class Classifier:
         """Return the track accuracy on labelled tracks: the share of those with an answer that is right."""
         return self.evaluate(tracks).track.value
 
-    def evaluate(self, tracks: Data, *, seed: int = 0, workers: int | None = None, progress: Progress = silent) -> Evaluation:
+    def evaluate(
+        self,
+        tracks: Data,
+        *,
+        seed: int = 0,
+        workers: int | None = None,
+        baselines: bool = False,
+        progress: Progress = silent,
+    ) -> Evaluation:
         """Judge the model on labelled tracks, with intervals over groups.
 
         Parameters
@@ -263,6 +271,8 @@ class Classifier:
         seed : int
             Of the bootstrap.
         workers : int, optional
+        baselines : bool
+            Whether loudness, duration, tempo and format are judged beside the model (:mod:`harken.judge.baselines`).
         progress : Progress
 
         Raises
@@ -277,7 +287,11 @@ class Classifier:
         heard = hear(data, self._frontend, self.classes, workers=workers, progress=progress)
         batch = max(1, min(BATCH, AT_ONCE // (4 * prod(self.model.input_shape))))
         probabilities = class_probabilities_of(self._net(), heard, batch, progress)
-        return evaluate_features(probabilities, heard, trained_on=self.model.trained_on, seed=seed)
+        evaluation = evaluate_features(probabilities, heard, trained_on=self.model.trained_on, seed=seed)
+        if not (baselines and evaluation.track.n):
+            return evaluation
+        kept = Baselines.from_table(self.model.record.get("baselines"), len(self.classes))
+        return beside(evaluation, measure(heard, progress), kept, hashes=heard.hashes, seed=seed)
 
     @property
     def _frontend(self) -> Frontend:

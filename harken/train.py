@@ -20,7 +20,7 @@ from harken.engines import check, engine_for
 from harken.errors import Failure, HarkenError
 from harken.files import write_csv, write_json
 from harken.folds import check_seed
-from harken.judge import Evaluation
+from harken.judge import Evaluation, fit_features
 from harken.learn import Checkpoint, TrainingState
 from harken.learn.recipe import Learnt, learn
 from harken.parts import Parts, hear_parts, parts_of
@@ -29,6 +29,7 @@ from harken.recipes import Recipe, load_recipe
 from harken.report import write_reports
 from harken.report.plots import confusion_matrix, learning_curves
 from harken.run import Run, default_folder, identity, open_run
+from harken.store import Features
 from harken.tracks import Tracks, normal_name
 
 logger = logging.getLogger("harken")
@@ -92,6 +93,7 @@ def train(
     device: str | None = None,
     workers: int | None = None,
     resume: bool = False,
+    baselines: bool = True,
     report: bool = True,
     progress: Progress = silent,
 ) -> Outcome:
@@ -122,10 +124,12 @@ def train(
         Files worked on at once; default: one a core.
     resume : bool
         Continue the run where it stopped.
+    baselines : bool
+        Whether the report says what loudness, duration, tempo and format reach (:mod:`harken.judge.baselines`).
     report : bool
         Whether the report and the model card are written too.
     progress : Progress
-        Stages ``"tags"``, ``"features"``, ``"training"``, ``"predicting"``.
+        Stages ``"tags"``, ``"features"``, ``"training"``, ``"sounds"``, ``"predicting"``.
 
     Returns
     -------
@@ -157,8 +161,7 @@ def train(
         how = {"seed": seed, "engine": engine, "device": device, "workers": workers}
         source = {"data": str(data), "test": None if test is None else str(test)}
         run.begin(same, chosen, {**source, **asked, **how, "grouping": dataset.grouping})
-        tracks, names = _splits(parts)
-        run.write_splits(tracks, names)
+        run.write_splits(*_splits(parts))
         state = run.load_state(same) if resume else None
         if resume and state is None:
             logger.warning("%s: there is nothing to resume; the training begins anew", run.folder)
@@ -173,7 +176,7 @@ def train(
             state=None if state is None else TrainingState.from_tree(state),
             progress=progress,
         )
-        learnt = _with_engines(learnt, run)
+        learnt = _noted(learnt, run, parts.train if baselines else None, progress)
         summary = _summary(dataset, chosen, parts)
         outcome = _judged(run, learnt, parts, summary, seed=seed, device=device, progress=progress)
         return _keep(run, learnt, outcome, report=report)
@@ -199,10 +202,15 @@ def _naming(recipe: Recipe, engine: str) -> Recipe:
     return recipe if engine == engine_for(recipe.training) else recipe.replace(engine=engine)
 
 
-def _with_engines(learnt: Learnt, run: Run) -> Learnt:
-    """Note in the models which engines have trained them, each with its number of epochs."""
-    engines = run.engines(len(learnt.result.history))
-    best, last = (replace(model, record={**model.record, "engines": engines}) for model in (learnt.best, learnt.last))
+def _noted(learnt: Learnt, run: Run, part: Features | None, progress: Progress) -> Learnt:
+    """Note in the models which engines have trained them, each with its number of epochs, and what triviality learnt.
+
+    That is learnt from the same training part, and kept, so that it can be judged wherever the model is.
+    """
+    notes: dict[str, Any] = {"engines": run.engines(len(learnt.result.history))}
+    if part is not None:
+        notes["baselines"] = fit_features(part, progress).to_table()
+    best, last = (replace(model, record={**model.record, **notes}) for model in (learnt.best, learnt.last))
     return replace(learnt, best=best, last=last)
 
 
@@ -240,19 +248,19 @@ def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, 
     """Judge the models of the best and of the last epoch on the test part, with the engine that trained them."""
     judged_on, judge = next((name, part) for name, part in reversed(parts.named().items()))
 
-    def evaluation(model: Model) -> Evaluation:
+    def evaluation(model: Model, baselines: bool = False) -> Evaluation:
         # The validation part is known to the model: saying so is this report's business, not the evaluation's.
         model = model if parts.test is not None else replace(model, trained_on=TrainedOn())
         classifier = Classifier.of(model, engine=model.record["engine"], device=device)
-        return classifier.evaluate(judge, seed=seed, progress=progress)
+        return classifier.evaluate(judge, seed=seed, baselines=baselines, progress=progress)
 
-    best, last = evaluation(learnt.best), evaluation(learnt.last)
+    best, last = evaluation(learnt.best, "baselines" in learnt.best.record), evaluation(learnt.last)
     metrics = {
         **best.as_json(),
         "judged_on": judged_on,
         "judged_before": run.judged_before,
         "last_epoch": last.as_json(),
-        "training": learnt.best.record,
+        "training": {key: value for key, value in learnt.best.record.items() if key != "baselines"},
         "parts": {name: {"tracks": len(part.tracks), "clips": len(part)} for name, part in parts.named().items()},
         "failed": [{"path": failure.path, "reason": failure.reason} for failure in parts.failed],
         "published": learnt.best.recipe.published,

@@ -22,6 +22,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Files worked on at once (default: one a core)."
 )
+baselines_option = click.option(
+    "--no-baselines", is_flag=True, help="Do not show what loudness, duration, tempo and file format reach by themselves."
+)
 model_argument = click.argument("model", type=click.Path())
 
 

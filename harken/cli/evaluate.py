@@ -7,6 +7,7 @@ from dataclasses import replace
 import click
 
 from harken.cli.console import (
+    baselines_option,
     data_options,
     engine_options,
     exit_code,
@@ -29,6 +30,7 @@ from harken.cli.console import (
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the bootstrap.")
 @engine_options
 @workers_option
+@baselines_option
 @json_option
 @quiet_option
 @click.pass_context
@@ -44,6 +46,7 @@ def command(
     engine: str | None,
     device: str,
     workers: int | None,
+    no_baselines: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -61,6 +64,7 @@ def command(
         dataset.judged,
         seed=seed,
         workers=workers,
+        baselines=not no_baselines,
         progress=progress_for(quiet or as_json),
     )
     if as_json:

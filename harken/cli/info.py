@@ -9,6 +9,9 @@ import click
 from harken.cli.console import json_option, model_argument, print_json
 from harken.decoders import shown
 
+BASELINES = "baselines"
+"""Of a record: what loudness and the like learnt, columns of numbers that say nothing to a reader."""
+
 
 @click.command("info")
 @model_argument
@@ -28,7 +31,7 @@ def command(model: str, as_json: bool) -> None:
                 "input_shape": list(net.input_shape),
                 "parameters": net.parameters,
                 "trained_on": {"tracks": len(loaded.trained_on.tracks), "groups": len(loaded.trained_on.groups)},
-                "record": loaded.record,
+                "record": {key: value for key, value in loaded.record.items() if key != BASELINES},
             }
         )
         return
@@ -38,7 +41,8 @@ def command(model: str, as_json: bool) -> None:
     known = "not known" if "adopted" in loaded.record and not tracks + groups else f"{tracks} tracks, {groups} groups"
     click.echo(f"trained on:  {known}")
     for key, value in loaded.record.items():
-        click.echo(f"{key + ':':<12} {_adopted(value) if key == 'adopted' else _short(value)}")
+        if key != BASELINES:
+            click.echo(f"{key + ':':<12} {_adopted(value) if key == 'adopted' else _short(value)}")
     click.echo(f"\n{net.table()}")
 
 

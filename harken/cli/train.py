@@ -6,6 +6,7 @@ import click
 from click.core import ParameterSource
 
 from harken.cli.console import (
+    baselines_option,
     data_options,
     engine_options,
     exit_code,
@@ -35,6 +36,7 @@ from harken.cli.console import (
     is_flag=True,
     help="Continue the run in --out where it stopped, on its engine and device unless others are given.",
 )
+@baselines_option
 @json_option
 @quiet_option
 @click.pass_context
@@ -54,6 +56,7 @@ def command(
     device: str,
     workers: int | None,
     resume: bool,
+    no_baselines: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -76,6 +79,7 @@ def command(
         device=None if ctx.get_parameter_source("device") is ParameterSource.DEFAULT else device,
         workers=workers,
         resume=resume,
+        baselines=not no_baselines,
         progress=progress_for(quiet or as_json),
     )
     if as_json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,53 +18,22 @@ import numpy.typing as npt
 from harken.archive import TrainedOn, group_hash
 from harken.errors import DataError, Failure
 from harken.folds import check_seed, group_numbers
-from harken.judge.intervals import LEVEL, ratio_interval
+from harken.judge.baselines import Baselines, Trivial, compared
+from harken.judge.figure import Figure, figure, plain_number
+from harken.judge.intervals import LEVEL
+from harken.judge.measures import Measures
 from harken.judge.text import confusion_lines, count, listing, number, short, table
-from harken.metrics import ClassFigures, accuracy, confusion, decisions, log_loss, per_class, track_probabilities
+from harken.metrics import ClassFigures, confusion, decisions, log_loss, per_class, track_probabilities
 from harken.store.hashes import content_of
 from harken.tracks import Tracks
 
 if TYPE_CHECKING:
     from harken.store import Features
 
+__all__ = ["Baseline", "Evaluation", "Figure", "Seen", "beside", "evaluate", "evaluate_features"]
+
 _NAMED = 10
 """Failed files that the text names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """An accuracy with its interval.
-
-    Attributes
-    ----------
-    value : float
-        The share of right answers; NaN where nothing was judged.
-    low, high : float, optional
-        The 95 % interval; None where there is none.
-    n : int
-        How many clips or tracks were judged.
-    groups : int
-        How many groups they belong to.
-    method : str
-        How the interval was made, or why there is none.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-    groups: int
-    method: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return value, low, high and n."""
-        return {"value": _plain(self.value), "low": self.low, "high": self.high, "n": self.n}
-
-    def in_words(self) -> str:
-        """Return "0.812, 95 % interval 0.70 to 0.91"."""
-        if self.low is None or self.high is None:
-            return f"{number(self.value)}, {self.method}"
-        return f"{number(self.value)}, {LEVEL:.0%} interval {self.low:.2f} to {self.high:.2f}".replace("%", " %")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +103,8 @@ class Evaluation:
         The track of each clip.
     clip_times : ndarray of float64, shape (clips, 2)
         Start and end in seconds; NaN where not known.
+    trivial : Trivial, optional
+        What loudness, tempo, length and format reach; None where that was not asked for.
     """
 
     classes: tuple[str, ...]
@@ -151,6 +122,7 @@ class Evaluation:
     clip_probabilities: npt.NDArray[np.float64]
     clip_track: npt.NDArray[np.int64]
     clip_times: npt.NDArray[np.float64]
+    trivial: Trivial | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the document that ``harken evaluate --json`` prints; None stands for what is not defined."""
@@ -160,17 +132,21 @@ class Evaluation:
             "classes": list(self.classes),
             "per_class": {name: _plain_values(asdict(figures)) for name, figures in self.per_class.items()},
             "confusion": self.confusion.tolist(),
-            "log_loss": _plain(self.log_loss),
+            "log_loss": plain_number(self.log_loss),
             "failed": [{"path": failure.path, "reason": failure.reason} for failure in self.failed],
             "groups": self.groups,
             "interval": {"level": LEVEL, "clip": self.clip.method, "track": self.track.method},
-            "baseline": _plain_values(asdict(self.baseline)),
+            "baseline": {
+                **_plain_values(asdict(self.baseline)),
+                "trivial": None if self.trivial is None else self.trivial.as_json(),
+            },
             "seen": {"tracks": list(self.seen.tracks), "groups": list(self.seen.groups), "affected": self.seen.affected},
         }
 
     def as_text(self) -> str:
         """Return the report for a terminal."""
-        blocks = [self._head(), self._notice(), self._figures(), self._classes(), self._confusion(), self._failures()]
+        trivial = [] if self.trivial is None else self.trivial.lines()
+        blocks = [self._head(), self._notice(), self._figures(), trivial, self._classes(), self._confusion(), self._failures()]
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     def _head(self) -> list[str]:
@@ -260,7 +236,7 @@ class Evaluation:
     ) -> tuple[Any, ...]:
         name = self.classes[int(answer)] if answer >= 0 else ""
         shares = probabilities.tolist() if answer >= 0 else [None] * len(self.classes)
-        return (_plain(float(span[0])), _plain(float(span[1])), *known, name, *shares)
+        return (plain_number(float(span[0])), plain_number(float(span[1])), *known, name, *shares)
 
 
 def evaluate(
@@ -309,8 +285,8 @@ def evaluate(
     groups = group_numbers(tracks.groups, hashes)
     return Evaluation(
         classes=(classes := tracks.classes),
-        clip=_figure(labels[index], np.where(judged[index], clip_answers, -1), groups[index], seed),
-        track=_figure(labels, answers, groups, seed),
+        clip=figure(labels[index], np.where(judged[index], clip_answers, -1), groups[index], seed),
+        track=figure(labels, answers, groups, seed),
         per_class=per_class(labels, answers, classes),
         confusion=confusion(labels, answers, len(classes)),
         log_loss=log_loss(labels, means),
@@ -342,6 +318,37 @@ def evaluate_features(
     )
 
 
+def beside(
+    evaluation: Evaluation,
+    measures: Measures,
+    baselines: Baselines | None,
+    *,
+    hashes: Sequence[str | None] | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Return an evaluation with what triviality reaches on the same tracks.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    measures : Measures
+        Of its tracks.
+    baselines : Baselines, optional
+        What learnt from the model's training part. Default: they learn from the judged tracks, in folds.
+    hashes : sequence of str or None, optional
+        What each track holds, as :func:`evaluate` took them.
+    seed : int
+        Of the bootstrap, and of the folds.
+    """
+    tracks = evaluation.tracks
+    answers = decisions(evaluation.track_probabilities)
+    groups = group_numbers(tracks.groups, hashes)
+    trivial = compared(measures, baselines, tracks.labels, answers, groups, len(tracks.classes), seed=seed)
+    named = {failure.path for failure in evaluation.failed}
+    unmeasured = tuple(failure for failure in trivial.failed if failure.path not in named)
+    return replace(evaluation, trivial=replace(trivial, failed=unmeasured))
+
+
 def _labels(rows: npt.NDArray[np.float64], index: npt.NDArray[np.int64], tracks: Tracks) -> npt.NDArray[np.int64]:
     """Return the labels, after a look at what they are compared with."""
     expected = (len(index), len(tracks.classes))
@@ -352,13 +359,6 @@ def _labels(rows: npt.NDArray[np.float64], index: npt.NDArray[np.int64], tracks:
         first = next(track.path for track in tracks if track.label is None)
         raise DataError(f"{(labels < 0).sum()} of {len(tracks)} tracks have no label to judge by (the first: {first})")
     return labels
-
-
-def _figure(labels: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], seed: int) -> Figure:
-    made = answers >= 0
-    interval = ratio_interval(labels[made] == answers[made], groups[made], labels=labels[made], seed=seed)
-    value = accuracy(labels, answers)
-    return Figure(value, interval.low, interval.high, int(made.sum()), interval.groups, interval.method)
 
 
 def _baseline(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> Baseline:
@@ -407,10 +407,6 @@ def _seen(tracks: Tracks, judged: npt.NDArray[np.bool_], hashes: Sequence[str | 
     return Seen(tuple(paths), tuple(groups), affected)
 
 
-def _plain(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
 def _plain_values(table_: dict[str, Any]) -> dict[str, Any]:
     """Return the table with None for NaN."""
-    return {key: _plain(value) if isinstance(value, float) else value for key, value in table_.items()}
+    return {key: plain_number(value) if isinstance(value, float) else value for key, value in table_.items()}
