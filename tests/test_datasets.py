@@ -501,6 +501,15 @@ def test_a_part_can_be_given_the_classes_of_a_model(part):
         "v.a.",
         "V/A",
         "Unknown Artist",
+        "<unknown>",
+        "[no artist]",
+        "n/a",
+        "-",
+        "???",
+        "Verschiedene Künstler",
+        "Varios Artistas",
+        "AA.VV.",
+        "Best of Jazz Compilations",
         " ",
         "",
         None,
@@ -510,9 +519,49 @@ def test_what_is_no_artist(name):
     assert artist_name(name) is None
 
 
-@pytest.mark.parametrize("name", ["Ivan Ilic", "Val", "Vanessa", "Unknown Mortal Orchestra", "Compilationists", "The Various"])
+@pytest.mark.parametrize(
+    "name", ["Ivan Ilic", "Val", "Vanessa", "Unknown Mortal Orchestra", "Compilationists", "The Various", "!!!"]
+)
 def test_what_is_one(name):
     assert artist_name(name) == name.casefold()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("The Beatles", "Beatles, The", " THE  beatles"),
+        ("Sigur Rós", "Sigur Ros", "Sigur Ro\u0301s"),
+        ("Guns N' Roses", "Guns N\u2019 Roses"),
+        ("A-ha", "a\u2010ha"),
+    ],
+)
+def test_spellings_of_one_artist(names):
+    assert len({artist_name(name) for name in names}) == 1
+
+
+@pytest.mark.parametrize(
+    "names", [("Béla Fleck", "Béla Bartók"), ("が", "か"), ("!!!a", "!!!b"), ("The The", "The"), ("Lés", "L")]
+)
+def test_other_artists_stay_apart(names):
+    assert len({artist_name(name) for name in names}) == 2
+
+
+@given(st.text(max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_an_artists_name_is_already_compared(name):
+    once = artist_name(name)
+    assert artist_name(once) == once
+    assert normal_name(once) == once
+
+
+def test_an_album_is_a_group_where_nothing_better_is_known(tmp_path):
+    (tmp_path / "a.wav").touch()
+    (tmp_path / "t.csv").write_text("path,label,album\na.wav,x,Abbey  Road\nb.wav,y,abbey road\nc.wav,y,\n")
+    dataset = read(tmp_path / "t.csv")
+    assert dataset.grouping == "column album"
+    assert dataset.train.groups == ("abbey road", "abbey road", None)
+    (tmp_path / "t.csv").write_text("path,label,album,artist\na.wav,x,Abbey Road,Beatles\nb.wav,y,Help!,Beatles\n")
+    assert read(tmp_path / "t.csv").grouping == "column artist"
 
 
 @given(st.text(max_size=20))

@@ -1,8 +1,9 @@
 """Groups: what must not stand on both sides of a split, and where it is known from.
 
-The columns ``artist``, ``group``, ``tune``, ``instrument`` and ``speaker`` of a table, in this order; else the artist tags in
-the files. Names are compared without regard to case and spaces ("The  Beatles" is "the beatles"), so a group carries its name
-in small letters. "Various Artists", a "… Compilation" and an empty name are no artist.
+The columns ``artist``, ``group``, ``tune``, ``instrument``, ``speaker``, ``album`` of a table, in this order; else the artist
+tags in the files. Names are compared without regard to case and spaces ("The  Beatles" is "the beatles"), those of artists also
+without accents, and "Beatles, The" is "the beatles"; so a group carries its name in small letters. "Various Artists", a "…
+Compilation" and an empty name are no artist.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from harken.errors import AudioError
 from harken.progress import Progress, silent
 from harken.tracks import Tracks, normal_name
 
-GROUP_COLUMNS = ("artist", "group", "tune", "instrument", "speaker")
+GROUP_COLUMNS = ("artist", "group", "tune", "instrument", "speaker", "album")
 """The columns that are taken for groups when none is named; the first that a table has."""
 
 TAGS = ("artist", "album")
@@ -28,20 +29,40 @@ TAGS = ("artist", "album")
 TAGGED_SHARE = 0.5
 """Tags make groups when at least this share of the tracks has one."""
 
-_NO_ARTIST = re.compile(r"(various|unknown)( artists?)?|various artists\b.*|v\.? ?/?a\.?|(.*\W)?compilation")
+_NO_ARTIST = re.compile(
+    r"(various|unknown|no)( artists?| performers?| composers?)|various artists\b.*|v\.? ?/?a\.?|a\.?a\.? ?v\.?v\.?"
+    r"|(.*\W)?compilations?( albums?)?|various|unknown|none|null|n\.?/?a\.?|artists?|sampler|(original )?soundtrack"
+    r"|diverse( interpreten| kunstler)?|verschiedene( interpreten| kunstler)?|varios( artistas| interpretes)?"
+    r"|artistes (divers|varies)|artisti vari"
+)
+_BRACKETS = "<>[]() "
+_NOTHING = "-?._/ "
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_ARTICLE = re.compile(r"(.+), (the|los|las|les|die)")
+_PLAIN = str.maketrans({"\u2018": "'", "\u2019": "'", "\u2010": "-", "\u2011": "-", "\u2013": "-", "\u2014": "-"})
 _TAG_THREADS = 8
 
 
 def artist_name(name: str | None) -> str | None:
     """Return an artist's name as groups are compared, None for what is no artist.
 
+    Compilations, "Various Artists" in several languages, "<unknown>" and "-" are no artist. Accents, curly
+    apostrophes and long dashes do not count, nor does where the article stands.
+
     Examples
     --------
     >>> artist_name("Ivan Ilic"), artist_name("Various Artists"), artist_name("Magnatune Compilation")
     ('ivan ilic', None, None)
+    >>> artist_name("Beatles, The"), artist_name("Sigur Rós")
+    ('the beatles', 'sigur ros')
     """
     normal = normal_name(name)
-    return None if normal is None or _NO_ARTIST.fullmatch(normal) else normal
+    if normal is None:
+        return None
+    bare = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", normal))).translate(_PLAIN)
+    article = _ARTICLE.fullmatch(bare)
+    bare = f"{article[2]} {article[1]}" if article else bare
+    return None if _NO_ARTIST.fullmatch(bare.strip(_BRACKETS)) or not bare.strip(_NOTHING) else normal_name(bare)
 
 
 def joint_name(columns: Sequence[str], values: Sequence[str | None]) -> str | None:
