@@ -2,7 +2,7 @@
 
     python benchmarks/doctor.py [--tracks 10000] [--copies 200] [--wrong 0.15]
 
-The fingerprints are synthetic: of noise that is smoothed over time as the frames' overlap does, in 33 bands, a minute each, made
+The fingerprints are synthetic, a minute each: of noise in 33 bands, smoothed over time as the overlap of the frames does, made
 by the same rule as real ones (a bit changes in about 0.3 of the steps, of music in 0.25). Among them are copies that begin 5 s
 later, with a share of wrong bits; that all of them and nothing else is found is told too.
 """

@@ -160,7 +160,7 @@ def examine(
     RecipeError
         There is no such recipe.
     """
-    clip, rate = _heard_by(recipe)
+    clip, rate, name = _heard_by(recipe)
     if table is not None:
         check_name(Path(table))
         _keep_apart(Path(table), [data, *([] if test is None else [test]), *([] if predictions is None else [predictions])])
@@ -171,7 +171,7 @@ def examine(
     dataset = look(data)
     tracks, parts = parts_of(dataset, None if test is None else look(test))
     held, heard, failed = listen(tracks, cache_folder() if folder is None else folder, workers=workers, progress=progress)
-    collection = Collection(dataset.name, tracks, parts, dataset.grouping, held, heard, failed, clip, rate)
+    collection = Collection(dataset.name, tracks, parts, dataset.grouping, held, heard, failed, clip, rate, name)
     copies = of_copies.find_copies(collection, progress)
     found = [
         *of_sounds.sound_findings(collection),
@@ -185,12 +185,12 @@ def examine(
     return Diagnosis(collection, copies, tuple(found), predictions is not None, test is not None)
 
 
-def _heard_by(recipe: str | os.PathLike[str] | Recipe | None) -> tuple[float, int | None]:
-    """Return the length of a recipe's clips, and the rate at which it hears."""
+def _heard_by(recipe: str | os.PathLike[str] | Recipe | None) -> tuple[float, int | None, str]:
+    """Return the length of a recipe's clips, the rate at which it hears, and its name."""
     if recipe is None:
-        return CLIP, None
-    frontend = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).frontend
-    return frontend.clipping.clip, getattr(frontend, "rate", None)
+        return CLIP, None, ""
+    found = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    return found.frontend.clipping.clip, getattr(found.frontend, "rate", None), found.name
 
 
 def _keep_apart(table: Path, read_from: Sequence[str | os.PathLike[str]]) -> None:

@@ -46,6 +46,8 @@ class Collection:
         Seconds that a network is to hear at once.
     rate : int, optional
         Hz at which it is to hear.
+    recipe : str
+        What was named to learn from it; "" where ``clip`` is merely usual.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Collection:
     failed: Mapping[int, Failure]
     clip: float
     rate: int | None = None
+    recipe: str = ""
 
     def __len__(self) -> int:
         return len(self.tracks)

@@ -202,14 +202,21 @@ def _padded(collection: Collection) -> Finding | None:
         lambda heard: f"{heard.sound.duration:.2f} s",
         lambda heard: -heard.sound.duration,
     )
-    title = f"{count(len(cases), 'file is', 'files are')} shorter than a clip of {collection.clip:g} s"
+    if not cases:
+        return None
+    everyone = len(cases) == len(collection.sounds)
     advice = (
         "They are padded with zeros, and where one class has more short files than another, the length names the class. Take a "
         "recipe with shorter clips, or leave them out."
     )
-    severity: Severity = "look" if len(cases) < len(collection.sounds) else "serious"
-    brief = f"no file has the {collection.clip:g} s of a clip" if severity == "serious" else ""
-    return Finding("padded", severity, title, advice, _with_classes(collection, cases), brief) if cases else None
+    title = f"{count(len(cases), 'file is', 'files are')} shorter than a clip of {collection.clip:g} s"
+    if everyone and not collection.recipe:
+        longest = max(heard.sound.duration for _, heard in collection.sounds)
+        title = f"All files are shorter than {collection.clip:g} s; the longest has {longest:.1f} s"
+        return Finding("padded", "note", title, "Take a recipe with shorter clips, and name it here (--recipe).")
+    severity: Severity = "serious" if everyone else "look"
+    brief = f"no file has the {collection.clip:g} s of a clip"
+    return Finding("padded", severity, title, advice, _with_classes(collection, cases), brief)
 
 
 def _narrow(collection: Collection) -> Finding | None:
