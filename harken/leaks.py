@@ -319,7 +319,7 @@ def _notes(dataset: Dataset, material: _Material) -> list[str]:
     notes = []
     if material.same_as[TRACKS] == GROUPS:
         known = Counter(material.features.tracks.groups)
-        why = "no group is known" if set(known) <= {None} else "no two tracks share a group"
+        why = "no group is known" if set(known) <= {None} else "no two tracks share one"
         notes.append(
             f"Tracks at random and groups apart are the same split here: {why} (groups: {dataset.grouping}). What an artist's "
             "other songs give away cannot be seen so: name what they share, as the column artist, tune or instrument (--group)."

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -408,3 +410,35 @@ def test_real_music(shared_data, tmp_path):
     document = json.loads(done.stdout)
     assert document["splits"]["groups"]["clip"]["accuracy"]["groups"] >= 4
     assert "artist" in document["splits"]["groups"]["means"]
+
+
+def test_sound_files_with_one_that_is_broken(tone, tmp_path):
+    for number in range(12):
+        name = "low" if number % 2 else "high"
+        tone(f"songs/{name}/{number}.wav", seconds=1.0 + number / 50, rate=8000, frequency=50.0 + 100.0 * (number % 2) + number)
+    (tmp_path / "songs" / "low" / "broken.wav").write_bytes(b"no sound")
+    table = {**toy(2).to_table(), "frontend": {"kind": "waveform", "rate": 400, "clip": 0.25}}
+    table["net"] = [{"layer": "flatten"}, *table["net"]]
+    (tmp_path / "heard.toml").write_text(recipe_from_table(table, "heard").to_toml(), encoding="utf-8")
+    asked = ["leaks", str(tmp_path / "songs"), "--recipe", str(tmp_path / "heard.toml"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(harken, [*asked, "--seeds", "1", "--workers", "1", "--quiet"], catch_exceptions=False)
+    assert done.exit_code == 1 and "broken.wav" in done.stderr  # trained in processes of their own, from the store on disk
+    document = json.loads((tmp_path / "out" / RESULT).read_text())
+    assert document["splits"]["tracks"]["same_as"] == "groups"
+    assert any("1 file failed and is in no part" in note for note in document["notes"])
+
+
+def test_the_document_is_documented(found):
+    text = (Path(__file__).parents[1] / "docs" / "judging.md").read_text("utf-8").split("### leaks.json")[1].split("\n## ")[0]
+    documented = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", text))))
+
+    def keys(value):
+        if isinstance(value, list):
+            return set().union(*map(keys, value))
+        return set(value).union(*map(keys, value.values())) if isinstance(value, dict) else set()
+
+    document = found.as_json()
+    for split in document["splits"].values():
+        for part in split["sizes"].values():
+            part["by_class"] = []  # whose keys are the user's
+    assert len(keys(document)) > 30 and keys(document) - documented == set()

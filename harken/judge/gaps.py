@@ -89,14 +89,14 @@ class Gap:
 
 
 def signed(value: float) -> str:
-    """Return a difference with its sign and two digits after the point; none for what rounds to 0.
+    """Return a difference with its sign and two digits after the point; three where two would be zeros.
 
     Examples
     --------
-    >>> signed(0.125), signed(-0.001)
-    ('+0.12', '0.00')
+    >>> signed(0.25), signed(-0.001)
+    ('+0.25', '-0.001')
     """
-    return "0.00" if abs(value) < 0.005 else f"{value:+.2f}"
+    return f"{value:+.3f}" if 0 < abs(value) < 0.005 else f"{value:+.2f}"
 
 
 def gap(first: Answers, second: Answers, level: float = LEVEL) -> Gap:

@@ -215,9 +215,9 @@ class Leaks:
     @property
     def _stranger(self) -> str:
         """Return what the strictest split asks about: "a new artist"."""
-        if self.same_as[TRACKS] == GROUPS:
-            return "a new track"
-        return "a new group (artist, tune, instrument)" if self._unit == "group" else f"a new {self._unit}"
+        if self._unit != "group":
+            return f"a new {self._unit}"
+        return "a new track" if self.same_as[TRACKS] == GROUPS else "a new group (artist, tune, instrument)"
 
     def _means(self) -> dict[str, str]:
         """Return what each split asks of the model, in plain words."""
