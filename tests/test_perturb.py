@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from harken import Arrays, Classifier
 from harken.cli import main
 from harken.errors import DataError, HarkenError
-from harken.judge import Evaluation, evaluate
+from harken.judge import Evaluation, Figure, Interval, evaluate
+from harken.judge.baselines import Rival, Trivial
 from harken.perturb import CONTROLS, PERTURBATIONS, Change, Changes, changed_stream, changes_named, judge_changes
 from harken.perturb.changes import BIT_RATE, MP3_RATES, mp3, noise
 from harken.perturb.judging import PIECE, working_rate
@@ -351,6 +353,27 @@ def test_nothing_judged_is_no_figure(clicks: Tracks) -> None:
     found = judge_changes(ear, clicks, ["level"])
     assert found.n == 0 and "nothing was judged" in found.as_text()
     assert found.as_json()["changes"][0]["accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    ("low", "words"),
+    [
+        (0.6, "The tempo is part of the label here: tempo alone names 0.700 of these tracks (0.60 to 0.80"),
+        (0.4, "not shown to be"),
+    ],
+)
+def test_where_the_tempo_is_the_label_it_says_so(clicks: Tracks, low: float, words: str) -> None:
+    class Informed(Ear):
+        def evaluate(self, tracks: Tracks, **_) -> Evaluation:
+            named = {"majority": Figure(0.5, 0.3, 0.7, 16, 16, ""), "tempo": Figure(0.7, low, 0.8, 16, 16, "")}
+            rivals = tuple(Rival(name, figure, 0.0, Interval(None, None, 16, "")) for name, figure in named.items())
+            return replace(super().evaluate(tracks), trivial=Trivial(rivals, "the 9 training tracks"))
+
+    informed = Informed(beats, 100 / 60)
+    found = judge_changes(informed, clicks, ["tempo"])
+    assert words in found.as_text() and "always the same answer 0.500" in found.as_text()
+    assert found.as_json()["tempo_alone"]["value"] == 0.7
+    assert judge_changes(informed, clicks, ["level"]).tempo_alone is None
 
 
 # ---- what is refused

@@ -28,6 +28,11 @@ from harken.cli.console import (
 @click.argument("data", type=click.Path())
 @data_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the bootstrap.")
+@click.option(
+    "--perturb",
+    metavar="A,B",
+    help="Judge it also under changes that a listener ignores: tempo, pitch, level, noise, mp3, clip.",
+)
 @engine_options
 @workers_option
 @baselines_option
@@ -43,6 +48,7 @@ def command(
     classes: str | None,
     without: str | None,
     seed: int,
+    perturb: str | None,
     engine: str | None,
     device: str,
     workers: int | None,
@@ -55,24 +61,35 @@ def command(
     from harken.datasets import read
     from harken.engines import check
     from harken.judge.text import count
+    from harken.perturb import Changes, changes_named, judge_changes
 
+    names = split_names(perturb)
+    if names is not None:
+        changes_named(names)
     check(engine or "numpy", device)
     goes_on("what was heard is kept: the same command goes on")
     classifier = Classifier.load(model, engine=engine or "numpy", device=device)
     dataset = read(data, label=label, group=group, classes=split_names(classes), without=split_names(without))
-    evaluation = classifier.evaluate(
-        dataset.judged,
-        seed=seed,
-        workers=workers,
-        baselines=not no_baselines,
-        progress=progress_for(quiet or as_json),
-    )
+    progress = progress_for(quiet or as_json)
+    changes: Changes | None = None
+    if names is None:
+        evaluation = classifier.evaluate(
+            dataset.judged, seed=seed, workers=workers, baselines=not no_baselines, progress=progress
+        )
+    else:
+        changes = judge_changes(
+            classifier, dataset.judged, names, seed=seed, workers=workers, baselines=not no_baselines, progress=progress
+        )
+        evaluation = changes.evaluation
+    failed = (*evaluation.failed, *(changes.failed if changes else ()))
     if as_json:
-        print_json(evaluation.as_json())
+        print_json(evaluation.as_json() | ({"perturb": changes.as_json()} if changes else {}))
     else:
         # All failed files are named on stderr, so the text says only how many there are.
         click.echo(replace(evaluation, failed=()).as_text())
-        if evaluation.failed:
-            click.echo(f"\n{count(len(evaluation.failed), 'file')} failed, in no figure, named on standard error")
-    name_failures(evaluation.failed)
-    ctx.exit(exit_code(evaluation.failed))
+        if changes:
+            click.echo(f"\n{changes.as_text()}")
+        if failed:
+            click.echo(f"\n{count(len(failed), 'file')} failed, in no figure, named on standard error")
+    name_failures(failed)
+    ctx.exit(exit_code(failed))

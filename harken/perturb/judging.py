@@ -54,6 +54,7 @@ def judge_changes(
     *,
     seed: int = 0,
     workers: int | None = None,
+    baselines: bool = True,
     progress: Progress = silent,
 ) -> Changes:
     """Judge a model on labelled tracks, as they are and under changes.
@@ -70,6 +71,9 @@ def judge_changes(
         Of the noise and of the bootstrap: the same seed gives the same figures.
     workers : int, optional
         Tracks that are worked on at once; default: one a core.
+    baselines : bool
+        Whether loudness, duration, tempo and format are judged beside the model. Without them it cannot be said whether the
+        tempo is part of the label.
     progress : Progress
         Stages of the evaluation, then ``"changes"``: tracks times passes.
 
@@ -86,7 +90,7 @@ def judge_changes(
             "--perturb changes sound, and these data are arrays, made of sound before; expected audio: a folder of class "
             "folders, a table of files, or a known dataset"
         )
-    evaluation = classifier.evaluate(tracks, seed=seed, workers=workers, progress=progress)
+    evaluation = classifier.evaluate(tracks, seed=seed, workers=workers, baselines=baselines, progress=progress)
     controls = {key: CONTROLS[key] for key in dict.fromkeys(change.control for change in changes)}
     passes: dict[str, Change] = {**{f"control {key}": control for key, control in controls.items()}, **_keyed(changes)}
     judged = np.flatnonzero(decisions(evaluation.track_probabilities) >= 0)

@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any
 
 from harken.errors import Failure
-from harken.judge import Evaluation, Interval
+from harken.judge import Evaluation, Figure, Interval
 from harken.judge.text import count, number, table
 from harken.perturb.changes import Change
 
@@ -151,6 +151,7 @@ class Changes:
 
     def as_json(self) -> dict[str, Any]:
         """Return the document that ``harken evaluate --perturb … --json`` holds under ``"perturb"``."""
+        alone = self.tempo_alone
         before = {"value": _plain(self.before), "low": self.interval.low, "high": self.interval.high}
         return {
             "n": self.n,
@@ -158,8 +159,32 @@ class Changes:
             "before": before,
             "controls": {key: control.as_json() for key, control in self.controls.items()},
             "changes": [line.as_json() for line in self.lines],
+            "tempo_alone": None if alone is None else {**alone.as_json(), "sentence": self.tempo_sentence()},
             "failed": [{"path": failure.path, "reason": failure.reason} for failure in self.failed],
         }
+
+    @property
+    def tempo_alone(self) -> Figure | None:
+        """The track accuracy that a guess from the tempo alone reaches; None where no tempo was changed, or none measured."""
+        if all(line.change.name != "tempo" for line in self.lines):
+            return None
+        return _rivals(self.evaluation).get("tempo")
+
+    def tempo_sentence(self) -> str:
+        """Return whether the tempo tells the labels of these data, in plain words; empty where that is not known."""
+        alone, majority = self.tempo_alone, _rivals(self.evaluation).get("majority")
+        if alone is None or majority is None:
+            return ""
+        said = f"tempo alone names {number(alone.value)} of these tracks"
+        if alone.low is not None and alone.high is not None:
+            said += f" ({alone.low:.2f} to {alone.high:.2f} on other groups like these)"
+        said += f", always the same answer {number(majority.value)}"
+        if alone.low is not None and alone.low > majority.value:
+            said += (
+                ". A model may go by it; whether a listener would still give music 10 % faster the same name is for you to say"
+            )
+            return f"The tempo is part of the label here: {said}."
+        return f"The tempo is not shown to be part of the label here: {said}. A model that goes by it goes by the wrong thing."
 
     def as_text(self) -> str:
         """Return the report for a terminal."""
@@ -173,7 +198,13 @@ class Changes:
         ]
         header = ["", "accuracy", "compared", "difference", "95 % interval", "answers changed"]
         rows = [each.row() for each in (*self.controls.values(), *self.lines)]
-        return "\n\n".join("\n".join(block) for block in (head, table(header, rows), [line.sentence() for line in self.lines]))
+        said = [*(line.sentence() for line in self.lines), *filter(None, [self.tempo_sentence()])]
+        return "\n\n".join("\n".join(block) for block in (head, table(header, rows), said))
+
+
+def _rivals(evaluation: Evaluation) -> dict[str, Figure]:
+    """Return what triviality reaches on the same tracks, by name; nothing where that was not asked for."""
+    return {} if evaluation.trivial is None else {one.name: one.figure for one in evaluation.trivial.rivals}
 
 
 def _percent(share: float) -> str:
