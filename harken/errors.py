@@ -93,6 +93,23 @@ def brief(value: object, most: int = 80) -> str:
     return " ".join(shown.split()) + (" …" if len(text) > most else "")
 
 
+def printable(text: str, keep: str = "") -> str:
+    r"""Return a message with what is no text escaped, as the names of files in it may hold anything.
+
+    Parameters
+    ----------
+    text : str
+    keep : str
+        Signs that stay, though they are no text: ``"\n"`` in a message of several lines.
+
+    Examples
+    --------
+    >>> printable("a\n\x1b[2Jb.wav: is empty")
+    'a\\n\\x1b[2Jb.wav: is empty'
+    """
+    return "".join(sign if sign.isprintable() or sign in keep else repr(sign)[1:-1] for sign in text)
+
+
 def _ends(mistake: str) -> str:
     """Return a mistake for a message: of a long one its beginning, which names the key, and its end, which gives the reason."""
     return brief(mistake, 500) if len(mistake) <= 500 else f"{brief(mistake[:300], 300)} … {brief(mistake[-200:], 200)}"

@@ -312,6 +312,33 @@ def test_names_cannot_move_the_cursor_nor_make_lines(run: Path, tones: Path, tmp
     assert nothing.exit_code and "\x1b" not in nothing.output
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_messages_show_names_escaped_and_quiet_keeps_them(run: Path, tones: Path, tmp_path: Path, capsys, quiet: list[str]):
+    def lines(*arguments: object) -> list[str]:
+        with pytest.raises(SystemExit):
+            main([str(argument) for argument in [*arguments, *quiet]])
+        said = capsys.readouterr().err
+        assert not {"\x1b", "\r"} & set(said)
+        return said.splitlines()
+
+    music = tmp_path / f"mu\nsic\x1b[{len(quiet)}J"  # a warning is said once
+    for label, tone in (("low", 250), ("Low", 1950)):
+        write_tone(music / label / "0.wav", tone)
+    (music / "low" / "br\noken.wav").write_text("no audio")
+    learn = ["--recipe", tones / "small.toml", "--out", tmp_path / "run"]
+    (error,) = lines("train", music / "low", *learn)
+    assert rf"mu\nsic\x1b[{len(quiet)}J/low has 2 audio files directly in it" in error
+    warning, error = lines("train", music, *learn)
+    assert rf"mu\nsic\x1b[{len(quiet)}J: the classes 'Low' and 'low' differ in case" in warning and "one group only" in error
+    (named,) = lines("predict", run / "model.harken", music)
+    assert r"br\noken.wav': " in named and "holds text" in named
+    (tmp_path / "several.toml").write_text('title = "x"\nodd = 1\nother = 2\n')
+    with pytest.raises(SystemExit):
+        main(["recipes", str(tmp_path / "several.toml")])
+    assert len(capsys.readouterr().err.splitlines()) > 3  # a list of mistakes keeps its lines
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
 def test_predict_bears_names_that_are_not_utf8(run: Path, tones: Path):
     good = write_tone(tones / "odd" / "a.wav", 1950)

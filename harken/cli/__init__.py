@@ -21,7 +21,7 @@ try:
     from harken import __version__
     from harken.cli.console import STOPPED, end_bars
     from harken.cli.stop import stop
-    from harken.errors import HarkenError
+    from harken.errors import HarkenError, ModelError, NetError, RecipeError, printable
 except KeyboardInterrupt:  # before the command could begin to watch for it
     sys.exit(130)
 
@@ -93,7 +93,7 @@ class _WarningsOnStderr(logging.Handler):
         self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
+        message = printable(record.getMessage())
         if message not in self._said:
             self._said.add(message)
             click.echo(f"harken: {message}", err=True)
@@ -109,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         harken.main(arguments, prog_name="harken", standalone_mode=True)
     except HarkenError as error:
         end_bars()
-        click.echo(f"harken: {error}", err=True)
+        several = "\n" if isinstance(error, ModelError | NetError | RecipeError) else ""  # lists of mistakes, tables of layers
+        click.echo(f"harken: {printable(str(error), keep=several)}", err=True)
         sys.exit(2)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

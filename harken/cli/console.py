@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from harken.cli.stop import stop
-from harken.errors import Failure
+from harken.errors import Failure, printable
 from harken.progress import Progress, silent
 
 STOPPED = 130
@@ -17,7 +17,9 @@ STOPPED = 130
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress bars.")
+quiet_option = click.option(
+    "--quiet", "-q", is_flag=True, help="No progress bars; warnings and failed files are named all the same."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Files worked on at once (default: one a core)."
@@ -131,12 +133,7 @@ def name_failures(failed: Sequence[Failure]) -> None:
     from harken.decoders import shown
 
     for failure in failed:
-        click.echo(f"harken: {shown(failure.path)}: {_on_one_line(failure.reason)}", err=True)
-
-
-def _on_one_line(text: str) -> str:
-    """Return a reason with what is no text escaped: it may quote a name."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+        click.echo(f"harken: {shown(failure.path)}: {printable(failure.reason)}", err=True)
 
 
 def exit_code(failed: Sequence[Any]) -> int:

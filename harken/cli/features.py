@@ -17,7 +17,7 @@ from harken.cli.console import (
     split_names,
     workers_option,
 )
-from harken.errors import RecipeError
+from harken.errors import RecipeError, printable
 
 
 @click.command("features")
@@ -68,7 +68,7 @@ def command(
         workers=workers,
         progress=progress_for(quiet),
     )
-    click.echo(f"written: {out}")
+    click.echo(f"written: {printable(str(out))}")
     name_failures(failed)
     ctx.exit(exit_code(failed))
 
