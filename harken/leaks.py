@@ -15,7 +15,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -206,33 +206,51 @@ class _Material:
         return sizes([dict(zip(classes, row, strict=True)) for row in counts], tracks)
 
     def _origin(self, parts: ClipSplit) -> Positions:
-        """Return of each track of :meth:`as_tracks` which track it is a share of."""
-        return self._shares(parts)[0]
+        """Return of each track of :func:`as_tracks` which track it is a share of."""
+        return _shares(self.features, parts)[0]
 
-    def _shares(self, parts: ClipSplit) -> tuple[Positions, Positions, Positions, Positions]:
-        """Return the tracks with clips in each part, part after part; all clips, the share each belongs to, and its part."""
-        clips = np.concatenate(list(parts.parts.values()))
-        side = np.repeat(np.arange(3), [len(part) for part in parts.parts.values()])
-        total = len(self.features.tracks)
-        keys, share = np.unique(side * total + self.features.track[clips], return_inverse=True)
-        return keys % total, clips, share.astype(np.int64), keys // total
 
-    def as_tracks(self, parts: ClipSplit) -> tuple[Features, Split]:
-        """Return the clips of the parts as features in which each part's share of a track is a track, and their split."""
-        whole = self.features
-        origin, clips, share, side = self._shares(parts)
-        features = Features(
-            x=whole.x.at(clips) if isinstance(whole.x, StoredRows) else whole.x[clips],
-            tracks=whole.tracks.select(origin),
-            track=share,
-            start=whole.start[clips],
-            end=whole.end[clips],
-            hashes=tuple(whole.hashes[position] for position in origin),
-            failed=(),
-            frontend=whole.frontend,
-        )
-        train, valid, test = (np.flatnonzero(side == number) for number in range(3))
-        return features, Split(train, valid, test)
+def _shares(whole: Features, parts: ClipSplit) -> tuple[Positions, Positions, Positions, Positions]:
+    """Return the tracks with clips in each part, part after part; all clips, the share each belongs to, each share's part."""
+    clips = np.concatenate(list(parts.parts.values()))
+    side = np.repeat(np.arange(3), [len(part) for part in parts.parts.values()])
+    keys, share = np.unique(side * len(whole.tracks) + whole.track[clips], return_inverse=True)
+    return keys % len(whole.tracks), clips, share.astype(np.int64), keys // len(whole.tracks)
+
+
+def as_tracks(whole: Features, parts: ClipSplit) -> tuple[Features, Split]:
+    """Return the clips of a split's parts as features in which each part's share of a track is a track, and their split.
+
+    Parameters
+    ----------
+    whole : Features
+    parts : ClipSplit
+        Of its clips.
+
+    Returns
+    -------
+    Features
+        Of the chosen clips alone, those of the training part first.
+    Split
+        Of its tracks.
+    """
+    origin, clips, share, side = _shares(whole, parts)
+    train, valid, test = (np.flatnonzero(side == number) for number in range(3))
+    return _rearranged(whole, origin, clips, share), Split(train, valid, test)
+
+
+def _rearranged(whole: Features, origin: Positions, clips: Positions, track: Positions) -> Features:
+    """Return the features of some clips; their tracks are those at ``origin``, and ``track`` has each clip's place there."""
+    return Features(
+        x=whole.x.at(clips) if isinstance(whole.x, StoredRows) else whole.x[clips],
+        tracks=whole.tracks.select(origin),
+        track=track.astype(np.int64),
+        start=whole.start[clips],
+        end=whole.end[clips],
+        hashes=tuple(whole.hashes[position] for position in origin),
+        failed=(),
+        frontend=whole.frontend,
+    )
 
 
 def _heard(dataset: Dataset, recipe: Recipe, workers: int | None, progress: Progress) -> _Material:
@@ -242,7 +260,8 @@ def _heard(dataset: Dataset, recipe: Recipe, workers: int | None, progress: Prog
     files = {path: number for number, path in enumerate(dict.fromkeys(os.path.normpath(track.path) for track in whole.tracks))}
     file_of = np.array([files[os.path.normpath(track.path)] for track in whole.tracks], dtype=np.int64)
     kept = apart(file_of[whole.track], whole.start, whole.end)
-    thinned = _select_clips(whole, kept)
+    origin, track = np.unique(whole.track[kept], return_inverse=True)
+    thinned = _rearranged(whole, origin, kept, track)
     tracks = thinned.tracks
     alone, together = group_numbers([None] * len(tracks), thinned.hashes), group_numbers(tracks.groups, thinned.hashes)
     units = {CLIPS: np.arange(len(thinned)), TRACKS: alone[thinned.track], GROUPS: together[thinned.track]}
@@ -268,28 +287,15 @@ def _heard(dataset: Dataset, recipe: Recipe, workers: int | None, progress: Prog
     return _Material(thinned, alone, together, same_as, tuple(notes), heard.failed)
 
 
-def _select_clips(whole: Features, clips: Positions) -> Features:
-    """Return the features of some clips, and of the tracks that have one of them."""
-    origin, track = np.unique(whole.track[clips], return_inverse=True)
-    return replace(
-        whole,
-        x=whole.x.at(clips) if isinstance(whole.x, StoredRows) else whole.x[clips],
-        tracks=whole.tracks.select(origin),
-        track=track.astype(np.int64),
-        start=whole.start[clips],
-        end=whole.end[clips],
-        hashes=tuple(whole.hashes[position] for position in origin),
-    )
-
-
 def _job(
     material: _Material, protocol: str, parts: ClipSplit, recipe: Recipe, seed: int, *, engine: str, device: str, folder: Path
 ) -> Job:
     """Return a training as a job: its result lies in the folder, and is good as long as the same clips are in its parts."""
-    features, given = material.as_tracks(parts)
-    tracks = [(held, track.label, track.group) for held, track in zip(features.hashes, features.tracks, strict=True)]
-    mark = blake2b(json.dumps([tracks, features.tracks.classes]).encode(), digest_size=16)
-    for numbers in (features.track, features.start, features.end, *given.parts.values()):
+    whole = material.features
+    origin, clips, share, side = _shares(whole, parts)
+    tracks = [(whole.hashes[place], whole.tracks[place].label, whole.tracks[place].group) for place in origin.tolist()]
+    mark = blake2b(json.dumps([tracks, whole.tracks.classes]).encode(), digest_size=16)
+    for numbers in (share, whole.start[clips], whole.end[clips], side):
         mark.update(np.ascontiguousarray(numbers).tobytes())
     table = recipe.to_table()
     asked = {"split": protocol, "clips": mark.hexdigest(), "recipe": table, "seed": seed, "engine": engine, "device": device}
@@ -298,14 +304,15 @@ def _job(
         name=f"{protocol}, seed {seed}",
         path=folder / f"{protocol}-{seed}.json",
         call=_train,
-        arguments=(features, given, recipe, how),
+        arguments=(whole, parts, recipe, how),
         asked={**asked, "harken": __version__},
         kind=recipe.name,
     )
 
 
-def _train(features: Features, given: Split, recipe: Recipe, how: Mapping[str, Any]) -> dict[str, Any]:
+def _train(whole: Features, parts: ClipSplit, recipe: Recipe, how: Mapping[str, Any]) -> dict[str, Any]:
     """Train and judge; runs in a process of its own."""
+    features, given = as_tracks(whole, parts)
     return learn_and_judge(features, given, recipe, **how)
 
 

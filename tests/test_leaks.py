@@ -201,7 +201,7 @@ def test_copies_never_cross_but_with_clips_at_random(here, tmp_path):
 def test_what_is_trained_are_the_clips_of_the_split(tmp_path):
     material = room._heard(read(write(tmp_path / "toy.npz")), toy(1), None, room.silent)
     parts = material.splits(0)["clips"]
-    features, given = material.as_tracks(parts)
+    features, given = room.as_tracks(material.features, parts)
     for name, part in parts.parts.items():
         mine = features.select(given.parts[name])
         assert np.array_equal(np.asarray(mine.x), np.asarray(material.features.x[part]))
