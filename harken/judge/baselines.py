@@ -219,7 +219,8 @@ class Trivial:
         """Return the block of a report for a terminal."""
         lines = []
         if self.rivals:
-            lines.append(f"What triviality reaches on the same tracks (learnt from {self.learnt_from}):")
+            source = f" (learnt from {self.learnt_from})" if len(self.rivals) > 1 else ""
+            lines.append(f"What triviality reaches on the same tracks{source}:")
             rows = [
                 [
                     one.name,
@@ -368,14 +369,14 @@ def judge(
         if not both.any():
             continue
         gains = (ours[both] == truth[both]).astype(np.float64) - (theirs[both] == truth[both])
-        within = _within_classes(gains, truth[both], together[both])
+        within = within_classes(gains, truth[both], together[both])
         difference = difference_interval(within, np.zeros(len(within)), together[both], labels=truth[both], seed=seed)
         shown = figure(truth, np.where(both, theirs, -1), together, seed)
         rivals.append(Rival(name, shown, float(gains.mean()), difference))
     return Trivial(tuple(rivals), learnt_from)
 
 
-def _within_classes(gains: Floats, labels: Labels, groups: Labels) -> Floats:
+def within_classes(gains: Floats, labels: Labels, groups: Labels) -> Floats:
     """Return gains that vary within classes only, about the same mean.
 
     Always answering one class is right on all of it and wrong elsewhere; that groups differ so is no chance, as long as how
@@ -415,9 +416,13 @@ def compared(  # noqa: PLR0917 - the order is that of judge
     """
     truth, ours, together = (np.asarray(each, dtype=np.int64) for each in (labels, answers, groups))
     made = ours >= 0
+    said: dict[str, Labels]
+    constant: tuple[str, ...]
     majority = int(np.bincount(truth[made], minlength=classes).argmax())
     note = measures.note
-    if baselines is not None:
+    if not measures.columns:
+        said, constant, learnt_from = {}, (), "nothing"
+    elif baselines is not None:
         asked = {one.name: one.answers(measures) for one in baselines.fitted}
         said = {name: answers for name, answers in asked.items() if answers is not None}
         constant, learnt_from = baselines.constant, f"the {baselines.tracks:,} training tracks"

@@ -1,0 +1,422 @@
+"""Cross-validation: every track is judged once in each repeat, by models that have learnt from others, group by group.
+
+All tracks of the data, also those of parts that they bring themselves, are dealt into grouped, stratified folds
+(:func:`harken.folds.fold_splits`); each fold is judged by a training on the others, which has a validation part of its own.
+Repeats deal otherwise, seeds train again on the same folds. Several recipes are trained on the same folds, so that they are
+compared track by track (:mod:`harken.judge.paired`).
+
+Every training is a job of its own (:mod:`harken.jobs`): the same command goes on after a kill, and more repeats, seeds or
+recipes are added to what is there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from harken import __version__
+from harken.datasets import Arrays, Dataset, check_learnable, in_classes, read
+from harken.datasets.known.facts import FACTS
+from harken.engines import check, engine_for
+from harken.errors import Failure, HarkenError, RunError
+from harken.files import TEMPORARY, write_csv, write_json, write_text
+from harken.folds import Split, fold_splits, group_numbers
+from harken.jobs import Job, done, jobs_at_once, learn_and_judge
+from harken.judge.crossvalidation import Answers, CrossValidation, Fold, Judged, pairs_of, rivals_beside, scored
+from harken.judge.measures import measure
+from harken.judge.rivals import trivial_answers
+from harken.metrics import decisions
+from harken.parts import Heard, hear_parts
+from harken.progress import Progress, silent
+from harken.recipes import Recipe, load_recipe
+from harken.run import default_folder, differences, fingerprint
+from harken.store import Features
+from harken.tracks import Track, Tracks
+
+logger = logging.getLogger("harken")
+
+RESULT, FOLDS, PREDICTIONS, TABLE = "crossval.json", "crossval.csv", "predictions.csv", "table.md"
+"""The files of the folder: all figures, a training a line, a track a line, the table for a paper."""
+ASKED = "asked.json"
+"""What the folder's results were made for; written first."""
+RESULTS = "folds"
+"""The folder of the single trainings' results."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What is asked for, what is learnt from, and how the tracks are dealt."""
+
+    folder: Path
+    data: str
+    dataset: Dataset
+    failed: tuple[Failure, ...]
+    recipes: list[Recipe]
+    engines: list[str]
+    device: str
+    features: list[Features]
+    splits: list[tuple[Split, ...]]
+    seeds: int
+    held: str
+
+
+def crossval(
+    data: str | os.PathLike[str],
+    recipes: Sequence[str | os.PathLike[str] | Recipe],
+    *,
+    folds: int = 5,
+    repeats: int = 1,
+    seeds: int = 1,
+    engine: str | None = None,
+    device: str = "auto",
+    out: str | os.PathLike[str] | None = None,
+    label: str = "label",
+    group: str | None = None,
+    classes: Sequence[str] | None = None,
+    without: Sequence[str] | None = None,
+    epochs: int | None = None,
+    workers: int | None = None,
+    baselines: bool = True,
+    progress: Progress = silent,
+) -> CrossValidation:
+    """Judge recipes by grouped, stratified folds, and compare them on the same ones.
+
+    Parameters
+    ----------
+    data : path-like
+        As :func:`harken.train.train` takes it. Parts that the data bring are put together and dealt anew.
+    recipes : sequence of str, path or Recipe
+        One or more, with different names.
+    folds : int
+        From 2 on.
+    repeats : int
+        How often the tracks are dealt into folds, each time otherwise.
+    seeds : int
+        Trainings on each fold, which differ in the initial weights, the order of the clips and the dropout.
+    engine : str, optional
+        What does the arithmetic; default: what each recipe names, else ``"numpy"``.
+    device : str
+    out : path-like, optional
+        A folder for all results; default: ``runs/crossval-<data>``.
+    label, group, classes, without, epochs
+        As :func:`harken.train.train` takes them.
+    workers : int, optional
+        Files, and then trainings, that are worked on at once; default: one a core. Fewer trainings are, where memory is short.
+    baselines : bool
+        Show what loudness, duration, tempo and file format reach on the same folds.
+    progress : Progress
+        Stages ``"tags"``, ``"features"`` and ``"folds"`` (trainings).
+
+    Returns
+    -------
+    CrossValidation
+        Written to the folder too: crossval.json, crossval.csv, predictions.csv, table.md, and each training's result.
+
+    Raises
+    ------
+    HarkenError
+        What is asked for is wrong, the data cannot be dealt into such folds, the folder holds something else, or a training
+        failed.
+    """
+    chosen = _recipes(recipes, epochs)
+    for name, number in (("repeats", repeats), ("seeds", seeds)):
+        if number < 1:
+            raise HarkenError(f"{name} are {number}; expected 1 or more")
+    if folds < 2:
+        raise HarkenError(f"folds are {folds}; expected 2 or more")
+    engines = [engine_for(recipe.training, engine) for recipe in chosen]
+    for name in dict.fromkeys(engines):
+        check(name, device)
+    folder = default_folder("crossval", data, resume=True) if out is None else Path(out)
+    _refuse_foreign(folder)
+    dataset = read(data, label=label, group=group, classes=classes, without=without, progress=progress)
+    check_learnable(dataset.train)
+    features, failed = _hear(dataset, chosen, workers, progress)
+    tracks, hashes = features[0].tracks, features[0].hashes
+    splits = [
+        fold_splits(tracks.labels, tracks.groups, tracks.classes, folds=folds, seed=repeat, hashes=hashes)
+        for repeat in range(repeats)
+    ]
+    _warn(dataset.name, splits)
+    held = _mark(features[0])
+    task = _Task(folder, str(data), dataset, failed, chosen, engines, device, features, splits, seeds, held)
+    at_once = min(jobs_at_once(workers, name, device) for name in engines)
+    with _own(folder):
+        _same(folder, {"tracks": held, "classes": list(tracks.classes), "folds": folds, "epochs": epochs})
+        results = done(list(_jobs(task)), at_once=at_once, stage="folds", progress=progress)
+        trivial = _trivial(features[0], splits, progress) if baselines else {}
+        found = _gathered(task, results, trivial)
+        _keep(found)
+    return found
+
+
+def _recipes(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | None) -> list[Recipe]:
+    found = [recipe if isinstance(recipe, Recipe) else load_recipe(recipe) for recipe in recipes]
+    twice = [name for name, times in Counter(recipe.name for recipe in found).items() if times > 1]
+    if twice:
+        raise HarkenError(f"the recipe {twice[0]} is named twice; recipes to compare have different names")
+    if not found:
+        raise HarkenError("no recipe was named (see 'harken recipes')")
+    return found if epochs is None else [recipe.replace(epochs=epochs) for recipe in found]
+
+
+# ---- the folder
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[None]:
+    """Make the folder one's own, and take away what a kill has left half-written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"another process is writing to {folder}; wait for it, or choose another folder with --out") from None
+    except (OSError, NotImplementedError) as error:
+        raise RunError(f"{folder} cannot be written to ({error}); choose another folder with --out") from error
+    try:
+        for left in [*folder.glob(f".*{TEMPORARY}"), *folder.glob(f"{RESULTS}/.*{TEMPORARY}")]:
+            left.unlink(missing_ok=True)
+        _refuse_foreign(folder)
+        yield
+    finally:
+        lock.release()
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder of something else."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file; choose a folder with --out")
+    if folder.is_dir() and not (folder / ASKED).exists() and any(not each.name.startswith(".") for each in folder.iterdir()):
+        raise RunError(f"{folder} holds files, but no cross-validation; choose another folder with --out")
+
+
+def _same(folder: Path, asked: dict[str, Any]) -> None:
+    """Write down what the folder is for, or see that it is for the same; recipes, repeats and seeds may be added."""
+    path = folder / ASKED
+    document = {"format": "harken crossval", "version": 1, "harken": __version__, "asked": asked}
+    if not path.exists():
+        write_json(path, document)
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        known, version, old = before["format"] == document["format"], before["version"], before["asked"]
+        told = before["harken"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read ({error}); choose another folder with --out") from error
+    if not known or version != 1:
+        raise RunError(f"{path} was not written by this Harken ({__version__}); choose another folder with --out")
+    changed = differences(old, asked) + ([] if told == __version__ else [f"Harken was {told} and is {__version__}"])
+    if changed:
+        raise RunError(f"{folder} holds another cross-validation: {'; '.join(changed[:5])}. Choose another folder with --out")
+
+
+# ---- what is learnt from
+
+
+def _hear(
+    dataset: Dataset, recipes: Sequence[Recipe], workers: int | None, progress: Progress
+) -> tuple[list[Features], tuple[Failure, ...]]:
+    """Return each recipe's features of those tracks that all recipes can hear, and the files that one cannot."""
+    whole = _pooled(dataset)
+    heard: dict[Any, Heard] = {}
+    for recipe in recipes:
+        key = recipe.frontend.key()
+        if key not in heard:
+            heard[key] = hear_parts(dataset.name, {"train": whole}, recipe.frontend, workers=workers, progress=progress)
+    lost: set[Track] = {track for each in heard.values() for track in each.lost}
+    failures = {failure.path: failure for each in heard.values() for failure in each.failed}
+    features = {key: _without(each.parts["train"], lost) for key, each in heard.items()}
+    return [features[recipe.frontend.key()] for recipe in recipes], tuple(failures.values())
+
+
+def _without(features: Features, lost: set[Track]) -> Features:
+    kept = [place for place, track in enumerate(features.tracks) if track not in lost]
+    return features if len(kept) == len(features.tracks) else features.select(kept)
+
+
+def _pooled(dataset: Dataset) -> Tracks | Arrays:
+    """Put the parts that data bring together, as folds deal all of them anew."""
+    parts = [in_classes(part, dataset.classes) for part in dataset.parts.values()]
+    if len(parts) == 1:
+        return parts[0]
+    amounts = ", ".join(f"{len(part)} {name}" for name, part in dataset.parts.items())
+    logger.warning("%s brings its own parts (%s): the folds deal all of them anew", dataset.name, amounts)
+    if isinstance(parts[0], Tracks):
+        return Tracks([track for part in parts if isinstance(part, Tracks) for track in part], dataset.classes)
+    arrays = [part for part in parts if isinstance(part, Arrays)]
+    return replace(
+        arrays[0],
+        x=np.concatenate([part.x for part in arrays]),
+        labels=np.concatenate([part.labels for part in arrays]),
+        groups=_joined([part.groups for part in arrays], [(None,) * len(part) for part in arrays]),
+        paths=_joined([part.paths for part in arrays], [("",) * len(part) for part in arrays]),
+        times=None if any(part.times is None for part in arrays) else np.concatenate([part.times for part in arrays]),
+    )
+
+
+def _joined(columns: Sequence[tuple[Any, ...] | None], nothing: Sequence[tuple[Any, ...]]) -> Any:
+    """Return one column of all rows; None where none of the parts has it."""
+    if all(column is None for column in columns):
+        return None
+    pairs = zip(columns, nothing, strict=True)
+    return tuple(value for column, empty in pairs for value in (empty if column is None else column))
+
+
+def _mark(features: Features) -> str:
+    """Return a short name of what the data hold: the same for the same tracks, wherever they lie."""
+    marks = [
+        (held, track.start, track.end, track.label, track.group)
+        for track, held in zip(features.tracks, features.hashes, strict=True)
+    ]
+    return fingerprint(marks)
+
+
+def _warn(name: str, splits: Sequence[Sequence[Split]]) -> None:
+    for said in dict.fromkeys(said for dealt in splits for said in dealt[0].warnings):
+        logger.warning("%s: %s", name, said)
+
+
+def _split_hash(features: Features, splits: Sequence[Sequence[Split]]) -> str:
+    """Return a short name of who is judged in which fold of which repeat, whatever the order of the tracks."""
+    dealt = np.zeros((len(features.tracks), len(splits)), dtype=np.int64)
+    for repeat, found in enumerate(splits):
+        for number, split in enumerate(found, 1):
+            dealt[split.test, repeat] = number
+    rows = zip(features.hashes, features.tracks, dealt.tolist(), strict=True)
+    return fingerprint(
+        sorted([str(held), track.start, track.end or 0.0, str(track.label), folds] for held, track, folds in rows)
+    )
+
+
+# ---- the trainings
+
+
+def _jobs(task: _Task) -> Iterator[Job]:
+    """Yield a job a training: by repeat, seed, fold, and recipe."""
+    for repeat, dealt in enumerate(task.splits, 1):
+        for seed in range(task.seeds):
+            for number, split in enumerate(dealt, 1):
+                for recipe, engine, features in zip(task.recipes, task.engines, task.features, strict=True):
+                    name = f"{recipe.name}-{engine}-repeat{repeat}-fold{number}-seed{seed}"
+                    asked = {
+                        "harken": __version__,
+                        "held": task.held,
+                        "recipe": recipe.to_table(),
+                        "engine": engine,
+                        "device": task.device,
+                        "seed": seed,
+                        "parts": fingerprint(split.parts),
+                    }
+                    words = f"{recipe.name}, repeat {repeat}, fold {number}, seed {seed}"
+                    call = _Call(recipe, engine, task.device, seed)
+                    yield Job(words, task.folder / RESULTS / f"{name}.json", call, (features, split), asked, recipe.name)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A training of one recipe on a split: what a process of its own is given to do."""
+
+    recipe: Recipe
+    engine: str
+    device: str
+    seed: int
+
+    def __call__(self, features: Features, split: Split) -> dict[str, Any]:
+        """Train, and return all answers."""
+        return learn_and_judge(features, split, self.recipe, seed=self.seed, engine=self.engine, device=self.device)
+
+
+# ---- what came out
+
+
+def _trivial(features: Features, splits: Sequence[Sequence[Split]], progress: Progress) -> dict[str, Any]:
+    """Return what is answered without listening, out of the same folds."""
+    tracks = features.tracks
+    return trivial_answers(tracks.labels, len(tracks.classes), measure(features, progress), splits)
+
+
+def _gathered(task: _Task, results: Sequence[dict[str, Any]], trivial: Mapping[str, Any]) -> CrossValidation:
+    """Put all answers together, and judge them."""
+    features = task.features[0]
+    places = [
+        (repeat, number, seed)
+        for repeat, dealt in enumerate(task.splits, 1)
+        for seed in range(task.seeds)
+        for number in range(1, len(dealt) + 1)
+    ]
+    by_recipe = [results[first :: len(task.recipes)] for first in range(len(task.recipes))]
+    rows = [(track, *place) for place, result in zip(places, by_recipe[0], strict=True) for track in result["tracks"]]
+    track, repeat, fold, seed = np.array(rows, dtype=np.int64).T
+    numbers = group_numbers(features.tracks.groups, features.hashes)
+    judged = Judged(features.tracks, numbers, track, repeat, fold, seed)
+    zipped = zip(task.recipes, task.engines, by_recipe, strict=True)
+    answers = tuple(_answers(recipe, engine, places, mine) for recipe, engine, mine in zipped)
+    known, colon, _ = task.data.partition(":")
+    return CrossValidation(
+        folder=task.folder,
+        data=task.data,
+        name=task.dataset.name,
+        citation=FACTS[known].citation if colon and known in FACTS else "",
+        grouping=task.dataset.grouping,
+        folds=len(task.splits[0]),
+        repeats=len(task.splits),
+        seeds=task.seeds,
+        split=_split_hash(features, task.splits),
+        judged=judged,
+        answers=answers,
+        scores=tuple(scored(judged, each) for each in answers),
+        pairs=pairs_of(judged, answers),
+        rivals=rivals_beside(judged, answers, trivial),
+        failed=task.failed,
+    )
+
+
+def _answers(recipe: Recipe, engine: str, places: Sequence[tuple[int, int, int]], results: Sequence[dict[str, Any]]) -> Answers:
+    """Put the answers of a recipe's trainings behind one another."""
+    first, rows, clip_rows, clip_answers = 0, [], [], []
+    for result in results:
+        width = len(result["classes"])
+        tracks = _array(result["probabilities"], width)
+        clips, owner = decisions(_array(result["clip_probabilities"], width)), np.array(result["clip_track"], dtype=np.int64)
+        rows.append(tracks)
+        clip_rows.append(owner + first)
+        clip_answers.append(np.where(np.isnan(tracks[owner]).any(axis=1), -1, clips))
+        first += len(tracks)
+    told = ("epochs", "best_epoch", "seconds")
+    return Answers(
+        recipe=recipe.name,
+        engine=engine,
+        device=results[0]["device"],
+        parameters=results[0]["parameters"],
+        probabilities=np.concatenate(rows),
+        clip_row=np.concatenate(clip_rows),
+        clip_answers=np.concatenate(clip_answers),
+        trainings={place: {key: result[key] for key in told} for place, result in zip(places, results, strict=True)},
+    )
+
+
+def _array(rows: Sequence[Sequence[float] | None], width: int) -> Any:
+    """Return rows as an array, shape (rows, width); NaN for one without an answer."""
+    nothing = [float("nan")] * width
+    return np.array([nothing if row is None else row for row in rows], dtype=np.float64).reshape(len(rows), width)
+
+
+def _keep(found: CrossValidation) -> None:
+    """Write the figures, the folds, the answers and the table."""
+    columns = [name for name in Fold.__dataclass_fields__]
+    folds = [[getattr(fold, name) for name in columns] for score in found.scores for fold in score.folds]
+    write_csv(found.folder / FOLDS, columns, folds)
+    write_csv(found.folder / PREDICTIONS, found.header, found.rows())
+    write_text(found.folder / TABLE, found.as_table())
+    write_json(found.folder / RESULT, found.as_json())
