@@ -15,7 +15,7 @@ import logging
 import os
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from math import prod
 from pathlib import Path
 from typing import Self
@@ -24,16 +24,19 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.archive import Model, load_model, save_model
+from harken.confidence import Confidence
 from harken.datasets import Arrays, read
 from harken.datasets.arrays import read_arrays
 from harken.engines import EngineNet, build, check, check_names, engine_for
 from harken.errors import DataError, HarkenError, ModelError
-from harken.folds import check_seed
+from harken.folds import check_seed, group_numbers
 from harken.frontends import Arrays as ArraysFrontend
 from harken.frontends import Frontend
 from harken.judge import Baselines, Evaluation, beside, evaluate_features, measure
+from harken.judge.confidence import at_temperature, fit_confidence
+from harken.judge.unknown import familiarity, places
 from harken.learn import ArrayRows, class_probabilities, class_probabilities_of
-from harken.metrics import decisions
+from harken.metrics import decisions, track_probabilities
 from harken.parts import Labelled, hear, hear_parts, parts_of
 from harken.prediction import Prediction, Probabilities, answer, failure, tracks_of
 from harken.progress import Progress, silent
@@ -191,7 +194,60 @@ class Classifier:
         )
         self._model = learnt.best
         self._nets = threading.local()
+        return self if parts.valid is None else self.calibrate(parts.valid, learnt=parts.train)
+
+    def calibrate(self, tracks: Data, *, learnt: Data | None = None, progress: Progress = silent) -> Self:
+        """Learn how sure to be, from tracks whose groups were not trained on (:func:`harken.judge.confidence.fit_confidence`).
+
+        No answer changes. :meth:`fit` and ``harken train`` do this with their validation part.
+
+        Parameters
+        ----------
+        tracks : Tracks, Arrays, Features or path
+            Their labels must be classes of the model.
+        learnt : the same, optional
+            What the model was trained on, so that it knows what is unfamiliar (:mod:`harken.judge.unknown`).
+        progress : Progress
+            Stages ``"features"`` and ``"predicting"``.
+
+        Raises
+        ------
+        DataError
+            A label is missing, or none that the model knows, or features were made otherwise than the model hears.
+        """
+        heard = self._heard(tracks, None, progress)
+        labels = heard.tracks.labels
+        if (labels < 0).any():
+            raise DataError(f"{(labels < 0).sum()} of {len(labels)} tracks have no label, and confidence is learnt from labels")
+        clips = self._of_clips(heard, progress)
+        means = track_probabilities(clips, heard.track, len(heard.tracks))
+        groups = group_numbers(heard.tracks.groups, heard.hashes)
+        confidence = fit_confidence(
+            labels,
+            means,
+            groups,
+            places=places(clips, heard.track, len(heard.tracks)),
+            examples=None if learnt is None else self._places(learnt, progress),
+        )
+        self._model = replace(self.model, confidence=confidence)
         return self
+
+    def familiarity(self, tracks: Data, *, progress: Progress = silent) -> npt.NDArray[np.float64]:
+        """Return how familiar tracks are (:func:`harken.judge.unknown.familiarity`), shape (tracks,); NaN without an answer.
+
+        Raises
+        ------
+        ModelError
+            The model does not remember what it was trained on.
+        """
+        examples = self.model.confidence.places
+        if not len(examples):
+            raise ModelError("this model does not know what is familiar: train it again, with a validation part of its own")
+        return familiarity(self._places(tracks, progress), examples)
+
+    def _places(self, tracks: Data, progress: Progress) -> npt.NDArray[np.float64]:
+        heard = self._heard(tracks, None, progress)
+        return places(self._of_clips(heard, progress), heard.track, len(heard.tracks))
 
     def predict(self, files: Files | npt.NDArray[np.floating]) -> list[str]:
         """Name files, or the rows of an array.
@@ -203,13 +259,15 @@ class Classifier:
         """
         return ["" if decided < 0 else self.classes[decided] for decided in decisions(self.predict_proba(files))]
 
-    def predict_proba(self, files: Files | npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return the probability of every class.
+    def predict_proba(self, files: Files | npt.NDArray[np.floating], *, raw: bool = False) -> npt.NDArray[np.float64]:
+        """Return the probability of every class, at the model's temperature where it has one.
 
         Parameters
         ----------
         files : path, paths, tracks, or array (rows, …)
             Folders are walked. An array holds what the network reads, a row an example.
+        raw : bool
+            Leave the temperature out.
 
         Returns
         -------
@@ -217,15 +275,16 @@ class Classifier:
             NaN where a file failed, or a row holds NaN or infinity.
         """
         if isinstance(files, np.ndarray):
-            return self._of_rows(files)
-        found = [prediction.probabilities for prediction in self.predict_files(files)]
+            return at_temperature(self._of_rows(files), self._confidence(raw).temperature)
+        found = [prediction.probabilities for prediction in self.predict_files(files, raw=raw)]
         return np.array(found).reshape(len(found), len(self.classes))
 
     def predict_files(
-        self, files: Files, *, workers: int | None = None, stream: Stream = as_it_is
+        self, files: Files, *, workers: int | None = None, raw: bool = False, stream: Stream = as_it_is
     ) -> Generator[Prediction, None, None]:
         """Name files one after another, with the probabilities of every clip.
 
+        Each file's probabilities are taken at the model's temperature, unless ``raw`` is asked for; those of its clips never.
         Several files are decoded, heard and classified at once; the answers come in the files' order. A file that fails
         has its reason in its own answer. A model that was trained on arrays takes ``.npz`` files, and names every row.
 
@@ -244,10 +303,10 @@ class Classifier:
         """
         tracks = list(tracks_of(files))
         if self._frontend.kind == ArraysFrontend.kind:
-            yield from self._answers_of_rows(tracks)
+            yield from self._answers_of_rows(tracks, self._confidence(raw))
             return
         with sharing_cores(workers or self.workers, len(tracks)) as count:
-            yield from self._answers(tracks, count, stream)
+            yield from self._answers(tracks, count, self._confidence(raw), stream)
 
     def score(self, tracks: Data) -> float:
         """Return the track accuracy on labelled tracks: the share of those with an answer that is right."""
@@ -259,6 +318,7 @@ class Classifier:
         *,
         seed: int = 0,
         workers: int | None = None,
+        raw: bool = False,
         baselines: bool = False,
         progress: Progress = silent,
     ) -> Evaluation:
@@ -271,6 +331,8 @@ class Classifier:
         seed : int
             Of the bootstrap.
         workers : int, optional
+        raw : bool
+            Leave the model's temperature out.
         baselines : bool
             Whether loudness, duration, tempo and format are judged beside the model (:mod:`harken.judge.baselines`).
         progress : Progress
@@ -280,23 +342,41 @@ class Classifier:
         DataError
             A label that the model does not know, or features that were made otherwise than the model hears.
         """
-        data = read(tracks, progress=progress).judged if isinstance(tracks, str | os.PathLike) else tracks
-        if isinstance(data, Tracks) and self._frontend.kind == ArraysFrontend.kind:
-            raise self._deaf_to("these are tracks of audio")
-        workers = workers or self.workers
-        heard = hear(data, self._frontend, self.classes, workers=workers, progress=progress)
-        batch = max(1, min(BATCH, AT_ONCE // (4 * prod(self.model.input_shape))))
-        probabilities = class_probabilities_of(self._net(), heard, batch, progress)
-        evaluation = evaluate_features(probabilities, heard, trained_on=self.model.trained_on, seed=seed)
+        heard = self._heard(tracks, workers, progress)
+        model = self.model
+        evaluation = evaluate_features(
+            self._of_clips(heard, progress),
+            heard,
+            trained_on=model.trained_on,
+            confidence=model.confidence,
+            raw=raw,
+            seed=seed,
+        )
         if not (baselines and evaluation.track.n):
             return evaluation
         kept = Baselines.from_table(self.model.record.get("baselines"), len(self.classes))
         return beside(evaluation, measure(heard, progress), kept, hashes=heard.hashes, seed=seed)
 
+    def _heard(self, tracks: Data, workers: int | None, progress: Progress) -> Features:
+        """Return the features of labelled data, as the model hears."""
+        data = read(tracks, progress=progress).judged if isinstance(tracks, str | os.PathLike) else tracks
+        if isinstance(data, Tracks) and self._frontend.kind == ArraysFrontend.kind:
+            raise self._deaf_to("these are tracks of audio")
+        return hear(data, self._frontend, self.classes, workers=workers or self.workers, progress=progress)
+
+    def _of_clips(self, heard: Features, progress: Progress) -> Probabilities:
+        """Return the probabilities of the clips of features."""
+        batch = max(1, min(BATCH, AT_ONCE // (4 * prod(self.model.input_shape))))
+        return class_probabilities_of(self._net(), heard, batch, progress)
+
     @property
     def _frontend(self) -> Frontend:
         """How the model hears: the recipe's way, unless it was trained on arrays."""
         return self.model.recipe.frontend
+
+    def _confidence(self, raw: bool) -> Confidence:
+        known = self.model.confidence
+        return replace(known, temperature=None) if raw else known
 
     def _deaf_to(self, what: str) -> ModelError:
         return ModelError(
@@ -320,7 +400,7 @@ class Classifier:
         x = np.asarray(rows, dtype=np.float32).reshape(len(rows), *shape)
         return class_probabilities_of(self._net(), ArrayRows(x), BATCH)
 
-    def _answers_of_rows(self, tracks: Sequence[Track]) -> Iterator[Prediction]:
+    def _answers_of_rows(self, tracks: Sequence[Track], confidence: Confidence) -> Iterator[Prediction]:
         """Name every row of every ``.npz``."""
         for track in tracks:
             if Path(track.path).suffix.lower() != ".npz":
@@ -330,9 +410,10 @@ class Classifier:
                 times = arrays.times if arrays.times is not None else np.zeros((len(arrays), 2))
                 for row, probabilities in enumerate(self._of_rows(arrays.x)):
                     name = f"{track.path}[{part} {row}]"
-                    yield answer(name, self.classes, [(float(times[row][0]), float(times[row][1]))], probabilities[None])
+                    span = (float(times[row][0]), float(times[row][1]))
+                    yield answer(name, self.classes, [span], probabilities[None], confidence)
 
-    def _answers(self, tracks: Sequence[Track], workers: int, stream: Stream) -> Iterator[Prediction]:
+    def _answers(self, tracks: Sequence[Track], workers: int, confidence: Confidence, stream: Stream) -> Iterator[Prediction]:
         """Classify what workers hear, a few clips at a time, and answer in the tracks' order."""
         clips: dict[int, tuple[list[tuple[float, float]], list[Probabilities]]] = {}
         ready: dict[int, Prediction] = {}
@@ -348,7 +429,7 @@ class Classifier:
             if heard.failure:
                 ready[heard.position] = failure(path, self.classes, heard.failure)
             else:
-                ready[heard.position] = answer(path, self.classes, times, np.concatenate(probabilities))
+                ready[heard.position] = answer(path, self.classes, times, np.concatenate(probabilities), confidence)
             while said in ready:
                 yield ready.pop(said)
                 said += 1

@@ -101,7 +101,9 @@ class Confidence:
     @cached_property
     def places(self) -> npt.NDArray[np.float64]:
         """The examples as an array, shape (examples, classes)."""
-        return np.array(self.examples, dtype=np.float64).reshape(len(self.examples), -1)
+        return np.array(self.examples, dtype=np.float64).reshape(
+            len(self.examples), len(self.examples[0]) if self.examples else 0
+        )
 
     def threshold(self, share: float = KEPT) -> float | None:
         """Return the familiarity below which a track is unknown, so that this share of known tracks is kept.

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harken.audio import find_audio
-from harken.confidence import Confidence
+from harken.confidence import UNKNOWN, Confidence, is_background
 from harken.judge.confidence import at_temperature
 from harken.judge.unknown import familiarity, places
 from harken.metrics import decisions, track_probabilities
@@ -51,7 +51,7 @@ class Prediction:
     ----------
     path : str
     label : str
-        The most probable class; empty where the file failed.
+        The most probable class, or "unknown" (:meth:`or_unknown`); empty where the file failed.
     probabilities : ndarray of float64, shape (classes,)
         The mean over the clips, at the model's temperature where it has one; NaN where the file failed.
     timeline : tuple of Moment
@@ -69,9 +69,17 @@ class Prediction:
     error: str | None = None
     familiarity: float = float("nan")
 
+    def or_unknown(self, least: float | None = None) -> Prediction:
+        """Return the answer that is shown: "unknown" for a background class, and for what is less familiar than ``least``.
+
+        The probabilities stay: they are those of the classes.
+        """
+        strange = least is not None and self.familiarity < least
+        return replace(self, label=UNKNOWN) if self.error is None and (strange or is_background(self.label)) else self
+
     @property
     def probability(self) -> float:
-        """The probability of the label; NaN where the file failed."""
+        """The probability of the label (where that is unknown, of the most probable class); NaN where the file failed."""
         return float(self.probabilities.max())
 
     def ranked(self, classes: Sequence[str]) -> list[tuple[str, float]]:

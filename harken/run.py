@@ -10,7 +10,7 @@
 ``last.harken``    the last epoch
 ``metrics.json``   the test part, judged
 ``predictions.csv``  every test clip and track with probabilities
-``*.png``          learning curves, confusion matrix
+``*.png``          learning curves, confusion matrix, reliability of the confidence
 ``report.html``    all of it as one page for a browser
 ``model-card.md``  what the model is, is for, and can do
 =================  ==========================================================================================
@@ -234,7 +234,8 @@ class Run:
 
     Attributes
     ----------
-    folder, record, recipe, splits, history, resume_state, model, last, metrics, predictions, curves, confusion : Path
+    folder, record, recipe, splits, history, resume_state, model, last, metrics, predictions, curves, confusion,
+    reliability : Path
     report, card : Path
     """
 
@@ -251,6 +252,7 @@ class Run:
         self.predictions = self.folder / "predictions.csv"
         self.curves = self.folder / "learning-curves.png"
         self.confusion = self.folder / "confusion.png"
+        self.reliability = self.folder / "reliability.png"
         self.report = self.folder / "report.html"
         self.card = self.folder / "model-card.md"
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from harken.archive import Model, TrainedOn, save_model
 from harken.classifier import Classifier
+from harken.confidence import Confidence
 from harken.datasets import Arrays, Dataset, check_learnable, read, select_classes
 from harken.engines import check, engine_for
 from harken.errors import Failure, HarkenError
@@ -27,7 +28,7 @@ from harken.parts import Parts, hear_parts, parts_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
 from harken.report import write_reports
-from harken.report.plots import confusion_matrix, learning_curves
+from harken.report.plots import confusion_matrix, learning_curves, reliability_diagram
 from harken.run import Run, default_folder, identity, open_run
 from harken.store import Features
 from harken.tracks import Tracks, normal_name
@@ -177,6 +178,7 @@ def train(
             progress=progress,
         )
         learnt = _noted(learnt, run, parts.train if baselines else None, progress)
+        learnt = _calibrated(learnt, parts, device=device, progress=progress)
         summary = _summary(dataset, chosen, parts)
         outcome = _judged(run, learnt, parts, summary, seed=seed, device=device, progress=progress)
         return _keep(run, learnt, outcome, report=report)
@@ -212,6 +214,20 @@ def _noted(learnt: Learnt, run: Run, part: Features | None, progress: Progress) 
         notes["baselines"] = fit_features(part, progress).to_table()
     best, last = (replace(model, record={**model.record, **notes}) for model in (learnt.best, learnt.last))
     return replace(learnt, best=best, last=last)
+
+
+def _calibrated(learnt: Learnt, parts: Parts, *, device: str, progress: Progress) -> Learnt:
+    """Let the models of the best and of the last epoch learn from the validation part how sure to be."""
+    if parts.valid is None:
+        none = Confidence(reason="there is no validation part to settle a temperature on")
+        return replace(learnt, best=replace(learnt.best, confidence=none), last=replace(learnt.last, confidence=none))
+
+    def calibrated(model: Model) -> Model:
+        classifier = Classifier.of(model, engine=model.record["engine"], device=device)
+        assert parts.valid is not None
+        return classifier.calibrate(parts.valid, learnt=parts.train, progress=progress).model
+
+    return replace(learnt, best=calibrated(learnt.best), last=calibrated(learnt.last))
 
 
 def _listed(names: Sequence[str] | None) -> list[str] | None:
@@ -280,6 +296,8 @@ def _keep(run: Run, learnt: Learnt, outcome: Outcome, *, report: bool) -> Outcom
     write_json(run.metrics, outcome.metrics)
     learning_curves(history, run.curves, best_epoch=learnt.result.best_epoch, title=learnt.best.recipe.title)
     confusion_matrix(outcome.best.confusion, outcome.best.classes, run.confusion, f"{outcome.judged_on} tracks")
+    sure = outcome.best.calibration
+    reliability_diagram(sure.bins, run.reliability, raw=sure.raw_bins if sure.calibrated else (), title=sure.title())
     if report:
         _report(run)
     run.finish(engines=outcome.metrics["training"]["engines"])

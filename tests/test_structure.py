@@ -56,6 +56,7 @@ ROOMS = [
     "crossval",
     "doctor",
     "leaks",
+    "unknown",
     "cli",
     "__main__",
 ]

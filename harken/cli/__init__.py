@@ -37,6 +37,7 @@ VERBS = {
     "compare": ("harken.cli.compare", "Train recipes on engines side by side."),
     "crossval": ("harken.cli.crossval", "Judge recipes by grouped folds, and compare them."),
     "leaks": ("harken.cli.leaks", "Say how much of an accuracy is memory of songs and artists."),
+    "unknown": ("harken.cli.unknown", "Say how well a recipe recognises what it never learnt."),
     "convert": ("harken.cli.convert", "Write a model as an ONNX, PyTorch or Keras file."),
     "report": ("harken.cli.report", "Write a run's report, a page for a browser, and its model card."),
     "adopt": ("harken.cli.adopt", "Make a model of weights from PyTorch, Keras or safetensors."),

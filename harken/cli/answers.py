@@ -67,11 +67,18 @@ def _print_text(rows: Iterable[Row], shape: Shape, names: Sequence[str], top: in
     if len(names) > 1:
         click.echo("\t".join(["file", *map(shown, names)]))
     for row in rows:
-        cells = [_shown(answer.ranked(asked.classes), top) for answer, asked in zip(row, shape.models, strict=True)]
+        cells = [_cell(answer, asked.classes, top) for answer, asked in zip(row, shape.models, strict=True)]
         click.echo("\t".join([shown(row[0].path), *cells]))
         if shape.timeline:
             for name, answer in zip(names, row, strict=True):
                 _print_timeline(shown(name) if len(names) > 1 else "", answer)
+
+
+def _cell(answer: Prediction, classes: Sequence[str], top: int | None) -> str:
+    """Return an answer as text: ``jig 0.963``, or ``unknown (jig 0.963)`` where the most probable class is not the answer."""
+    ranked = answer.ranked(classes)
+    known = not ranked or answer.label == ranked[0][0]
+    return _shown(ranked, top) if known else f"{shown(answer.label)} ({_shown(ranked, top)})"
 
 
 def _shown(ranked: Sequence[tuple[str, float]], top: int | None) -> str:

@@ -23,6 +23,7 @@ from harken.cli.console import (
     quiet_option,
     workers_option,
 )
+from harken.confidence import KEPT
 from harken.decoders import shown
 from harken.errors import DataError
 from harken.journal import BOOKS, Asked, Shape, model_hash, open_journal
@@ -32,6 +33,7 @@ from harken.tracks import Track
 
 if TYPE_CHECKING:
     from harken.classifier import Classifier
+    from harken.cli.unfamiliar import Manner
     from harken.journal import Journal
 
 
@@ -45,6 +47,14 @@ if TYPE_CHECKING:
 @click.option("--retry-failed", is_flag=True, help="With --out: do files again that failed before.")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the N most probable classes (not in a table).")
 @click.option("--timeline", is_flag=True, help="Show every clip with its start and end.")
+@click.option("--raw", is_flag=True, help="Probabilities as the network gives them, not at the model's temperature.")
+@click.option("--unknown", is_flag=True, help="Answer 'unknown' where a file is unlike what the model was trained on.")
+@click.option(
+    "--unknown-share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help=f"With --unknown: the share of known music that is kept (default: {KEPT}).",
+)
 @click.option("--null", is_flag=True, help="With -: names on standard input end with a NUL, not a line's end.")
 @engine_options
 @workers_option
@@ -61,6 +71,9 @@ def command(
     retry_failed: bool,
     top: int | None,
     timeline: bool,
+    raw: bool,
+    unknown: bool,
+    unknown_share: float | None,
     null: bool,
     engine: str | None,
     device: str,
@@ -73,6 +86,7 @@ def command(
     is not in FILE yet or has changed.
     """
     from harken.classifier import Classifier
+    from harken.cli.unfamiliar import Manner
     from harken.engines import check
 
     check(engine or "numpy", device)
@@ -83,15 +97,18 @@ def command(
     models = {
         name: Classifier.load(path, engine=engine or "numpy", device=device) for name, path in zip(names, paths, strict=True)
     }
+    manner = Manner.asked(models, raw=raw, unknown=unknown, share=unknown_share)
     tracks = list(tracks_of(_listed(files, null)))
     if not tracks:
         raise _nothing(files)
-    shape = _shape(names, models, timeline, paths if out else None)
+    if not quiet:
+        manner.tell()
+    shape = _shape(names, models, timeline, paths if out else None, manner.mark)
     share = _share(workers, len(models))
     if out is not None:
-        ctx.exit(_write(out, list(models.values()), tracks, shape, share, retry_failed, quiet))
+        ctx.exit(_write(out, list(models.values()), tracks, shape, share, manner, retry_failed, quiet))
     with ExitStack() as open_answers:
-        rows = _answers(list(models.values()), tracks, share, open_answers)
+        rows = _answers(list(models.values()), tracks, share, manner, open_answers)
         failed = print_answers(rows, shape, names=names, paths=paths, form=_form(as_json, as_csv), top=top)
     name_failures(failed)
     ctx.exit(exit_code(failed))
@@ -101,24 +118,34 @@ def _form(as_json: bool, as_csv: bool) -> str:
     return "json" if as_json else "csv" if as_csv else "text"
 
 
-def _shape(names: Sequence[str], models: Mapping[str, Classifier], timeline: bool, hashed: Sequence[str] | None) -> Shape:
-    """Return what the answers look like; the models' files are hashed only where that is written."""
+def _shape(
+    names: Sequence[str], models: Mapping[str, Classifier], timeline: bool, hashed: Sequence[str] | None, mark: str
+) -> Shape:
+    """Return what the answers look like; where they are written, with hashes of the models and a mark of how they are asked."""
     prefixes = [""] if len(names) == 1 else [f"{name}:" for name in names]
-    hashes = [model_hash(path) for path in hashed] if hashed else [""] * len(names)
+    hashes = [model_hash(path) + mark for path in hashed] if hashed else [""] * len(names)
     asked = zip(prefixes, models.values(), hashes, strict=True)
     return Shape(tuple(Asked(prefix, tuple(one.classes), digits) for prefix, one, digits in asked), timeline)
 
 
 def _answers(
-    models: Sequence[Classifier], tracks: Sequence[Track], workers: int | None, stack: ExitStack
+    models: Sequence[Classifier], tracks: Sequence[Track], workers: int | None, manner: Manner, stack: ExitStack
 ) -> Iterator[tuple[Prediction, ...]]:
     """Yield the answers of all models, file by file; they are closed with the stack, also when the user stops."""
-    answers = [one.predict_files(tracks, workers=workers) for one in models]
-    return zip(*(stack.enter_context(closing(each)) for each in answers), strict=True)
+    answers = [one.predict_files(tracks, workers=workers, raw=manner.raw) for one in models]
+    rows = zip(*(stack.enter_context(closing(each)) for each in answers), strict=True)
+    return (manner.shown(row) for row in rows)
 
 
 def _write(
-    out: str, models: Sequence[Classifier], tracks: Sequence[Track], shape: Shape, workers: int | None, retry: bool, quiet: bool
+    out: str,
+    models: Sequence[Classifier],
+    tracks: Sequence[Track],
+    shape: Shape,
+    workers: int | None,
+    manner: Manner,
+    retry: bool,
+    quiet: bool,
 ) -> int:
     """Write the answers to a file as they come, print a summary, and return the exit code."""
     from harken.frontends import Arrays
@@ -131,7 +158,7 @@ def _write(
         with open_journal(out, shape, [track.path for track in tracks], retry_failed=retry) as journal, ExitStack() as stack:
             missing = [Track(path) for path in journal.missing]
             progress("naming", 0, len(missing))
-            for done, answers in enumerate(_answers(models, missing, workers, stack), 1):
+            for done, answers in enumerate(_answers(models, missing, workers, manner, stack), 1):
                 journal.write(answers)
                 progress("naming", done, len(missing))
     except KeyboardInterrupt:

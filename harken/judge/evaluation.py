@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.archive import TrainedOn, group_hash
+from harken.confidence import Confidence
 from harken.errors import DataError, Failure
 from harken.folds import check_seed, group_numbers
 from harken.judge.baselines import Baselines, Trivial, compared
+from harken.judge.confidence import Calibration, judge_confidence
 from harken.judge.figure import Figure, figure, plain_number
 from harken.judge.intervals import LEVEL
 from harken.judge.measures import Measures
 from harken.judge.text import confusion_lines, count, listing, number, short, table
-from harken.metrics import ClassFigures, confusion, decisions, log_loss, per_class, track_probabilities
+from harken.metrics import ClassFigures, confusion, decisions, per_class, track_probabilities
 from harken.store.hashes import content_of
 from harken.tracks import Tracks
 
@@ -87,7 +89,7 @@ class Evaluation:
     confusion : ndarray of int64, shape (classes, classes)
         Of tracks: rows are true classes, columns are answers.
     log_loss : float
-        Of tracks, in nats; NaN where nothing was judged.
+        Of tracks, in nats, at the model's temperature where it has one; NaN where nothing was judged.
     baseline : Baseline
     groups : int
         Groups of the judged tracks: given ones, copies and spans of one file joined; a track without a group is its own.
@@ -97,12 +99,14 @@ class Evaluation:
     tracks : Tracks
         What was to be judged.
     track_probabilities : ndarray of float64, shape (tracks, classes)
-        NaN for a track without an answer.
+        At the model's temperature where it has one; NaN for a track without an answer.
     clip_probabilities : ndarray of float64, shape (clips, classes)
     clip_track : ndarray of int64, shape (clips,)
         The track of each clip.
     clip_times : ndarray of float64, shape (clips, 2)
         Start and end in seconds; NaN where not known.
+    calibration : Calibration
+        Whether the confidence means what it says, before and after the model's temperature.
     trivial : Trivial, optional
         What loudness, tempo, length and format reach; None where that was not asked for.
     """
@@ -122,6 +126,7 @@ class Evaluation:
     clip_probabilities: npt.NDArray[np.float64]
     clip_track: npt.NDArray[np.int64]
     clip_times: npt.NDArray[np.float64]
+    calibration: Calibration
     trivial: Trivial | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -133,6 +138,7 @@ class Evaluation:
             "per_class": {name: _plain_values(asdict(figures)) for name, figures in self.per_class.items()},
             "confusion": self.confusion.tolist(),
             "log_loss": plain_number(self.log_loss),
+            "calibration": self.calibration.as_json(),
             "failed": [{"path": failure.path, "reason": failure.reason} for failure in self.failed],
             "groups": self.groups,
             "interval": {"level": LEVEL, "clip": self.clip.method, "track": self.track.method},
@@ -146,7 +152,9 @@ class Evaluation:
     def as_text(self) -> str:
         """Return the report for a terminal."""
         trivial = [] if self.trivial is None else self.trivial.lines()
-        blocks = [self._head(), self._notice(), self._figures(), trivial, self._classes(), self._confusion(), self._failures()]
+        sure = self.calibration.lines()
+        blocks = [self._head(), self._notice(), self._figures(), trivial, self._classes(), self._confusion(), sure]
+        blocks.append(self._failures())
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     def _head(self) -> list[str]:
@@ -248,6 +256,8 @@ def evaluate(
     hashes: Sequence[str | None] | None = None,
     failed: Sequence[Failure] = (),
     trained_on: TrainedOn | None = None,
+    confidence: Confidence | None = None,
+    raw: bool = False,
     seed: int = 0,
 ) -> Evaluation:
     """Judge the probabilities of clips.
@@ -268,6 +278,10 @@ def evaluate(
         Files without an answer, and why. A track without an answer that is not among them is added.
     trained_on : TrainedOn, optional
         What the model remembers of its training.
+    confidence : Confidence, optional
+        What the model knows of its own confidence: the probabilities of tracks are taken at its temperature. No answer changes.
+    raw : bool
+        Leave the temperature out.
     seed : int
         Of the bootstrap.
 
@@ -283,27 +297,35 @@ def evaluate(
     answers, clip_answers = decisions(means), decisions(rows)
     judged = answers >= 0
     groups = group_numbers(tracks.groups, hashes)
+    shown, calibration = judge_confidence(labels, means, groups, confidence, classes=tracks.classes, raw=raw, seed=seed)
     return Evaluation(
         classes=(classes := tracks.classes),
         clip=figure(labels[index], np.where(judged[index], clip_answers, -1), groups[index], seed),
         track=figure(labels, answers, groups, seed),
         per_class=per_class(labels, answers, classes),
         confusion=confusion(labels, answers, len(classes)),
-        log_loss=log_loss(labels, means),
+        log_loss=calibration.shown.log_loss,
         baseline=_baseline(labels[judged], classes),
         groups=len(np.unique(groups[judged])),
         failed=(*failed, *_unanswered(tracks, judged, index, clip_answers, failed)),
         seen=Seen() if trained_on is None else _seen(tracks, judged, hashes, trained_on),
         tracks=tracks,
-        track_probabilities=means,
+        track_probabilities=shown,
         clip_probabilities=rows,
         clip_track=index,
         clip_times=np.full((len(index), 2), np.nan) if times is None else np.asarray(times, dtype=np.float64),
+        calibration=calibration,
     )
 
 
 def evaluate_features(
-    probabilities: npt.ArrayLike, features: Features, *, trained_on: TrainedOn | None = None, seed: int = 0
+    probabilities: npt.ArrayLike,
+    features: Features,
+    *,
+    trained_on: TrainedOn | None = None,
+    confidence: Confidence | None = None,
+    raw: bool = False,
+    seed: int = 0,
 ) -> Evaluation:
     """Judge the probabilities of the clips of ``features``, in their order; see :func:`evaluate`."""
     return evaluate(
@@ -314,6 +336,8 @@ def evaluate_features(
         hashes=features.hashes,
         failed=features.failed,
         trained_on=trained_on,
+        confidence=confidence,
+        raw=raw,
         seed=seed,
     )
 

@@ -136,12 +136,13 @@ class Separation:
 
     def lines(self) -> list[str]:
         """Return the figures for a terminal."""
+        auroc = _figure(self.auroc, self.auroc_low, self.auroc_high)
+        taken = _figure(self.false_positives, self.false_low, self.false_high)
         lines = [
-            f"AUROC                         {_figure(self.auroc, self.auroc_low, self.auroc_high)} (0.5 is guessing, 1 perfect)",
-            f"false positives at 95 % recall {_figure(self.false_positives, self.false_low, self.false_high)}"
-            " (of the unknown, where 95 % of the known are kept)",
+            f"  AUROC            {auroc} (0.5 is guessing, 1 perfect)",
+            f"  false positives  {taken} (the unknown taken for known, where 95 % of the known are kept)",
         ]
-        return lines if self.auroc_low is not None else [*lines, f"({self.method})"]
+        return lines if self.auroc_low is not None else [*lines, f"  ({self.method})"]
 
     def as_json(self) -> dict[str, Any]:
         """Return the document; None stands for what is not defined."""

@@ -312,7 +312,7 @@ def reliability_diagram(bins: Sequence[Bin], path: str | os.PathLike[str], *, ra
     )
     for each in bins:
         below = each.accuracy > 0.5
-        where = {"xytext": (7, -9 if below else 9), "va": "top" if below else "bottom"}
+        where: dict[str, Any] = {"xytext": (7, -9 if below else 9), "va": "top" if below else "bottom"}
         place = (each.confidence, each.accuracy)
         axis.annotate(f"{each.count}", place, textcoords="offset points", ha="left", fontsize=8, color=INK, **where)
     lowest = min((each.low for each in (*bins, *raw)), default=0.0)

@@ -1,0 +1,101 @@
+"""How ``harken predict`` asks its models: with their temperature or raw, and below which familiarity an answer is "unknown"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from harken.confidence import KEPT, Confidence
+from harken.decoders import shown
+from harken.errors import ModelError
+from harken.prediction import Prediction
+
+if TYPE_CHECKING:
+    from harken.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How models are asked.
+
+    Attributes
+    ----------
+    raw : bool
+        Leave their temperatures out.
+    share : float, optional
+        The share of known music that is kept; None: nothing is called unknown for being unfamiliar.
+    least : tuple of (float or None)
+        The familiarity that each model's answer needs.
+    names : tuple of str
+    known : tuple of Confidence
+        The models' own.
+    """
+
+    raw: bool
+    share: float | None
+    least: tuple[float | None, ...]
+    names: tuple[str, ...]
+    known: tuple[Confidence, ...]
+
+    @classmethod
+    def asked(cls, models: Mapping[str, Classifier], *, raw: bool, unknown: bool, share: float | None) -> Manner:
+        """Return the manner that the options ask for.
+
+        Raises
+        ------
+        ModelError
+            A model cannot tell what is unfamiliar, or not at this share.
+        """
+        if share is not None and not unknown:
+            raise click.UsageError("--unknown-share says how --unknown decides: give --unknown too, or leave it out")
+        kept = (KEPT if share is None else share) if unknown else None
+        known = tuple(one.model.confidence for one in models.values())
+        least = tuple(None if kept is None else _threshold(name, one, kept) for name, one in zip(models, known, strict=True))
+        return cls(raw, kept, least, tuple(models), known)
+
+    @property
+    def mark(self) -> str:
+        """What a table's column 'model' says of it behind the hash, so that answers of two manners are not mixed."""
+        return ("-raw" if self.raw else "") + (f"-unknown-{self.share:g}" if self.share is not None else "")
+
+    def shown(self, row: Sequence[Prediction]) -> tuple[Prediction, ...]:
+        """Return a file's answers as they are shown."""
+        return tuple(answer.or_unknown(least) for answer, least in zip(row, self.least, strict=True))
+
+    def tell(self) -> None:
+        """Say on standard error what --unknown costs and brings, as far as that was measured."""
+        if self.share is None:
+            return
+        for name, known in zip(self.names, self.known, strict=True):
+            whose = f"{shown(name)}: " if len(self.names) > 1 else ""
+            click.echo(
+                f"{whose}--unknown keeps {_percent(self.share)} of music like the {known.tracks} validation tracks.", err=True
+            )
+            if known.price is None:
+                cure = "'harken unknown DATA --recipe NAME --into MODEL' leaves out one class at a time to tell"
+                click.echo(f"{whose}How much of other music it recognises was not measured; {cure}.", err=True)
+            else:
+                click.echo(f"{whose}Measured for {_percent(known.price.share)}: {known.price.in_words()}.", err=True)
+
+
+def _threshold(name: str, known: Confidence, share: float) -> float:
+    least = known.threshold(share)
+    if least is not None:
+        return least
+    if known.known:
+        most = len(known.known) / (len(known.known) + 1)
+        raise ModelError(
+            f"{shown(name)}: {len(known.known)} validation tracks cannot settle what keeps {_percent(share)} of known music; "
+            f"ask for at most {int(1000 * most) / 10:g} % with --unknown-share"
+        )
+    reason = f" ({known.reason})" if known.reason else ""
+    raise ModelError(
+        f"{shown(name)} cannot tell what is unfamiliar{reason}; train it on more tracks, or teach it a class named unknown"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"

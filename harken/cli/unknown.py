@@ -1,0 +1,91 @@
+"""``harken unknown``: how well a recipe recognises what it never learnt."""
+
+from __future__ import annotations
+
+import click
+
+from harken.cli.console import (
+    data_options,
+    engine_options,
+    exit_code,
+    goes_on,
+    json_option,
+    name_failures,
+    print_json,
+    progress_for,
+    quiet_option,
+    split_names,
+    workers_option,
+)
+from harken.confidence import KEPT
+
+
+@click.command("unknown")
+@click.argument("data", type=click.Path())
+@click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="The network: see 'harken recipes'.")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=KEPT,
+    show_default=True,
+    help="Of known tracks that are to be kept.",
+)
+@click.option("--into", type=click.Path(), metavar="MODEL", help="Let this model remember it, for 'harken predict --unknown'.")
+@data_options
+@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Instead of the recipe's.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@engine_options
+@workers_option
+@json_option
+@quiet_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    data: str,
+    recipe: str,
+    share: float,
+    into: str | None,
+    label: str,
+    group: str | None,
+    classes: str | None,
+    without: str | None,
+    epochs: int | None,
+    seed: int,
+    engine: str | None,
+    device: str,
+    workers: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Leave one class of DATA out at a time, and say how well its tracks are recognised as unknown."""
+    from harken.archive import load_model
+    from harken.unknown import measure_unknown, remember
+
+    if into is not None:
+        load_model(into)  # before the hours that it takes
+    goes_on("what was heard is kept, what was learnt is not: the same command begins anew")
+    found = measure_unknown(
+        data,
+        recipe,
+        share=share,
+        label=label,
+        group=group,
+        classes=split_names(classes),
+        without=split_names(without),
+        epochs=epochs,
+        seed=seed,
+        engine=engine,
+        device=device,
+        workers=workers,
+        progress=progress_for(quiet or as_json),
+    )
+    if into is not None:
+        remember(found, into)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        click.echo(found.as_text())
+        if into is not None:
+            click.echo(f"{into} remembers it, and says so when it is asked with --unknown.")
+    name_failures(found.failed)
+    ctx.exit(exit_code(found.failed))
