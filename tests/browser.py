@@ -75,9 +75,13 @@ class Browser:
         return list(self.ask("POST", f"{self._session}/se/log", {"type": kind}))
 
     def requests(self) -> list[str]:
-        """Return the addresses that were asked for since the last call."""
+        """Return the addresses that files have asked for since the last call, but for those that a page's policy refused."""
         events = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
-        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        failed = [event["params"] for event in events if event["method"] == "Network.loadingFailed"]
+        refused = {each["requestId"] for each in failed if each.get("blockedReason") == "csp"}
+        mine = [each for each in sent if each["documentURL"].startswith("file:") and each["requestId"] not in refused]
+        return [each["request"]["url"] for each in mine]
 
     def picture(self, path: Path) -> None:
         """Write a picture of the whole page."""

@@ -114,9 +114,9 @@ def _of_class(tracks: Sequence[Judged]) -> dict[str, Judged]:
     found: dict[str, Judged] = {}
     if right:
         found[RIGHT_SURE] = max(right, key=lambda track: track.confidence)
-        unsure = min(right, key=lambda track: track.confidence)
-        if unsure is not found[RIGHT_SURE]:
-            found[RIGHT_UNSURE] = unsure
+        others = [track for track in right if track is not found[RIGHT_SURE]]
+        if others:
+            found[RIGHT_UNSURE] = min(others, key=lambda track: track.confidence)
     if wrong:
         found[WRONG_FAR] = min(wrong, key=lambda track: track.margin)
         found[WRONG_NEAR] = max(wrong, key=lambda track: track.margin)

@@ -132,18 +132,22 @@ def _figure(reading: Reading) -> str:
     )
     notices = "".join(_p(text(each), "warn") for each in words.warnings(reading))
     rows = [
-        ("Track accuracy (a track's clips averaged)", *_cells(track)),
+        ("Track accuracy", *_cells(track)),
         ("Clip accuracy", *_cells(clip)),
     ]
     last = reading.get("last_epoch", "track", "accuracy")
     if isinstance(last, Mapping):
-        rows.append(("Track accuracy of the last epoch's model", *_cells(last)))
+        rows.append(("The last epoch's model, tracks", *_cells(last)))
     rows += [(text(name), *_cells(found)) for name, found in trivial(reading)]
     figures = table(
         "The model, and what is reached without it", ("", "accuracy", "95 % interval", "judged"), rows, label="Accuracies"
     )
     loss = reading.get("log_loss")
-    said = f"Log-loss of the tracks: {_number(loss)} nats (0 is perfect)." if isinstance(loss, int | float) else ""
+    said = (
+        f"A track's answer is the mean of its clips' probabilities. Their log-loss is {_number(loss)} nats (0 is perfect)."
+        if isinstance(loss, int | float)
+        else ""
+    )
     published = words.published(reading)
     remarks = reading.get("baseline", "trivial", "remarks")
     beside = "".join(_p(text(each)) for each in (remarks if isinstance(remarks, list) else ()))
@@ -253,7 +257,7 @@ def _matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
 def _cell(times: int, of_row: float, right: bool) -> str:
     if not times:
         return '<td class="soft">0</td>'
-    step = max(1, round(SHADES * of_row**0.5))
+    step = max(3, round(SHADES * of_row**0.5))
     return f'<td class="{"r" if right else "w"}{step}">{times:,}</td>'
 
 
@@ -268,12 +272,12 @@ def _classes(reading: Reading) -> str:
         rows.append((text(short(name)), *cells, f"{each.get('support') or 0:,}", "-" if learnt is None else f"{learnt:,}"))
     said = _p(
         "Precision: of the tracks that are given this name, the share that is right. Recall: of the tracks of this class, the "
-        "share that is found. F1: their harmonic mean."
+        "share that is found. F1: their harmonic mean. Judged and learnt from: so many tracks."
     )
     macro = reading.get("macro_f1")
     if isinstance(macro, Mapping):
         said += _p(f"Macro-F1, the mean of the classes' F1: {text(words.figure(macro))}.")
-    header = ("class", "precision", "recall", "F1", "tracks judged", "learnt from")
+    header = ("class", "precision", "recall", "F1", "judged", "learnt from")
     return said + table("Figures of each class", header, rows, label="Figures of each class")
 
 
@@ -325,7 +329,11 @@ def _leaks(reading: Reading) -> str:
     splits = reading.leaks.get("splits")
     if not isinstance(splits, Mapping):
         return ""
-    titles = {"clips": "clips at random", "tracks": "tracks at random", "groups": f"{words.groups_of(reading)} apart"}
+    titles = {
+        "clips": "clips at random",
+        "tracks": "tracks at random",
+        "groups": f"{words.group_word(reading.leaks.get('grouping'))} apart",
+    }
     rows = []
     for name, each in splits.items():
         if isinstance(each, Mapping) and not each.get("same_as"):

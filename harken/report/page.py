@@ -84,7 +84,7 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .5rem
 @media print {
   :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --panel: #fff; --link: #000;
     --one: #0072b2; --two: #b84a00; --right: 0, 114, 178; --wrong: 213, 94, 0; --warn: #fff }
-  body { max-width: none; font-size: 10pt; padding: 0 } audio, nav, .skip { display: none }
+  body { max-width: none; font-size: 10pt; padding: 0 } .card audio, nav, .skip { display: none }
   .wide, pre { overflow: visible } pre { white-space: pre-wrap; overflow-wrap: anywhere }
   h2, h3 { break-after: avoid } figure, .panel, tr { break-inside: avoid } h2 { margin-top: 1.4rem }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact } }

@@ -156,9 +156,9 @@ def read_run(folder: str | os.PathLike[str], *, leaks: str | os.PathLike[str] | 
     metrics = _metrics(run)
     missing: list[str] = []
     record = _optional(run.record, run.read_record, missing) or {}
-    history = _optional(run.history, lambda: list(_rows(run.history)), missing) or []
+    history = _optional(run.history, lambda: _history(run.history), missing) or []
     judged = _optional(run.predictions, lambda: tuple(_judged(run.predictions)), missing) or ()
-    splits = _optional(run.splits, lambda: list(_rows(run.splits)), missing) or []
+    splits = _optional(run.splits, lambda: list(_rows(run.splits, "part")), missing) or []
     recipe_text = _optional(run.recipe, lambda: run.recipe.read_text("utf-8", "replace"), missing) or ""
     parts, groups, labels = _counted(splits)
     held = _optional(run.model, run.model.read_bytes, missing) or b""
@@ -221,21 +221,33 @@ def _optional(path: Path, read: Any, missing: list[str]) -> Any:
         return None
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of a table; a class may have any name, and a cell any length."""
+def _rows(path: Path, column: str) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table that has this column; a class may have any name, and a cell any length."""
     before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            yield from csv.DictReader(file)
+            rows = csv.DictReader(file)
+            if column not in (rows.fieldnames or ()):
+                raise ValueError(f"it has no column {column}")
+            yield from rows
     finally:
         csv.field_size_limit(before)
+
+
+def _history(path: Path) -> list[dict[str, str]]:
+    """Return the rows of history.csv, each cell a number or empty."""
+    rows = list(_rows(path, "epoch"))
+    for row in rows:
+        for cell in row.values():
+            _number(cell)
+    return rows
 
 
 def _judged(path: Path) -> Iterator[Judged]:
     """Yield the tracks of predictions.csv, each with the clip that speaks most for its answer."""
     track: dict[str, str] | None = None
     best: tuple[float, tuple[float, float] | None] = (-1.0, None)
-    for row in _rows(path):
+    for row in _rows(path, "level"):
         if row["level"] == "track":
             if track is not None:
                 yield _track(track, best[1])
@@ -252,10 +264,10 @@ def _track(row: dict[str, str], clip: tuple[float, float] | None) -> Judged:
     shares = {name[2:]: _number(cell) for name, cell in row.items() if name is not None and name.startswith("p_")}
     probabilities = {name: share for name, share in shares.items() if share is not None}
     return Judged(
-        path=row["path"],
-        label=row["label"],
+        path=row["path"] or "",
+        label=row["label"] or "",
         answer=row["answer"] if row["answer"] in probabilities else "",
-        group=row["group"],
+        group=row["group"] or "",
         start=_number(row["start"]),
         end=_number(row["end"]),
         probabilities=probabilities,

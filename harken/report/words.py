@@ -25,8 +25,18 @@ _GROUPS = ("artist", "album", "tune", "instrument", "speaker", "song", "pitch")
 
 def groups_of(reading: Reading) -> str:
     """Return what groups are in these data: "artists", "tunes"; "groups" where it is not known."""
-    grouping = str(reading.record.get("grouping") or "")
-    found = next((name for name in _GROUPS if name in grouping), None)
+    return group_word(reading.record.get("grouping"))
+
+
+def group_word(grouping: object) -> str:
+    """Return what groups are called by how they were found: "artists" for "artist tags"; "groups" where it does not tell.
+
+    Examples
+    --------
+    >>> group_word("column tune"), group_word(None)
+    ('tunes', 'groups')
+    """
+    found = next((name for name in _GROUPS if name in str(grouping or "")), None)
     return f"{found}s" if found else "groups"
 
 
