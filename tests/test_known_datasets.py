@@ -32,6 +32,7 @@ from harken.folds import split
 from harken.recipes import load_recipe, recipe_names
 
 NAMES = list(READERS)
+TEST = set(gtzan.fault_filtered("test"))
 TOOL = Path(__file__).resolve().parents[1].parent / "shared" / "tools" / "render_nsynth.py"
 
 
@@ -355,6 +356,96 @@ def test_the_original_au_files_are_gtzan_too_and_are_heard(tmp_path, conftest_wr
     track = read(f"gtzan:{tmp_path}").train[0]
     assert track.path.endswith("blues.00029.au")
     assert len(load_audio(track.path, 22050)[0]) == len(samples)
+
+
+def make_gtzan_table(root: Path, clips: int = 1, change=lambda rows: rows) -> Path:
+    """The table with made-up numbers: of a track's clips the same, but for the first."""
+    root.mkdir(parents=True, exist_ok=True)
+    features = [f"feature{number}" for number in range(57)]
+    rows = [["filename", "length", *features, "label"]]
+    for place, genre in enumerate(gtzan.GENRES):
+        for number in range(100):
+            for clip in range(clips):
+                name = f"{genre}.{number:05d}.{clip}.wav" if clips > 1 else f"{genre}.{number:05d}.wav"
+                rows.append([name, "661794", str(clip), *[str(place * 100 + number)] * 56, genre])
+    table = root / f"features_{30 // clips}_sec.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(change(rows))
+    return table
+
+
+def test_the_feature_table_of_gtzan_comes_in_the_same_parts(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        dataset = read(f"gtzan:{make_gtzan_table(tmp_path).parent}")
+    assert {part: len(rows) for part, rows in dataset.parts.items()} == gtzan.PARTS and not caplog.text
+    assert dataset.train.shape == (57,) and set(dataset.classes) == set(gtzan.GENRES)
+    for part, rows in dataset.parts.items():
+        assert rows.paths == gtzan.fault_filtered(part)
+        numbers = [gtzan.GENRES.index(path.partition(".")[0]) * 100 + int(path[-5:]) for path in rows.paths]
+        np.testing.assert_array_equal(rows.x[:, 1], numbers)
+        assert [rows.classes[label] for label in rows.labels] == [path.partition(".")[0] for path in rows.paths]
+    assert read(f"gtzan:{tmp_path}", without=["jazz"]).test.counts().keys() == set(gtzan.GENRES) - {"jazz"}
+
+
+def test_a_table_of_clips_keeps_them_in_their_tracks(tmp_path):
+    dataset = read(f"gtzan:{make_gtzan_table(tmp_path, clips=3)}")
+    assert len(dataset.test) == 3 * 290 and len(set(dataset.test.tracks)) == 290
+    assert dataset.test.x[:3, 0].tolist() == [0, 1, 2]
+
+
+def test_audio_is_read_before_the_table_and_the_table_where_it_is_named(tmp_path):
+    make_gtzan(tmp_path)
+    table = make_gtzan_table(tmp_path)
+    assert read(f"gtzan:{tmp_path}").train[0].path.endswith(".wav")
+    assert read(f"gtzan:{table}").train.shape == (57,)
+
+
+def test_the_real_feature_table_is_read(shared_data, caplog):
+    with caplog.at_level(logging.WARNING):
+        dataset = read(f"gtzan:{shared_data / 'gtzan-features'}")
+    assert {part: len(rows) for part, rows in dataset.parts.items()} == gtzan.PARTS and not caplog.text
+
+
+def renamed(rows, column, name):
+    return [[*rows[0][:column], name, *rows[0][column + 1 :]], *rows[1:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rows: renamed(rows, 0, "file"), "has no column 'filename'"),
+        (lambda rows: renamed(rows, 59, "genre"), "has no column 'label'"),
+        (lambda rows: [row[:40] + row[41:] for row in rows], "has 56 features"),
+        (lambda rows: renamed(rows, 5, "feature0"), "57 features (56 different)"),
+        (lambda rows: [*rows[:3], rows[3][:20], *rows[4:]], "line 4: the row ends early"),
+        (lambda rows: [*rows[:3], [rows[3][0], "0", "loud", *rows[3][3:]], *rows[4:]], "feature0 is 'loud'; expected a number"),
+        (lambda rows: [*rows[:3], [*rows[3][:-1], "jazz"], *rows[4:]], "blues.00002.wav has the label 'jazz'"),
+        (lambda rows: [*rows[:3], ["samba.00002.wav", *rows[3][1:]], *rows[4:]], "'samba.00002.wav' is none of GTZAN's"),
+        (
+            lambda rows: [rows[0], *(row for row in rows[1:] if row[0][:-4] not in TEST)],
+            "not one of the 290 tracks of the test",
+        ),
+        (lambda rows: rows[:1], "not one of the 443 tracks"),
+        (lambda rows: [], "has no column 'filename'"),
+        (
+            lambda rows: [rows[0], [*rows[1][:4], "nan", *rows[1][5:]], *rows[2:]],
+            "line 2: feature2 is 'nan'; expected a number",
+        ),
+    ],
+)
+def test_other_and_damaged_feature_tables_are_refused(change, words, tmp_path):
+    table = make_gtzan_table(tmp_path, change=change)
+    with pytest.raises(DataError) as refused:
+        read(f"gtzan:{table}")
+    assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_feature_table_names_the_tracks_it_lacks(tmp_path, caplog):
+    lacking = gtzan.fault_filtered("valid")[:3]
+    make_gtzan_table(tmp_path, change=lambda rows: [row for row in rows if row[0][:-4] not in lacking])
+    with caplog.at_level(logging.WARNING):
+        assert len(read(f"gtzan:{tmp_path}").valid) == 194
+    assert "3 of 197 files that should be there are missing" in caplog.text and lacking[0] in caplog.text
 
 
 def test_gtzan_names_what_is_missing_and_goes_on(tmp_path, caplog):

@@ -68,7 +68,11 @@ FACTS: dict[str, Facts] = {
             licence="not stated; used for research",
             citation="G. Tzanetakis, P. Cook, Musical genre classification of audio signals, IEEE TSAP 10(5), 2002",
             home="http://marsyas.info/downloads/datasets.html (no longer served; copies are on Kaggle and Hugging Face)",
-            layout=("genres/ or genres_original/ (or ROOT itself)", "  blues/blues.00000.wav (or .au) … rock/rock.00099.wav"),
+            layout=(
+                "genres/ or genres_original/ (or ROOT itself)",
+                "  blues/blues.00000.wav (or .au) … rock/rock.00099.wav",
+                "or, without audio, features_30_sec.csv: 57 numbers a track (a table of that kind may also be ROOT itself)",
+            ),
             labels=("genre",),
             groups=("none",),
             parts="fault-filtered, no artist on two sides: 443 train, 197 valid, 290 test (Kereliuk, Sturm, Larsen 2015)",
@@ -77,7 +81,7 @@ FACTS: dict[str, Facts] = {
                 "jazz.00054 is broken in the copy on Kaggle",
                 "the artists are not in the data: intervals count each track as its own group",
             ),
-            proven=f"{_DOCUMENTED}; the lists agree with the names in the published feature table",
+            proven=f"{_DOCUMENTED}; run on the published feature table of all 1,000 tracks, with whose names the lists agree",
         ),
         Facts(
             name="fma",

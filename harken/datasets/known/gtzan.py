@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from harken.datasets.dataset import NO_GROUPS, Dataset
+from harken.datasets.known.gtzan_table import TABLES, read_feature_table
 from harken.datasets.known.place import check_root, choose, in_parts, names_in, not_here, tell_counts, tell_missing
 from harken.errors import DataError
 from harken.tracks import Track
@@ -54,7 +55,8 @@ def read_gtzan(root: Path, *, label: str, group: str | None) -> Dataset:
     Parameters
     ----------
     root : Path
-        Where the genre folders lie, or the folder ``genres`` or ``genres_original`` with them.
+        Where the genre folders lie, or the folder ``genres`` or ``genres_original`` with them. Without audio the feature table
+        in it is read; where there are both, the table is read if it is named itself (``gtzan:…/features_3_sec.csv``).
     label : str
         ``"genre"``.
     group : str, optional
@@ -65,13 +67,20 @@ def read_gtzan(root: Path, *, label: str, group: str | None) -> Dataset:
     DataError
         It is not GTZAN, or a part is empty.
     """
-    check_root("gtzan", root)
+    named = root.suffix.lower() == ".csv" and root.is_file()
+    if not named:
+        check_root("gtzan", root)
     choose("gtzan", "--label", label, ("genre",), "genre")
     choose("gtzan", "--group", group, (NO_GROUPS,), NO_GROUPS)
     home = next((root / place for place in _PLACES if _OWN & names_in(root / place)), None)
     found = {} if home is None else _files(home)
     if home is None or not found:
-        raise not_here("gtzan", root, "the ten genre folders (blues … rock) with files like blues/blues.00000.wav")
+        table = root if named else next((root / place for place in TABLES if (root / place).is_file()), None)
+        if table is not None:
+            return read_feature_table(table, GENRES, {part: fault_filtered(part) for part in PARTS})
+        raise not_here(
+            "gtzan", root, "the ten genre folders (blues … rock) with files like blues/blues.00000.wav, or features_30_sec.csv"
+        )
     counts = {genre: sum(name.startswith(f"{genre}.") for name in found) for genre in GENRES}
     tell_counts(f"gtzan ({home})", counts, dict.fromkeys(GENRES, PER_GENRE))
     parts = {part: [name for name in fault_filtered(part) if name in found] for part in PARTS}
