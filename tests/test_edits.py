@@ -145,6 +145,29 @@ def test_whoever_cut_the_sound_is_obeyed(tmp_path: Path, lean: Any, edits: list[
     assert not cut or len(load_audio(path)[0]) < len(whole)
 
 
+def test_a_list_that_counts_other_samples_than_are_decoded_is_left_to_ffmpeg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in AAC whose upper half of the band, and so half of its rate, the file does not speak of."""
+    path = with_list(encode(tmp_path / "a.m4a", 2), (4000, 1024, NORMAL))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"mdhd") + 16
+    assert data[at : at + 4] == RATE.to_bytes(4)
+    data[at : at + 4] = (RATE // 2).to_bytes(4)
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        assert whole_length(file) == 4 * RATE // 2
+    found = []
+    for large in (0, 1 << 60):
+        monkeypatch.setattr(ffmpeg, "_LARGE", large)
+        decoder = ffmpeg.Ffmpeg(str(path))
+        found.append((decoder.frames, np.concatenate(list(decoder.blocks(0)))))
+        decoder.close()
+    (frames, samples), (announced, wanted) = found
+    assert frames == announced == 4 * RATE and len(wanted) > RATE
+    np.testing.assert_array_equal(samples, wanted, strict=True)
+
+
 def test_only_aac_leaves_out_its_beginning_by_itself(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.m4a", 2, codec="alac")
     with path.open("rb") as file:
