@@ -57,6 +57,7 @@ ROOMS = [
     "doctor",
     "leaks",
     "unknown",
+    "audit",
     "cli",
     "__main__",
 ]

@@ -30,6 +30,7 @@ VERBS = {
     "doctor": ("harken.cli.doctor", "Examine data: broken files, copies, classes, artists, wrong labels."),
     "train": ("harken.cli.train", "Learn from a folder of class folders, a table, or arrays."),
     "evaluate": ("harken.cli.evaluate", "Judge a model on tracks it has not heard."),
+    "audit": ("harken.cli.audit", "Judge the predictions of any tool."),
     "predict": ("harken.cli.predict", "Name songs."),
     "features": ("harken.cli.features", "Write what a network reads to a file."),
     "datasets": ("harken.cli.datasets", "List the datasets that are known by name, or show one."),

@@ -36,7 +36,9 @@ Rows = list[tuple[int, list[str]]]
 """Line numbers and cells."""
 
 
-def read_table(path: Path, label: str = "label", group: str | None = None) -> tuple[Tracks, str | None]:
+def read_table(
+    path: Path, label: str = "label", group: str | None = None, *, must_exist: bool = True
+) -> tuple[Tracks, str | None]:
     """Read the tracks of a table.
 
     Parameters
@@ -47,6 +49,8 @@ def read_table(path: Path, label: str = "label", group: str | None = None) -> tu
     group : str, optional
         Columns, parted by commas, that make the group together; ``"none"`` for no groups; default: the first known column
         (:data:`harken.datasets.grouping.GROUP_COLUMNS`) other than the label's that is not empty.
+    must_exist : bool
+        Refuse a table none of whose files is there.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def read_table(path: Path, label: str = "label", group: str | None = None) -> tu
         No table, no such column, no rows; rows without a path or label, with a span that is none, or that contradict each other
         (all of them named at once); or not one of the files is there.
     """
-    header, rows = _rows(path)
+    header, rows = read_rows(path)
     columns = _Columns(path, header)
     if {"x0", "x1", "part"} <= {name.lower() for name in header}:
         raise DataError(
@@ -76,7 +80,8 @@ def read_table(path: Path, label: str = "label", group: str | None = None) -> tu
     groups = _group_columns(columns, rows, layout.label, group)
     names = [joint_name([header[at] for at in groups], [_cell(cells, at) for at in groups]) for _, cells in rows]
     tracks = _tracks(path, label, rows, layout, names)
-    _check_some_exist(path, tracks)
+    if must_exist:
+        _check_some_exist(path, tracks)
     return tracks, _grouping(header, groups, group)
 
 
@@ -134,7 +139,7 @@ def _tracks(path: Path, label: str, rows: Rows, layout: _Layout, groups: Sequenc
 # ---- the file
 
 
-def _rows(path: Path) -> tuple[list[str], Rows]:
+def read_rows(path: Path) -> tuple[list[str], Rows]:
     """Return the column names and the rows that are not blank; a row may be shorter than the header (:func:`_cell`)."""
     text = _text(path)
     first = text.lstrip("\r\n").split("\n", 1)[0].split("\r", 1)[0]

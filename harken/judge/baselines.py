@@ -115,6 +115,15 @@ class Baselines:
             ],
         }
 
+    def widened(self, classes: int) -> Baselines:
+        """Return the same for more classes, which they never answer."""
+
+        def wide(one: Fitted) -> Fitted:
+            more = classes - len(one.bias)
+            return replace(one, weights=np.pad(one.weights, ((0, 0), (0, more))), bias=np.append(one.bias, [-np.inf] * more))
+
+        return replace(self, fitted=tuple(map(wide, self.fitted)))
+
     @classmethod
     def from_table(cls, document: object, classes: int) -> Baselines | None:
         """Return what a model file keeps; None where it keeps nothing that can be used."""
@@ -427,7 +436,9 @@ def compared(  # noqa: PLR0917 - the order is that of judge
         said = {name: answers for name, answers in asked.items() if answers is not None}
         constant, learnt_from = baselines.constant, f"the {baselines.tracks:,} training tracks"
     else:
-        found, constant, folds = answers_by_folds(measures.select(made), truth[made], together[made], classes, seed=seed)
+        found, constant, folds = answers_by_folds(
+            measures.take(np.flatnonzero(made)), truth[made], together[made], classes, seed=seed
+        )
         said = {name: _spread(answers, made) for name, answers in found.items()}
         learnt_from = f"the other {folds - 1} of {folds} parts of these data, no group parted" if folds else "nothing"
         if not folds:

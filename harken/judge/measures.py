@@ -62,10 +62,11 @@ class Measures:
         flags = np.array([[known == own for known in formats] for own in self.formats], dtype=np.float64)
         return np.column_stack([column, flags.reshape(len(column), len(formats))])
 
-    def select(self, rows: npt.NDArray[np.bool_]) -> Measures:
-        """Return the measures of chosen tracks."""
-        formats = tuple(own for own, chosen in zip(self.formats, rows, strict=True) if chosen) if self.formats else ()
-        return replace(self, columns={name: column[rows] for name, column in self.columns.items()}, formats=formats)
+    def take(self, rows: npt.ArrayLike) -> Measures:
+        """Return the measures of the tracks at these positions."""
+        places = np.asarray(rows, dtype=np.int64)
+        formats = tuple(self.formats[place] for place in places.tolist()) if self.formats else ()
+        return replace(self, columns={name: column[places] for name, column in self.columns.items()}, formats=formats)
 
 
 def measure(features: Features, progress: Progress = silent) -> Measures:
