@@ -177,8 +177,7 @@ def train(
             state=None if state is None else TrainingState.from_tree(state),
             progress=progress,
         )
-        learnt = _noted(learnt, run, parts.train if baselines else None, progress)
-        learnt = _calibrated(learnt, parts, device=device, progress=progress)
+        learnt = _calibrated(_noted(learnt, run, parts.train if baselines else None, progress), parts, device, progress)
         summary = _summary(dataset, chosen, parts)
         outcome = _judged(run, learnt, parts, summary, seed=seed, device=device, progress=progress)
         return _keep(run, learnt, outcome, report=report)
@@ -216,7 +215,7 @@ def _noted(learnt: Learnt, run: Run, part: Features | None, progress: Progress) 
     return replace(learnt, best=best, last=last)
 
 
-def _calibrated(learnt: Learnt, parts: Parts, *, device: str, progress: Progress) -> Learnt:
+def _calibrated(learnt: Learnt, parts: Parts, device: str, progress: Progress) -> Learnt:
     """Let the models of the best and of the last epoch learn from the validation part how sure to be."""
     if parts.valid is None:
         none = Confidence(reason="there is no validation part to settle a temperature on")

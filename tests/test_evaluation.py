@@ -223,7 +223,7 @@ def test_the_document_has_the_promised_keys():
     document = evaluate(*case()).as_json()
     promised = {"clip", "track", "classes", "per_class", "confusion", "log_loss", "failed"}
     assert promised <= set(document)
-    assert set(document) - promised == {"groups", "interval", "baseline", "seen"}
+    assert set(document) - promised == {"groups", "interval", "baseline", "seen", "calibration"}
     for level in ("clip", "track"):
         assert set(document[level]) == {"accuracy"}
         assert set(document[level]["accuracy"]) == {"value", "low", "high", "n"}
@@ -263,7 +263,15 @@ def test_the_text_of_known_figures():
         "Confusion (tracks; rows: true class, columns: answer)\n"
         "        jig  reel\n"
         "  jig     1     1\n"
-        "  reel    0     2"
+        "  reel    0     2\n"
+        "\n"
+        "Confidence (tracks)  as it is\n"
+        "mean confidence         0.750\n"
+        "log-loss                0.400\n"
+        "Brier score             0.250\n"
+        "calibration error       0.000\n"
+        "It means what it says, as far as these tracks tell\n"
+        "(on 4 tracks a calibration error of up to 0.28 would be no wonder)."
     )
 
 

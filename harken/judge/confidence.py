@@ -151,17 +151,17 @@ class Calibration:
         error, chance = self.shown.calibration_error, self.by_chance
         if np.isnan(error):
             return ["Whether it means what it says cannot be told: that takes two tracks of different groups."]
-        few = f"({count(self.tracks, 'track')}; {number(chance, 2)} would be no wonder)"
+        few = f"(on {count(self.tracks, 'track')} a calibration error of up to {number(chance, 2)} would be no wonder)."
         if error <= chance:
-            return [f"It means what it says, as far as these tracks tell {few}."]
+            return ["It means what it says, as far as these tracks tell", few]
         sure, right = self.shown.mean_confidence, self.accuracy
         how = "too sure of itself" if sure > right else "surer than it says" if sure < right else "sure in the wrong places"
-        return [f"It is {how} {few}: {number(sure, 2)} is promised on average, and {number(right, 2)} are right."]
+        return [f"It is {how}: {number(sure, 2)} is promised on average, and {number(right, 2)} are right", few]
 
     def _source(self) -> list[str]:
         known = self.confidence
         if known.temperature is None:
-            return [f"Not calibrated: {known.reason}."]
+            return [f"Not calibrated: {known.reason}."] if known.reason else []
         on = f"{count(known.tracks, 'validation track')} in {count(known.groups, 'group')}"
         without = "" if self.calibrated is not None else ", and is left out as asked"
         return [f"The temperature was fitted on {on}{without}; it changes no answer."]
@@ -266,7 +266,7 @@ def judge_confidence(
         Leave the temperature out.
     seed : int
     """
-    known = Confidence() if confidence is None else confidence
+    known = Confidence(reason="") if confidence is None else confidence
     temperature = None if raw else known.temperature
     shown = at_temperature(probabilities, temperature)
     answered = ~np.isnan(probabilities).any(axis=1)
