@@ -428,6 +428,13 @@ def test_warnings_stand_beside_the_figure(run: Path) -> None:
         assert words in card(read_run(run))
 
 
+def test_figures_that_are_out_of_date_are_called_so(run: Path) -> None:
+    assert "gone on since" not in html_of(run)
+    with (run / "history.csv").open("a") as file:
+        file.write("3,0.5,0.5,0.5,0.5,0.01,1.0\n")
+    assert "The run has gone on since: 3 epochs are done, and these are the figures after 2." in Page(html_of(run)).text
+
+
 # What others put beside.
 
 
@@ -666,6 +673,20 @@ def test_the_command_writes_both_or_the_page_elsewhere(run: Path, tmp_path: Path
     done = CliRunner().invoke(harken, ["report", str(run)])
     assert done.exit_code == 0 and "report.html" in done.output and "model-card.md" in done.output
     assert (run / "report.html").read_bytes() == (tmp_path / "page.html").read_bytes()
+
+
+def test_the_commands_in_the_docs_work(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docs = (Path(__file__).parents[1] / "docs" / "report.md").read_text("utf-8")
+    lines = re.findall(r"^\$ harken (report [^#\n]*)", docs, flags=re.MULTILINE)
+    assert len(lines) == 3
+    (tmp_path / "runs").mkdir()
+    run.rename(tmp_path / "runs" / "dances")
+    write_json(tmp_path / "leaks.json", {"splits": {}})
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        done = CliRunner().invoke(harken, shlex.split(line))
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "for-anna.html").exists()
 
 
 def test_the_command_loads_nothing_heavy_before_it_is_needed() -> None:

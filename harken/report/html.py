@@ -180,7 +180,9 @@ def trivial(reading: Reading) -> list[tuple[str, dict[str, Any]]]:
     found = [(f"{name[:1].upper()}{name[1:]} alone", each) for name, each in learnt if name != "majority"]
     if isinstance(baseline.get("majority"), int | float):
         rest = {key: dict(learnt).get("majority", {}).get(key) for key in ("low", "high", "n")}
-        found.append((f"Always answering '{baseline.get('majority_class')}'", {**rest, "value": baseline["majority"]}))
+        found.append(
+            (f"Always answering '{short(str(baseline.get('majority_class')))}'", {**rest, "value": baseline["majority"]})
+        )
     if isinstance(baseline.get("chance"), int | float):
         found.append(("Guessing", {"value": baseline["chance"]}))
     return found
@@ -195,7 +197,7 @@ def _curves(reading: Reading) -> str:
     figures = "".join(f"<figure>{svg}</figure>" for svg in drawn if svg)
     kept = f" The dotted line marks epoch {text(best)}, whose weights were kept." if best else ""
     note = _p(f"Blue line: training. Orange, dashed: validation, on tracks not learnt from.{kept}")
-    return note + f'<div class="grid">{figures}</div>' + _epochs(reading.history)
+    return note + f'<div class="grid plots">{figures}</div>' + _epochs(reading.history)
 
 
 def _epochs(history: Sequence[Mapping[str, str]]) -> str:

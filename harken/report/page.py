@@ -74,18 +74,21 @@ svg text { fill: var(--soft); font: 12px system-ui, sans-serif } svg .strong { f
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: .4rem; padding: .7rem .8rem; overflow-x: auto;
   font: .85rem/1.45 ui-monospace, "SFMono-Regular", Consolas, monospace; overflow-wrap: normal }
 code { font-family: ui-monospace, "SFMono-Regular", Consolas, monospace; font-size: .9em }
-.overview { max-width: 34rem; margin: .8rem 0 } .whisker { stroke: var(--one); stroke-width: 1.4 }
+.overview { max-width: 34rem; margin: .8rem 0 } .plots figure { max-width: 30rem }
+.whisker { stroke: var(--one); stroke-width: 1.4 }
 summary { cursor: pointer; padding: .3rem 0 }
 nav ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; max-width: none }
 img { max-width: 100% } img.plot { height: auto; background: #fff }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .5rem }
 @media (max-width: 30rem) { body { padding: .8rem .8rem 2rem } th, td { padding: .3rem .45rem }
-  th.name { max-width: 8.5rem } table.words th.name { max-width: 7rem } }
+  table { font-size: .9rem } th.name { max-width: 8rem } table.words th.name { max-width: 7rem } }
 @media print {
   :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --panel: #fff; --link: #000;
     --one: #0072b2; --two: #b84a00; --right: 0, 114, 178; --wrong: 213, 94, 0; --warn: #fff }
   body { max-width: none; font-size: 10pt; padding: 0 } .card audio, nav, .skip { display: none }
   .wide, pre { overflow: visible } pre { white-space: pre-wrap; overflow-wrap: anywhere }
+  table.matrix th, table.matrix td { font-size: 7pt; min-width: 0; padding: .1rem .15rem }
+  table.matrix th.name { max-width: 8rem }
   h2, h3 { break-after: avoid } figure, .panel, tr { break-inside: avoid } h2 { margin-top: 1.4rem }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact } }
 """

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from harken.datasets.known.facts import FACTS, Facts
-from harken.judge.text import count, number
+from harken.judge.text import count, number, short
 from harken.report.reading import Reading
 
 FEW_GROUPS = 10
@@ -89,7 +89,7 @@ def _beside_majority(reading: Reading, low: float | None) -> list[str]:
         return []
     chance = reading.get("baseline", "chance")
     guessing = f", and guessing {100 * chance:.0f}" if isinstance(chance, int | float) else ""
-    found = [f"Always answering '{name}' would get {100 * majority:.0f} of 100 right{guessing}."]
+    found = [f"Always answering '{short(str(name))}' would get {100 * majority:.0f} of 100 right{guessing}."]
     if low is not None and low <= majority:
         found.append("The interval reaches down to that: these tracks cannot show that the model has learnt anything.")
     return found
@@ -112,6 +112,12 @@ def warnings(reading: Reading) -> list[str]:
     if before:
         times = "once" if before == 1 else f"{before} times"
         found.append(f"The run was judged {times} before it went on: epochs that are chosen by test figures make them flatter.")
+    done = reading.get("training", "epochs")
+    if isinstance(done, int) and len(reading.history) > done:
+        found.append(
+            f"The run has gone on since: {len(reading.history)} epochs are done, and these are the figures after {done}. "
+            "They are out of date."
+        )
     if has_groups(reading) is False:
         found.append(
             "No artists (or other groups) are known of these data: one artist may stand among the tracks learnt from and those "
