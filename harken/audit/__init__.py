@@ -218,7 +218,7 @@ class _Units:
 def _one_recipe(table: Table) -> Table:
     """Refuse a table of several recipes or models, and keep the rows of whole tracks where clips stand beside them."""
     names = [name.casefold() for name in table.header]
-    for column in ("recipe", "model"):
+    for column in ("recipe", "engine", "model"):
         if column in names:
             values = list(dict.fromkeys(table.column(names.index(column))))
             if len(values) > 1:

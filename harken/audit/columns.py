@@ -156,7 +156,7 @@ def _class_columns(
             raise DataError(
                 f"{table.path} has no probabilities of the class{'es' * (len(missing) > 1)} {_listed(missing)}, but of "
                 f"{len(there)} others (its columns: {_listed(table.header)}); expected a column for each of the "
-                f"{len(called)} classes"
+                f"{len(called)} classes; to judge only those that it knows: --classes"
             )
     return None
 

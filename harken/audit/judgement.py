@@ -237,6 +237,11 @@ class Audit:
     clean: Figure | None
     worst: tuple[Mistake, ...]
 
+    @property
+    def unit(self) -> str:
+        """What is counted: "track", or "answer" where tracks have several."""
+        return "track" if self.track.n + len(self.unanswered) <= self.reading.all_tracks - len(self.reading.without) else "answer"
+
     def as_json(self) -> dict[str, Any]:
         """Return the document that ``harken audit --json`` prints; None stands for what is not defined."""
         read, f1 = self.reading, self.macro_f1_interval
@@ -290,7 +295,7 @@ class Audit:
             self._figures(),
             [] if self.trivial is None else self.trivial.lines(),
             self._classes(),
-            confusion_lines(self.classes, self.confusion, "tracks"),
+            confusion_lines(self.classes, self.confusion, f"{self.unit}s"),
             [] if self.promise is None else self.promise.lines(),
             self._worst(),
         ]
@@ -344,7 +349,7 @@ class Audit:
         name, share = self.majority
         ranged = f1.method if f1.low is None or f1.high is None else f"{_PERCENT} interval {f1.low:.2f} to {f1.high:.2f}"
         lines = [
-            f"{count(self.track.n, 'track')} judged, in {count(self.groups, 'group')}, {len(self.classes)} classes",
+            f"{count(self.track.n, self.unit)} judged, in {count(self.groups, 'group')}, {len(self.classes)} classes",
             "",
             f"track accuracy  {self.track.in_words()}",
             f"macro-F1        {number(self.macro_f1)}, {ranged}",
@@ -373,7 +378,7 @@ class Audit:
              number(one.f1), str(one.support)]
             for name, one in self.per_class.items()
         ]  # fmt: skip
-        return table(["class", "precision", "recall", f"{_PERCENT} interval", "F1", "tracks"], rows)
+        return table(["class", "precision", "recall", f"{_PERCENT} interval", "F1", f"{self.unit}s"], rows)
 
     def _worst(self) -> list[str]:
         if not self.worst:

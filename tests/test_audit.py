@@ -1,0 +1,558 @@
+"""The audit: any tool's predictions, found in any common form, judged as Harken judges its own, or refused with the reason."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from harken.audit import audit
+from harken.audit.columns import answers_of
+from harken.audit.matching import Finder, Lost
+from harken.audit.reading import read_predictions
+from harken.audit.trained import read_train_list
+from harken.cli import harken
+from harken.datasets import read
+from harken.errors import DataError
+from harken.judge import evaluate
+from harken.tracks import Track, Tracks
+
+CLASSES = ("jig", "reel", "waltz")
+GROUPS = 12
+
+
+def rows_of(seed: int = 0, tracks: int = 60, skill: float = 2.0):
+    """Paths, labels, groups and probabilities of a simulated tool."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(tracks) % 3
+    groups = [f"tune {place // 3 % GROUPS}" for place in range(tracks)]
+    scores = random.normal(size=(tracks, 3)) + skill * np.eye(3)[labels]
+    shares = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    return [f"{CLASSES[label]}/{place:03}.mp3" for place, label in enumerate(labels)], labels, groups, shares
+
+
+def write(path: Path, header, rows, *, delimiter: str = ",", start: str = "", encoding: str = "utf-8") -> Path:
+    with path.open("w", encoding=encoding, newline="") as file:
+        file.write(start)
+        csv.writer(file, delimiter=delimiter).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    """A table of tracks whose files are elsewhere."""
+    paths, labels, groups, _ = rows_of()
+    return write(
+        tmp_path / "truth.csv",
+        ["path", "label", "tune"],
+        [[path, CLASSES[label], group] for path, label, group in zip(paths, labels, groups, strict=True)],
+    )
+
+
+@pytest.fixture
+def shares() -> np.ndarray:
+    return rows_of()[3]
+
+
+@pytest.fixture
+def paths() -> list[str]:
+    return rows_of()[0]
+
+
+def predictions(tmp_path: Path, paths, shares, header=("path", *CLASSES), name: str = "p.csv", **form) -> Path:
+    return write(
+        tmp_path / name, header, [[path, *map(repr, map(float, row))] for path, row in zip(paths, shares, strict=True)], **form
+    )
+
+
+# ---- the judgement is Harken's own
+
+
+def test_the_figures_are_those_of_an_evaluation(tmp_path, truth, paths, shares):
+    found = audit(predictions(tmp_path, paths, shares), truth)
+    _, labels, groups, _ = rows_of()
+    tracks = Tracks(Track(path, CLASSES[label], group) for path, label, group in zip(paths, labels, groups, strict=True))
+    own = evaluate(shares, np.arange(len(tracks)), tracks)
+    assert found.track == own.track
+    assert found.per_class == own.per_class
+    assert (found.confusion == own.confusion).all()
+    assert found.promise.log_loss == pytest.approx(own.log_loss)
+    assert found.groups == GROUPS
+    assert found.reading.grouping == "column tune"
+
+
+def test_a_guessing_tool_gets_chance_within_its_interval(tmp_path, truth, paths):
+    held = 0
+    for seed in range(30):
+        guesses = np.random.default_rng(seed).dirichlet([1, 1, 1], 60)
+        found = audit(predictions(tmp_path, paths, guesses), truth, baselines=False)
+        held += found.track.low <= 1 / 3 <= found.track.high
+    assert held >= 25
+
+
+def test_rows_given_twice_narrow_nothing(tmp_path, truth, paths, shares):
+    once = audit(predictions(tmp_path, paths, shares), truth)
+    again = audit(predictions(tmp_path, paths * 3, np.tile(shares, (3, 1))), truth)
+    assert again.track == once.track
+    assert "up to 3 rows for a track" in again.as_text()
+
+
+def test_clips_are_averaged_to_tracks(tmp_path, truth, paths, shares):
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 0.02, shares.shape)
+    noise -= noise.mean(1, keepdims=True)
+    both = np.clip(np.concatenate([shares + noise, shares - noise]), 0, 1)
+    found = audit(predictions(tmp_path, paths * 2, both), truth)
+    assert found.track.n == 60
+    assert found.track.value == pytest.approx(audit(predictions(tmp_path, paths, shares), truth).track.value, abs=0.05)
+
+
+def test_repeats_are_judged_each_and_stay_with_their_track(tmp_path, truth, paths, shares):
+    rows = [[path, repeat, *row] for repeat in (1, 2) for path, row in zip(paths, shares, strict=True)]
+    found = audit(write(tmp_path / "p.csv", ["path", "repeat", *CLASSES], rows), truth)
+    once = audit(predictions(tmp_path, paths, shares), truth)
+    assert found.track.n == 120
+    assert (found.track.value, found.track.low, found.track.high) == (once.track.value, once.track.low, once.track.high)
+    assert "120 answers judged" in found.as_text()
+
+
+def test_labels_alone_have_no_log_loss(tmp_path, truth, paths, shares):
+    rows = [[path, CLASSES[row.argmax()]] for path, row in zip(paths, shares, strict=True)]
+    found = audit(write(tmp_path / "p.csv", ["file", "prediction"], rows), truth)
+    assert found.track == audit(predictions(tmp_path, paths, shares), truth).track
+    assert found.promise is None
+    document = found.as_json()
+    assert document["log_loss"] is document["brier"] is document["calibration"] is None
+    assert "labels only" in found.as_text()
+
+
+def test_labels_with_a_confidence_have_a_calibration(tmp_path, truth, paths, shares):
+    rows = [[path, CLASSES[row.argmax()], row.max()] for path, row in zip(paths, shares, strict=True)]
+    found = audit(write(tmp_path / "p.csv", ["file", "predicted_label", "score"], rows), truth)
+    whole = audit(predictions(tmp_path, paths, shares), truth)
+    assert found.promise.error == pytest.approx(whole.promise.error)
+    assert np.isnan(found.promise.brier)
+    assert [one.path for one in found.worst] == [one.path for one in whole.worst]
+
+
+def test_clips_with_labels_vote(tmp_path, truth, paths, shares):
+    rows = [[path, CLASSES[row.argmax()]] for path, row in zip(paths, shares, strict=True)] * 2
+    rows += [[path, "jig"] for path in paths]
+    found = audit(write(tmp_path / "p.csv", ["file", "prediction"], rows), truth)
+    assert found.track == audit(predictions(tmp_path, paths, shares), truth).track
+
+
+def test_the_worst_mistakes_are_the_surest_wrong_ones(tmp_path, truth, paths, shares):
+    found = audit(predictions(tmp_path, paths, shares), truth)
+    labels = rows_of()[1]
+    wrong = shares.argmax(1) != labels
+    assert [one.confidence for one in found.worst] == pytest.approx(sorted(shares.max(1)[wrong], reverse=True)[:10])
+    assert all(one.label != one.answer for one in found.worst)
+
+
+# ---- forms
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{}", "p_{}", "prob_{}", "proba_{}", "P({})", "{}_prob", "{} probability", "score-{}", "Class {}"]
+)
+def test_probability_columns_are_found_by_their_names(tmp_path, truth, paths, shares, pattern):
+    header = ["path", *(pattern.format(name.upper()) for name in CLASSES)]
+    found = audit(predictions(tmp_path, paths, shares, header), truth)
+    assert found.track == audit(predictions(tmp_path, paths, shares), truth).track
+
+
+@pytest.mark.parametrize("name", ["path", "File", "filename", "file path", "track-id", "audio", "Unnamed"])
+def test_the_path_column_is_found_by_its_name_or_by_what_it_holds(tmp_path, truth, paths, shares, name):
+    assert audit(predictions(tmp_path, paths, shares, [name, *CLASSES]), truth).track.n == 60
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"delimiter": ";"},
+        {"delimiter": "\t"},
+        {"start": "\ufeff"},
+        {"encoding": "latin-1"},
+        {"start": "\n\n"},
+    ],
+)
+def test_spreadsheets_forms_are_read(tmp_path, truth, paths, shares, form):
+    assert audit(predictions(tmp_path, paths, shares, **form), truth).track.n == 60
+
+
+def test_decimal_commas_are_read(tmp_path, truth, paths, shares):
+    rows = [[path, *(f"{value:.6f}".replace(".", ",") for value in row)] for path, row in zip(paths, shares, strict=True)]
+    found = audit(write(tmp_path / "p.csv", ["path", *CLASSES], rows, delimiter=";"), truth)
+    assert found.track == audit(predictions(tmp_path, paths, shares), truth).track
+
+
+def records(kind: str) -> list[dict]:
+    paths, _, _, shares = rows_of()
+    named = [dict(zip(CLASSES, map(float, row), strict=True)) for row in shares]
+    if kind == "flat":
+        return [{"path": path, **row} for path, row in zip(paths, named, strict=True)]
+    if kind == "harken":
+        return [{"path": path, "label": "x", "probabilities": row} for path, row in zip(paths, named, strict=True)]
+    scored = [[{"label": name, "score": share} for name, share in row.items()] for row in named]
+    return [{"file": path, "predictions": row} for path, row in zip(paths, scored, strict=True)]
+
+
+@pytest.mark.parametrize("kind", ["flat", "harken", "huggingface"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_json_is_read(tmp_path, truth, kind, suffix):
+    paths, _, _, shares = rows_of()
+    found, path = records(kind), tmp_path / f"p{suffix}"
+    path.write_text("\n".join(map(json.dumps, found)) if suffix == ".jsonl" else json.dumps({"files": found}))
+    assert audit(path, truth).track == audit(predictions(tmp_path, paths, shares), truth).track
+
+
+def test_parquet_is_read(tmp_path, truth, paths, shares):
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"path": paths, **{name: shares[:, place] for place, name in enumerate(CLASSES)}}
+    parquet.write_table(arrow.table(columns), tmp_path / "p.parquet")
+    assert audit(tmp_path / "p.parquet", truth).track == audit(predictions(tmp_path, paths, shares), truth).track
+
+
+def test_numbered_classes_are_taken_in_order_and_it_is_said(tmp_path, truth, paths, shares):
+    by_column = audit(predictions(tmp_path, paths, shares, ["path", "0", "1", "2"]), truth)
+    rows = [[path, row.argmax()] for path, row in zip(paths, shares, strict=True)]
+    by_label = audit(write(tmp_path / "l.csv", ["path", "y_pred"], rows), truth)
+    for found in (by_column, by_label):
+        assert found.track == audit(predictions(tmp_path, paths, shares), truth).track
+        assert "0 jig, 1 reel, 2 waltz" in found.as_text()
+
+
+@pytest.mark.parametrize("column", ["jig", "p_reel"])
+def test_of_two_classes_one_column_is_enough(tmp_path, column):
+    truth = write(tmp_path / "t.csv", ["path", "label"], [[f"{place}.wav", ("jig", "reel")[place % 2]] for place in range(20)])
+    first = column == "jig"
+    rows = [[f"{place}.wav", 0.9 if (place % 2 == 0) == first else 0.2] for place in range(20)]
+    found = audit(write(tmp_path / "p.csv", ["path", column], rows), truth)
+    assert found.track.value == 1
+    assert "is 1 less" in found.as_text()
+
+
+def test_percentages_are_read_and_it_is_said(tmp_path, truth, paths, shares):
+    found = audit(predictions(tmp_path, paths, 100 * shares), truth)
+    assert found.promise.log_loss == pytest.approx(audit(predictions(tmp_path, paths, shares), truth).promise.log_loss)
+    assert "percentages" in found.as_text()
+
+
+def test_rows_that_do_not_sum_to_one_are_divided_and_it_is_said(tmp_path, truth, paths, shares):
+    scale = np.linspace(0.3, 0.9, 60)[:, None]
+    found = audit(predictions(tmp_path, paths, scale * shares), truth)
+    assert found.track == audit(predictions(tmp_path, paths, shares), truth).track
+    assert "60 of 60 rows do not sum to 1 (they sum to 0.30 to 0.90)" in found.as_text()
+
+
+def test_classes_that_only_the_predictions_know_count_as_wrong(tmp_path, truth, paths, shares):
+    wide = np.column_stack([0.5 * shares, np.full(60, 0.5)])
+    for header in (["path", *(f"p_{name}" for name in (*CLASSES, "polka"))], ["path", *CLASSES, "polka"]):
+        found = audit(predictions(tmp_path, paths, wide, header), truth)
+        assert found.classes == (*CLASSES, "polka")
+        assert found.confusion[:, 3].sum() > 0
+        assert "polka" in " ".join(found.reading.notes)
+
+
+def test_a_label_that_is_no_class_is_wrong_and_named(tmp_path, truth, paths):
+    rows = [[path, "polka" if place == 0 else path.split("/")[0]] for place, path in enumerate(paths)]
+    found = audit(write(tmp_path / "p.csv", ["path", "prediction"], rows), truth)
+    assert found.track.value == pytest.approx(59 / 60)
+    assert "polka" in " ".join(found.reading.notes)
+
+
+@pytest.mark.parametrize("gap", ["", "nan", "NaN"])
+def test_a_row_without_probabilities_is_no_answer_and_is_counted(tmp_path, truth, paths, shares, gap):
+    rows = [[path, *([gap] * 3 if place < 6 else row)] for place, (path, row) in enumerate(zip(paths, shares, strict=True))]
+    found = audit(write(tmp_path / "p.csv", ["path", *CLASSES], rows), truth)
+    assert found.track.n == 54
+    assert len(found.unanswered) == 6
+    right = round(found.track.value * 54)
+    assert f"counted as wrong, the track accuracy is {right / 60:.3f}" in found.as_text()
+
+
+def test_a_row_that_lacks_one_class_is_no_answer(tmp_path, truth, paths, shares):
+    rows = [[path, *row] for path, row in zip(paths, shares, strict=True)]
+    rows[0][2] = ""
+    found = audit(write(tmp_path / "p.csv", ["path", *CLASSES], rows), truth)
+    assert found.unanswered == (found.unanswered[0],)
+    assert "1 rows lack" in found.as_text()
+
+
+# ---- which track
+
+
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        ("/music/jig/1.mp3", 0),
+        ("jig/1.mp3", 0),
+        ("./jig/1.mp3", 0),
+        ("elsewhere/jig/1.mp3", 0),
+        ("C:\\sets\\jig\\1.mp3", 0),
+        ("2.mp3", 1),
+        ("2", 1),
+        ("features/reel/1.npy", 2),
+        ("cafe\u0301.mp3", 3),
+    ],
+)
+def test_a_key_finds_its_track(key, place):
+    tracks = [Track("/music/jig/1.mp3"), Track("/music/jig/2.mp3"), Track("/music/reel/1.mp3"), Track("/music/caf\u00e9.mp3")]
+    assert Finder(tracks).find(key) == place
+
+
+@pytest.mark.parametrize(("key", "candidates"), [("1.mp3", 2), ("1", 2), ("x.mp3", 0), ("jig/3.mp3", 0), ("", 0), ("mp3", 0)])
+def test_what_is_no_single_track_is_told(key, candidates):
+    tracks = [Track("/music/jig/1.mp3"), Track("/music/jig/2.mp3"), Track("/music/reel/1.mp3")]
+    assert Finder(tracks).find(key) == Lost(key, candidates)
+
+
+def test_spans_of_one_file_are_told_apart_by_their_start():
+    tracks = [Track("a.wav", start=0, end=10), Track("a.wav", start=10, end=20)]
+    finder = Finder(tracks)
+    assert [finder.find("a.wav", start) for start in (0.0, 9.5, 10.0, 12.0)] == [0, 0, 1, 1]
+    assert finder.find("a.wav") == Lost("a.wav", 2)
+
+
+def test_a_dot_in_a_name_is_no_suffix():
+    assert Finder([Track("classical.00003.mp3"), Track("classical.00004.mp3")]).find("classical.00003") == 0
+
+
+def test_rows_about_nothing_are_named_and_end_with_1(tmp_path, truth, paths, shares):
+    file = predictions(tmp_path, [*paths[:-2], "other/x.mp3", "other/y.mp3"], shares)
+    result = CliRunner().invoke(harken, ["audit", str(file), "--table", str(truth)])
+    assert result.exit_code == 1, result.output
+    assert "2 rows found no track" in result.stdout
+    assert "other/x.mp3: no such track" in result.stderr
+
+
+# ---- both sides
+
+
+def listed(tmp_path, truth, paths, shares, *lines):
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    return audit(predictions(tmp_path, paths, shares), truth, train_list=tmp_path / "train.txt")
+
+
+def test_tracks_and_groups_on_both_sides_are_named_and_the_others_judged(tmp_path, truth, paths, shares):
+    found = listed(tmp_path, truth, paths, shares, "# my training", paths[0], "", paths[1])
+    assert found.sides.listed == found.sides.found == 2
+    assert len(found.sides.tracks) == 2
+    assert found.sides.groups == ("tune 0",)
+    assert found.sides.affected.sum() == 6
+    assert found.clean.n == 54
+    assert "TRAINED ON SOME OF THIS" in found.as_text()
+    assert found.as_json()["both_sides"]["accuracy_without"]["n"] == 54
+
+
+def test_a_split_without_overlap_is_praised(tmp_path, truth, paths, shares):
+    found = listed(tmp_path, truth, paths, shares, "another/song.mp3")
+    assert found.sides.found == 0
+    assert not found.sides.affected.any()
+    assert "Nothing judged was trained on" in found.as_text()
+
+
+def test_of_a_run_s_splits_the_training_and_validation_parts_count(tmp_path):
+    path = write(
+        tmp_path / "splits.csv",
+        ["path", "part", "artist"],
+        [["a.mp3", "train", "X"], ["b.mp3", "valid", ""], ["c.mp3", "test", "Z"]],
+    )
+    found = read_train_list(path)
+    assert found.keys == ("a.mp3", "b.mp3")
+    assert found.groups == {"x"}
+
+
+def test_groups_that_only_the_list_knows_count(tmp_path, truth, paths, shares):
+    write(tmp_path / "train.csv", ["path", "tune"], [["gone/long-ago.mp3", "Tune 3"]])
+    found = audit(predictions(tmp_path, paths, shares), truth, train_list=tmp_path / "train.csv")
+    assert found.sides.groups == ("tune 3",)
+
+
+def test_copies_of_a_file_are_on_both_sides(tmp_path, tone):
+    for place in range(4):
+        tone(f"set/low/{place}.wav", frequency=200.0 + place)
+        tone(f"set/high/{place}.wav", frequency=2000.0 + place)
+    (tmp_path / "set/low/copy.wav").write_bytes((tmp_path / "set/low/0.wav").read_bytes())
+    judged = [f"{name}/{place}.wav" for name in ("low", "high") for place in range(4)]
+    rows = [[path, path.split("/")[0]] for path in judged]
+    (tmp_path / "train.txt").write_text("low/copy.wav")
+    found = audit(write(tmp_path / "p.csv", ["path", "prediction"], rows), tmp_path / "set", train_list=tmp_path / "train.txt")
+    assert [Path(path).name for path in found.sides.copies] == ["0.wav"]
+    assert found.sides.tracks == ()
+    assert found.track.n == 8
+
+
+def test_triviality_learns_from_the_list_where_it_is_among_the_data(tmp_path, tone):
+    for place in range(6):
+        tone(f"set/soft/{place}.wav", seconds=0.5, amplitude=0.01 + place / 1000)
+        tone(f"set/loud/{place}.wav", seconds=0.5, amplitude=0.5 + place / 100)
+    rows = [[f"{name}/{place}.wav", name] for name in ("soft", "loud") for place in range(3, 6)]
+    (tmp_path / "train.txt").write_text("\n".join(f"{name}/{place}.wav" for name in ("soft", "loud") for place in range(3)))
+    file = write(tmp_path / "p.csv", ["path", "prediction"], rows)
+    found = audit(file, tmp_path / "set", train_list=tmp_path / "train.txt")
+    rivals = {one.name: one for one in found.trivial.rivals}
+    assert found.trivial.learnt_from == "the 6 training tracks"
+    assert rivals["loudness"].figure.value == 1
+    assert "Loudness alone (1.00) names as many: the model may have learnt no more." in found.as_text()
+    by_folds = audit(file, tmp_path / "set")
+    assert "no group parted" in by_folds.trivial.learnt_from
+    assert audit(file, tmp_path / "set", baselines=False).trivial is None
+
+
+# ---- DATA
+
+
+def test_without_the_files_there_is_a_judgement_and_a_word_on_what_is_missing(tmp_path, truth, paths, shares):
+    found = audit(predictions(tmp_path, paths, shares), truth)
+    assert [one.name for one in found.trivial.rivals] == ["majority"]
+    assert "audio files are not here" in found.as_text()
+
+
+def test_arrays_are_judged_by_their_rows_names(tmp_path):
+    labels = np.arange(20) % 2
+    np.savez(tmp_path / "a.npz", X=np.ones((20, 3), np.float32), y=labels, labels=np.array(["a", "b"]))
+    names = [track.path for track in audit_tracks(tmp_path / "a.npz")]
+    file = write(
+        tmp_path / "p.csv", ["path", "prediction"], [[name, "ab"[label]] for name, label in zip(names, labels, strict=True)]
+    )
+    assert audit(file, tmp_path / "a.npz").track.value == 1
+
+
+def audit_tracks(path):
+    from harken.store import features_of_arrays
+
+    return features_of_arrays(read(path).train).tracks
+
+
+def test_the_group_is_chosen_and_none_is_said(tmp_path, truth, paths, shares):
+    file = predictions(tmp_path, paths, shares)
+    assert audit(file, truth, group="tune").groups == GROUPS
+    alone = audit(file, truth, group="none")
+    assert alone.groups == 60
+    assert "--group COLUMN" in alone.as_text()
+
+
+def test_rows_are_chosen_by_where(tmp_path, truth, paths, shares):
+    rows = [[path, recipe, *row] for recipe in ("a", "b") for path, row in zip(paths, shares, strict=True)]
+    file = write(tmp_path / "p.csv", ["path", "recipe", *CLASSES], rows)
+    with pytest.raises(DataError, match=r"2 recipes.*--where recipe=a"):
+        audit(file, truth)
+    assert audit(file, truth, where=["recipe=b"]).track == audit(predictions(tmp_path, paths, shares), truth).track
+
+
+def test_harken_s_own_table_of_an_evaluation_is_read_by_its_tracks(tmp_path, truth, paths, shares):
+    labels = rows_of()[1]
+    tracks = Tracks(Track(path, CLASSES[label]) for path, label in zip(paths, labels, strict=True))
+    own = evaluate(np.repeat(shares, 2, axis=0), np.repeat(np.arange(60), 2), tracks)
+    file = write(tmp_path / "predictions.csv", own.header, own.rows())
+    found = audit(file, truth)
+    assert found.track.n == 60
+    assert found.track.value == own.track.value
+
+
+def test_json_is_one_document_without_nan(tmp_path, truth, paths, shares):
+    file = predictions(tmp_path, paths, shares)
+    result = CliRunner().invoke(harken, ["audit", str(file), "--table", str(truth), "--json"])
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert {"track", "macro_f1", "per_class", "confusion", "calibration", "brier", "baseline", "worst", "both_sides"} <= set(
+        document
+    )
+    assert document["interval"]["level"] == 0.95
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+# ---- bad input
+
+
+def refused(call, *words):
+    with pytest.raises(DataError) as caught:
+        call()
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "words"),
+    [
+        (["jig", "reel", "waltz"], [0.1, 0.2, 0.7], ["which track", "path"]),
+        (["path", "jig", "reel"], ["jig/000.mp3", 0.5, 0.5], ["class waltz", "--classes"]),
+        (["path", "x", "y"], ["jig/000.mp3", "?", "!"], ["neither a probability", "jig, reel, waltz"]),
+        (["path"], ["jig/000.mp3"], ["neither a probability"]),
+        (["path", "prediction"], ["jig/000.mp3", "polka"], ["not one label", "polka", "jig"]),
+        (["path", "prediction"], ["jig/000.mp3", "7"], ["not one label"]),
+        (["path", *CLASSES], ["jig/000.mp3", 2.0, -1.0, 0.5], ["no probabilities", "softmax"]),
+        (["path", *CLASSES], ["jig/000.mp3", 5.0, 6.0, 9.0], ["no probabilities"]),
+        (["path", *CLASSES], ["jig/000.mp3", 0, 0, 0], ["no probabilities"]),
+        (["path", *CLASSES], ["jig/000.mp3", "inf", 0, 0], ["no probabilities"]),
+        (["path", "p_jig", "p_reel", "p_waltz"], ["jig/000.mp3", "much", 0, 0], ["hold no numbers", "line 2"]),
+        (["path", *CLASSES], ["", 0.1, 0.2, 0.7], ["without a path", "line 2"]),
+        (["path", *CLASSES], ["other/x.wav", 0.1, 0.2, 0.7], ["not one of its 1 rows", "other/x.wav"]),
+        (["path", "jig", "jig", "reel", "waltz"], ["jig/000.mp3", 0, 0, 0, 1], ["2 columns called 'jig'"]),
+        (["path", "prediction", "confidence"], ["jig/000.mp3", "jig", 55], ["expected a confidence from 0 to 1"]),
+        (["path", "recipe", *CLASSES], ["jig/000.mp3", "a", 0.1, 0.2, 0.7, 9], ["more than the 5 cells"]),
+    ],
+)
+def test_tables_that_cannot_be_judged_are_refused_with_the_reason(tmp_path, truth, header, row, words):
+    refused(lambda: audit(write(tmp_path / "p.csv", header, [row]), truth), *words)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("p.csv", b"", ["empty"]),
+        ("p.csv", b"path,jig,reel,waltz\n", ["no rows"]),
+        ("p.csv", b'path,jig\n"a,1\n', ["never closes"]),
+        ("p.csv", b"\xff\xfep\0", ["UTF-16"]),
+        ("p.jsonl", b'{"path": 1\n', ["line 1", "no JSON"]),
+        ("p.jsonl", b"[1, 2]\n", ["record 1"]),
+        ("p.jsonl", b"", ["empty"]),
+        ("p.json", b'{"accuracy": 0.9}', ["no list of records"]),
+        ("p.json", b"\xff\xfe\xff", ["UTF-8"]),
+        ("p.parquet", b"PAR1 and no more", ["no Parquet file"]),
+    ],
+)
+def test_files_that_are_no_tables_are_refused_with_the_reason(tmp_path, truth, name, content, words):
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    (tmp_path / name).write_bytes(content)
+    refused(lambda: audit(tmp_path / name, truth), *words)
+
+
+def test_what_is_not_there_is_refused(tmp_path, truth, paths, shares):
+    file = predictions(tmp_path, paths, shares)
+    refused(lambda: audit(tmp_path / "none.csv", truth), "there is no file")
+    refused(lambda: audit(tmp_path, truth), "is a folder")
+    refused(lambda: audit(file, tmp_path / "none"), "there is no")
+    refused(lambda: audit(file, truth, train_list=tmp_path / "none.txt"), "there is no file", "training list")
+    refused(lambda: audit(file, truth, where=["recipe"]), "COLUMN=VALUE")
+    refused(lambda: audit(file, truth, where=["path=none"]), "leaves no row")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("t.txt", "", ["empty"]),
+        ("t.txt", "# only this\n", ["empty"]),
+        ("t.csv", "song,part\na.mp3,train\n", ["no column path"]),
+        ("t.csv", "path,part\na.mp3,test\n", ["part = train"]),
+    ],
+)
+def test_training_lists_that_are_none_are_refused(tmp_path, name, content, words):
+    (tmp_path / name).write_text(content)
+    refused(lambda: read_train_list(tmp_path / name), *words)
+
+
+def test_a_row_that_ends_early_is_no_answer(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("path,jig,reel\na.mp3,0.4,0.6\nb.mp3,0.4\n")
+    found = answers_of(read_predictions(path), ("jig", "reel"))
+    assert np.isnan(found.probabilities).any(axis=1).tolist() == [False, True]
