@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ import numpy.typing as npt
 
 from harken.audio import find_audio
 from harken.confidence import UNKNOWN, Confidence, is_background
+from harken.datasets import ARRAYS, Arrays, known_dataset, read
+from harken.errors import DataError
 from harken.judge.confidence import at_temperature
 from harken.judge.unknown import familiarity, places
 from harken.metrics import decisions, track_probabilities
@@ -166,13 +169,38 @@ def failure(path: str, classes: Sequence[str], reason: str) -> Prediction:
 
 
 def tracks_of(files: Iterable[str | os.PathLike[str] | Track] | str | os.PathLike[str]) -> Iterator[Track]:
-    """Yield a track for each file; folders are walked in sorted order, tracks are taken as they are."""
+    """Yield a track for each file; folders are walked in sorted order, tracks are taken as they are.
+
+    A known dataset (``nsynth:ROOT``) stands for the files of all of its parts, ``arrays:FILE.npz`` for its file.
+
+    Raises
+    ------
+    DataError
+        The dataset is not there, or holds arrays without a file of their own.
+    """
     if isinstance(files, str | os.PathLike):
         files = [files]
     for file in files:
         if isinstance(file, Track):
             yield file
+        elif (known := known_dataset(os.fspath(file))) is not None:
+            yield from _tracks_of_known(os.fspath(file), known[1])
         elif os.path.isdir(file):  # noqa: PTH112 (a name that cannot be is no folder, and fails by its name)
             yield from (Track(path) for path in find_audio(file))
         else:
             yield Track(os.fspath(file))
+
+
+def _tracks_of_known(data: str, root: Path) -> Iterator[Track]:
+    if data.partition(":")[0] == ARRAYS:
+        if not root.is_file():
+            raise DataError(f"{data}: there is no file {root}; expected an .npz of arrays")
+        yield Track(str(root))
+        return
+    for part in read(data).parts.values():
+        if isinstance(part, Arrays):
+            raise DataError(
+                f"{data} holds rows of numbers and no audio to name; harken evaluate takes it as it is, and predict an .npz of "
+                "such rows"
+            )
+        yield from part

@@ -29,6 +29,7 @@ from harken.datasets.known.fma import SHORT, SILENT
 from harken.datasets.known.nsynth_index import read_index
 from harken.errors import DataError
 from harken.folds import split
+from harken.prediction import tracks_of
 from harken.recipes import load_recipe, recipe_names
 
 NAMES = list(READERS)
@@ -898,3 +899,27 @@ def test_a_known_dataset_is_trained_judged_and_written_by_name(tmp_path, capsys,
     assert code == 0 and json.loads(out)["track"]["accuracy"]["n"] == 10, err
     code, _, err = run(capsys, "features", f"nsynth:{root}", "--recipe", recipe, "--out", tmp_path / "f.npz", *options)
     assert code == 0 and read(f"arrays:{tmp_path / 'f.npz'}").classes == ("bass", "flute"), err
+
+
+# ---- naming the files of a known dataset
+
+
+def test_a_known_dataset_stands_for_the_files_of_all_its_parts(tmp_path):
+    root = make_nsynth(tmp_path / "notes")
+    paths = [track.path for track in tracks_of(f"nsynth:{root}")]
+    assert len(paths) == len(set(paths)) == 35 and all(Path(path).is_file() for path in paths)
+    assert [track.path for track in tracks_of(["a.wav", "arrays:b.npz"])] == ["a.wav", "b.npz"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("gtzan:{table}", "holds rows of numbers and no audio to name"),
+        ("fma:{table}", "is not fma"),
+        ("fma:", "names no folder"),
+    ],
+)
+def test_what_has_no_files_to_name_is_refused(data, words, tmp_path):
+    make_gtzan_table(tmp_path)
+    with pytest.raises(DataError, match=words):
+        list(tracks_of(data.format(table=tmp_path)))

@@ -25,6 +25,7 @@ from harken.progress import Progress, silent
 from harken.tracks import Tracks
 
 __all__ = [
+    "ARRAYS",
     "KNOWN",
     "NO_GROUPS",
     "Arrays",
@@ -59,7 +60,10 @@ def _read_arrays(root: Path, *, label: str, group: str | None) -> Dataset:
     return _arrays(root, label, group)
 
 
-KNOWN: dict[str, Loader] = {**READERS, "arrays": _read_arrays}
+ARRAYS = "arrays"
+"""What an ``.npz`` is called as known data: ``arrays:FILE.npz``."""
+
+KNOWN: dict[str, Loader] = {**READERS, ARRAYS: _read_arrays}
 """The datasets that are known by name: ``name:ROOT``, and ``arrays:FILE.npz``."""
 
 
