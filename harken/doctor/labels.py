@@ -30,6 +30,8 @@ Matrix = npt.NDArray[np.float64]
 
 LARGEST_FILE = 1 << 30
 """Bytes that a table of predictions may have."""
+WITNESS = 0.8
+"""Share of the tracks that a model must name as they are labelled for its doubts to weigh much."""
 _SHOWN = 5
 
 LOOKED_FOR = {"wrong_labels": "wrong labels"}
@@ -135,14 +137,14 @@ def label_findings(collection: Collection, predictions: Predictions) -> Iterator
             )
         )
     if cases:
-        yield Finding(
-            "wrong_labels",
-            "look",
-            f"{count(len(cases), 'label looks', 'labels look')} wrong to the model ({judged})",
-            "Listen to them, the first ones first, and correct what is wrong. The model may be the one that errs: nothing is "
-            "changed, or left out, for this.",
-            tuple(cases),
+        advice = "Listen to them, the first ones first, and correct what is wrong. Nothing is changed, or left out, for this. "
+        advice += (
+            f"A model that says {percent(right)} as the labels do is a weak witness: most of these errors will be its own."
+            if right < WITNESS
+            else "The model may be the one that errs."
         )
+        title = f"{count(len(cases), 'label looks', 'labels look')} wrong to the model ({judged})"
+        yield Finding("wrong_labels", "look", title, advice, tuple(cases))
     yield from _unpredicted(collection, predictions, judged)
 
 
