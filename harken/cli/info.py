@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from harken.cli.console import json_option, model_argument, print_json
+from harken.confidence import Confidence
 from harken.decoders import shown
 
 BASELINES = "baselines"
@@ -31,6 +32,7 @@ def command(model: str, as_json: bool) -> None:
                 "input_shape": list(net.input_shape),
                 "parameters": net.parameters,
                 "trained_on": {"tracks": len(loaded.trained_on.tracks), "groups": len(loaded.trained_on.groups)},
+                "confidence": _confidence(loaded.confidence),
                 "record": {key: value for key, value in loaded.record.items() if key != BASELINES},
             }
         )
@@ -40,10 +42,19 @@ def command(model: str, as_json: bool) -> None:
     tracks, groups = len(loaded.trained_on.tracks), len(loaded.trained_on.groups)
     known = "not known" if "adopted" in loaded.record and not tracks + groups else f"{tracks} tracks, {groups} groups"
     click.echo(f"trained on:  {known}")
+    click.echo(f"confidence:  {loaded.confidence.in_words()}")
+    if loaded.confidence.price is not None:
+        click.echo(f"unknown:     {loaded.confidence.price.in_words()}")
     for key, value in loaded.record.items():
         if key != BASELINES:
             click.echo(f"{key + ':':<12} {_adopted(value) if key == 'adopted' else _short(value)}")
     click.echo(f"\n{net.table()}")
+
+
+def _confidence(known: Confidence) -> dict[str, Any]:
+    """Return what is known of the model's confidence, without the long lists."""
+    table = known.to_table()
+    return {key: value for key, value in table.items() if key not in {"known", "examples"}} | {"familiar": bool(known.examples)}
 
 
 def _adopted(value: Any) -> str:
