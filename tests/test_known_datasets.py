@@ -908,7 +908,8 @@ def test_a_known_dataset_stands_for_the_files_of_all_its_parts(tmp_path):
     root = make_nsynth(tmp_path / "notes")
     paths = [track.path for track in tracks_of(f"nsynth:{root}")]
     assert len(paths) == len(set(paths)) == 35 and all(Path(path).is_file() for path in paths)
-    assert [track.path for track in tracks_of(["a.wav", "arrays:b.npz"])] == ["a.wav", "b.npz"]
+    rows = put(tmp_path / "b.npz")
+    assert [track.path for track in tracks_of(["a.wav", f"arrays:{rows}"])] == ["a.wav", str(rows)]
 
 
 @pytest.mark.parametrize(
@@ -917,6 +918,7 @@ def test_a_known_dataset_stands_for_the_files_of_all_its_parts(tmp_path):
         ("gtzan:{table}", "holds rows of numbers and no audio to name"),
         ("fma:{table}", "is not fma"),
         ("fma:", "names no folder"),
+        ("arrays:no.npz", "there is no file"),
     ],
 )
 def test_what_has_no_files_to_name_is_refused(data, words, tmp_path):
