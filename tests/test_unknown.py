@@ -137,7 +137,7 @@ def tiny(epochs: int = 2) -> Recipe:
 
 
 def write_blobs(path: Path, classes: tuple[str, ...] = ("a", "b", "c"), rows: int = 300, grouped: bool = True) -> Path:
-    """Noisy rows, each class in a direction of its own; two rows in a row are a group. What a net makes of them is not asked."""
+    """Noisy rows, each class in a direction of its own; two rows in a row are a group."""
     random = np.random.default_rng(0)
     labels = np.arange(rows) // 2 % len(classes)
     x = random.normal(0, 1, (rows, 20)) + 2.0 * np.eye(20)[labels]
