@@ -73,16 +73,14 @@ def trivial_answers(labels: Numbers, classes: int, measures: Measures, splits: S
     learnt: set[str] = set()
     for repeat, dealt in enumerate(splits):
         for split in dealt:
-            rows, held = np.zeros(len(labels), dtype=np.bool_), np.zeros(len(labels), dtype=np.bool_)
-            rows[np.concatenate([split.train, split.valid])] = True
-            held[split.test] = True
-            here = measures.select(held)
-            answers = {one.name: one.answers(here) for one in fit(measures.select(rows), labels[rows], classes).fitted}
+            rows = np.concatenate([split.train, split.valid])
+            here = measures.take(split.test)
+            answers = {one.name: one.answers(here) for one in fit(measures.take(rows), labels[rows], classes).fitted}
             learnt |= set(answers)
             largest = np.bincount(labels[rows]).argmax()
             for name, table in found.items():
                 said = answers.get(name)
-                table[repeat, held] = largest if said is None else said
+                table[repeat, split.test] = largest if said is None else said
     return {name: answers for name, answers in found.items() if name in learnt}
 
 
