@@ -1,5 +1,7 @@
 """Memory that does not grow with the data: ``python benchmarks/memory.py [--few 100] [--many 2000] [--hours 2] [--only NAME]``.
 
+Parts of it again: ``--only span --formats m4a``, or ``--only files --words json`` for the commands that have this word in them.
+
 Anonymous memory at its peak, of whole commands, each in a process of its own (see ``common.Ran``: looked at from outside every
 2 ms, on Linux). Rows of the store are mapped from a file; their pages are the system's to take back, and are not in it.
 
@@ -67,6 +69,8 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=2000)
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--only", choices=("training", "files", "span", "long"))
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
+    parser.add_argument("--words", default="")
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     print(machine("scipy", "soundfile", "soxr", "av"))
@@ -79,16 +83,16 @@ def main() -> None:
             training(folder, options.few, options.many)
         if options.only in (None, "files"):
             write_tracks(folder / "many", options.many)
-            many_files(folder, options.few, options.many)
+            many_files(folder, options.few, options.many, options.words)
         minute, hours = 60.0, 3600 * options.hours
         if options.only in (None, "span", "long"):
-            for suffix in FORMATS:
+            for suffix in options.formats:
                 write_long(folder / f"minute.{suffix}", minute)
                 write_long(folder / f"hours.{suffix}", hours)
         if options.only in (None, "span"):
-            spans(folder, hours)
+            spans(folder, hours, options.formats)
         if options.only in (None, "long"):
-            long_files(folder, options.hours)
+            long_files(folder, options.hours, options.formats)
 
 
 def training(folder: Path, few: int, many: int) -> None:
@@ -105,7 +109,7 @@ def training(folder: Path, few: int, many: int) -> None:
     print_table(["", f"store of {few} MB", f"of {many:,} MB", f"peak with {few} MB", f"with {many:,} MB", "growth"], rows)
 
 
-def many_files(folder: Path, few: int, many: int) -> None:
+def many_files(folder: Path, few: int, many: int, wanted: str) -> None:
     model = trained(folder, "dance-cnn-small")
     hearing = ["--recipe", "dance-cnn-small", "--quiet", "--out", "x.npz"]
     rows = []
@@ -115,6 +119,8 @@ def many_files(folder: Path, few: int, many: int) -> None:
         ["evaluate", model, "DATA", "--quiet"],
         ["features", "DATA", *hearing],
     ):
+        if wanted not in " ".join(words):
+            continue
         peaks = []
         for data in ("few", "many"):
             empty(folder, "cache")
@@ -124,9 +130,9 @@ def many_files(folder: Path, few: int, many: int) -> None:
     print_table(["harken", f"peak with {few} MB", f"with {many:,} MB", "growth"], rows)
 
 
-def spans(folder: Path, hours: float) -> None:
+def spans(folder: Path, hours: float, formats: Sequence[str]) -> None:
     rows = []
-    for suffix in FORMATS:
+    for suffix in formats:
         cut = {"minute": (40.0, 50.0), "hours": (0.75 * hours, 0.75 * hours + 10)}
         peaks = [
             ran([sys.executable, "-c", CUT, folder / f"{name}.{suffix}", *map(str, span)], memory=True).anonymous
@@ -137,11 +143,11 @@ def spans(folder: Path, hours: float) -> None:
     print_table(["", "of a minute MB", f"of {hours / 3600:g} h MB", "more MB", "as sound s"], rows)
 
 
-def long_files(folder: Path, hours: float) -> None:
+def long_files(folder: Path, hours: float, formats: Sequence[str]) -> None:
     rows = []
     for recipe in ("dance-cnn-small", "wave-conv"):
         model = trained(folder, recipe)
-        for suffix in FORMATS:
+        for suffix in formats:
             files = [f"minute.{suffix}", f"hours.{suffix}"]
             peaks = [peak(folder, "cache", "predict", model, file, "--timeline") for file in files]
             rows.append([recipe, suffix, *megabytes(peaks), *beyond(peaks)])
