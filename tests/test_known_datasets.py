@@ -925,3 +925,9 @@ def test_what_has_no_files_to_name_is_refused(data, words, tmp_path):
     make_gtzan_table(tmp_path)
     with pytest.raises(DataError, match=words):
         list(tracks_of(data.format(table=tmp_path)))
+
+
+def test_a_thousand_instruments_are_not_all_listed(tmp_path):
+    many = {"train": [("bass", "synthetic", number) for number in range(60)]}
+    said = read(f"nsynth:{make_nsynth(tmp_path, many)}", label="instrument").describe()
+    assert "bass_synthetic_049 5 and 10 classes more" in said and "bass_synthetic_050" not in said

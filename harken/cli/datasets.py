@@ -46,6 +46,9 @@ def _print_list(chosen: list[Facts]) -> None:
         click.echo(f"{name}  {tracks}  {classes}  {title}  {licence}  {line[5]}")
     click.echo("\nTake one as DATA by its name and where it lies, such as gtzan:music/gtzan. Nothing is downloaded.")
     click.echo("'harken datasets NAME' shows its layout, parts, groups and known faults.")
+    click.echo(
+        "Sizes, licences and pages are as we know them, and may have changed: look at the source before you rely on them."
+    )
 
 
 def _print_one(facts: Facts) -> None:

@@ -77,7 +77,8 @@ class Dataset:
         for part in self.parts.values():
             for name, count in part.counts().items():
                 totals[name] += count
-        counts = ", ".join(f"{name} {count}" for name, count in totals.items())
+        counts = ", ".join(f"{name} {count}" for name, count in list(totals.items())[:_SHOWN])
+        counts += f" and {len(totals) - _SHOWN:,} classes more" if len(totals) > _SHOWN else ""
         return f"{self.name}: {', '.join(parts)}; {counts}\n{self._groups()}"
 
     def _groups(self) -> str:
