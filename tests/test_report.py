@@ -428,6 +428,17 @@ def test_warnings_stand_beside_the_figure(run: Path) -> None:
         assert words in card(read_run(run))
 
 
+def test_tracks_of_no_known_group_are_counted_beside_the_groups(run: Path) -> None:
+    header = ["path", "label", "group", "start", "end", "part"]
+    groups = ["anna", "ben", "anna", "", None]
+    write_csv(run / "splits.csv", header, [(f"{n}.wav", "a", group, 0, None, "train") for n, group in enumerate(groups)])
+    write_json(run / "run.json", {**json.loads((run / "run.json").read_bytes()), "grouping": "column artist"})
+    metrics = json.loads((run / "metrics.json").read_bytes())
+    write_json(run / "metrics.json", {**metrics, "parts": {"train": {"tracks": 5, "clips": 9}}})
+    assert "train 5 tracks of 2 artists, 2 of none that is known" in Page(html_of(run)).text
+    assert "train 5 tracks of 2 artists, 2 of none that is known" in card(read_run(run))
+
+
 def test_figures_that_are_out_of_date_are_called_so(run: Path) -> None:
     assert "gone on since" not in html_of(run)
     with (run / "history.csv").open("a") as file:

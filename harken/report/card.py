@@ -162,15 +162,8 @@ def _data(reading: Reading) -> str:
             ("Citation", md(facts.citation)),
             ("Home", md(facts.home)),
         ]
-    parts = reading.get("parts")
-    counted = {name: each.get("tracks") for name, each in parts.items()} if isinstance(parts, Mapping) else reading.parts
-    told = ", ".join(
-        f"{md(name)} {tracks:,}{f' of {reading.groups[name]:,} {words.groups_of(reading)}' if reading.groups.get(name) else ''}"
-        for name, tracks in counted.items()
-        if isinstance(tracks, int)
-    )
     rows += [
-        ("Tracks", told),
+        ("Tracks", md("; ".join(words.parts(reading)))),
         ("Kept together", "nothing: no groups are known" if grouping == "none" else md(grouping or "")),
         ("Learnt from", ", ".join(f"{md(name)} {tracks:,}" for name, tracks in list(learnt.items())[:MOST_CLASSES])),
     ]

@@ -99,7 +99,7 @@ def _asked(reading: Reading) -> str:
             "Kept together",
             text(record["grouping"]) if record.get("grouping") not in (None, "none") else "nothing: no groups are known",
         ),
-        ("Parts", text("; ".join(_parts(reading))) or "not known"),
+        ("Parts", text("; ".join(words.parts(reading))) or "not known"),
         ("Recipe", f"{text(reading.recipe.get('name', 'not known'))}: {text(reading.recipe.get('title', ''))}"),
         ("Engine", text(words.engines(reading))),
         ("Seed", text(record.get("seed", reading.get("training", "seed")))),
@@ -109,16 +109,6 @@ def _asked(reading: Reading) -> str:
         rows.insert(6, ("Described in", text(reading.recipe["source"])))
     note = f"Not in the folder any more: {', '.join(reading.missing)}." if reading.missing else ""
     return described(rows, "What was learnt from what", "What was asked") + (_p(text(note), "warn") if note else "")
-
-
-def _parts(reading: Reading) -> list[str]:
-    found = []
-    given = reading.metrics.get("parts")
-    counted = {name: each.get("tracks", 0) for name, each in given.items()} if isinstance(given, Mapping) else reading.parts
-    for name, tracks in counted.items():
-        groups = reading.groups.get(name, 0)
-        found.append(f"{name} {count(tracks, 'track')}" + (f" of {groups:,} {words.groups_of(reading)}" if groups else ""))
-    return found
 
 
 def _figure(reading: Reading) -> str:

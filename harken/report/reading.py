@@ -89,8 +89,8 @@ class Reading:
         Of predictions.csv.
     parts : dict of str to int
         Tracks of each part, of splits.csv.
-    groups : dict of str to int
-        Groups of each part.
+    groups, alone : dict of str to int
+        Groups of each part, and its tracks that belong to none.
     labels : dict of str to dict of str to int
         For each part its tracks of each class.
     recipe : dict
@@ -111,6 +111,7 @@ class Reading:
     judged: tuple[Judged, ...] = ()
     parts: dict[str, int] = field(default_factory=dict)
     groups: dict[str, int] = field(default_factory=dict)
+    alone: dict[str, int] = field(default_factory=dict)
     labels: dict[str, dict[str, int]] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     recipe_text: str = ""
@@ -160,7 +161,7 @@ def read_run(folder: str | os.PathLike[str], *, leaks: str | os.PathLike[str] | 
     judged = _optional(run.predictions, lambda: tuple(_judged(run.predictions)), missing) or ()
     splits = _optional(run.splits, lambda: list(_rows(run.splits, "part")), missing) or []
     recipe_text = _optional(run.recipe, lambda: run.recipe.read_text("utf-8", "replace"), missing) or ""
-    parts, groups, labels = _counted(splits)
+    parts, groups, alone, labels = _counted(splits)
     held = _optional(run.model, run.model.read_bytes, missing) or b""
     return Reading(
         folder=run.folder,
@@ -170,6 +171,7 @@ def read_run(folder: str | os.PathLike[str], *, leaks: str | os.PathLike[str] | 
         judged=judged,
         parts=parts,
         groups=groups,
+        alone=alone,
         labels=labels,
         recipe=_recipe(recipe_text),
         recipe_text=recipe_text,
@@ -279,12 +281,13 @@ def _number(cell: str | None) -> float | None:
     return float(cell) if cell else None
 
 
-def _counted(rows: list[dict[str, str]]) -> tuple[dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
-    """Return the tracks, the groups, and the tracks of each class, of each part."""
+def _counted(rows: list[dict[str, str]]) -> tuple[dict[str, int], dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
+    """Return the tracks, the groups, the tracks without one, and the tracks of each class, of each part."""
     parts = dict(Counter(row.get("part", "") for row in rows))
     groups = {part: len({row["group"] for row in rows if row.get("part") == part and row.get("group")}) for part in parts}
     labels = {part: dict(Counter(row["label"] for row in rows if row.get("part") == part)) for part in parts}
-    return parts, groups, labels
+    alone = {part: sum(row.get("part") == part and not row.get("group") for row in rows) for part in parts}
+    return parts, groups, alone, labels
 
 
 def _recipe(content: str) -> dict[str, Any]:

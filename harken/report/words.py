@@ -40,6 +40,21 @@ def group_word(grouping: object) -> str:
     return f"{found}s" if found else "groups"
 
 
+def parts(reading: Reading) -> list[str]:
+    """Return what the parts hold: "train 140 tracks of 70 artists", "test 17 tracks of 7 artists, 1 of none that is known"."""
+    given = reading.get("parts")
+    counted = {name: each.get("tracks") for name, each in given.items()} if isinstance(given, Mapping) else reading.parts
+    found = []
+    for name, tracks in counted.items():
+        if isinstance(tracks, int):
+            groups, alone = reading.groups.get(name, 0), reading.alone.get(name, 0)
+            of = f" of {groups:,} {groups_of(reading)}" if groups else ""
+            found.append(
+                f"{name} {count(tracks, 'track')}{of}{f', {alone:,} of none that is known' if groups and alone else ''}"
+            )
+    return found
+
+
 def has_groups(reading: Reading) -> bool | None:
     """Tell whether groups were known when the data were divided; None where the run does not say."""
     if reading.groups:
@@ -270,7 +285,7 @@ def versions(reading: Reading) -> dict[str, str]:
         "torch": "PyTorch",
         "keras": "Keras",
         "platform": "platform",
-        "usable_cores": "cores used",
+        "usable_cores": "cores that could be used",
         "threads": "threads of the linear algebra",
         "device": "device",
     }
