@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -314,3 +315,36 @@ def test_failed_files_are_named_and_the_others_judged(tone, tmp_path, monkeypatc
     document = json.loads(done.stdout)
     assert document["tracks"] == 12 and [entry["path"] for entry in document["failed"]] == [str(tmp_path / "broken.wav")]
     assert document["recipes"][0]["clip"]["accuracy"]["n"] == 24
+
+
+def test_the_documents_name_every_key_and_column(done):
+    text = (Path(__file__).parents[1] / "docs" / "judging.md").read_text(encoding="utf-8")
+    (told,) = [part for part in text.split("\n## ") if part.startswith("Cross-validation\n")]
+    document = done.as_json()
+    wanted = {
+        *document,
+        *document["baseline"],
+        *document["recipes"][0],
+        *document["pairs"][0],
+        *document["recipes"][0]["folds"][0],
+    }
+    assert len(wanted) > 50
+    assert {name for name in wanted if f"`{name}`" not in told} == set()
+
+
+def test_real_music(shared_data, tmp_path):
+    """Two genres by eight artists each: what a tiny network knows of them, and that loudness stands beside it."""
+    net = [{"layer": "flatten"}, {"layer": "dense", "units": "classes", "activation": "softmax"}]
+    table = {"title": "t", "kind": "net", "source": "here", "training": {"epochs": 1}, "net": net}
+    recipe = recipe_from_table({**table, "frontend": {"kind": "waveform", "rate": 400, "clip": 1.0, "take": "first"}}, "tiny")
+    with (shared_data / "emotify" / "tracks.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] in ("classical", "rock")]
+    chosen = [row for number, row in enumerate(rows) if number % 4 == 0]
+    with (tmp_path / "songs.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["path", "label", "artist"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows({**row, "path": shared_data / "emotify" / row["path"]} for row in chosen)
+    found = crossval(tmp_path / "songs.csv", [recipe], folds=2, out=tmp_path / "out")
+    assert len(found.judged.track) == len(chosen) == 30 and found.groups >= 10
+    assert {"majority", "loudness", "tempo"} <= {rival.name for rival in found.rivals}
+    assert found.grouping == "column artist" and not found.failed
