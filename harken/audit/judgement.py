@@ -240,7 +240,8 @@ class Audit:
     @property
     def unit(self) -> str:
         """What is counted: "track", or "answer" where tracks have several."""
-        return "track" if self.track.n + len(self.unanswered) <= self.reading.all_tracks - len(self.reading.without) else "answer"
+        tracks = self.reading.all_tracks - len(self.reading.without)
+        return "track" if self.track.n + len(self.unanswered) <= tracks else "answer"
 
     def as_json(self) -> dict[str, Any]:
         """Return the document that ``harken audit --json`` prints; None stands for what is not defined."""
