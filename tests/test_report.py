@@ -416,6 +416,8 @@ def test_arrays_have_nothing_to_play(tmp_path: Path) -> None:
     assert not page.all("audio") and "there is no such file now" in page.text
     assert "No artists (or other groups) are known" in page.text
     assert str(done.run.report) in done.as_text()
+    bare = train(tmp_path / "rows.npz", tmp_path / "tiny.toml", out=tmp_path / "bare", report=False)
+    assert not bare.run.report.exists() and not bare.run.card.exists() and "report" not in bare.as_text().splitlines()[-1]
 
 
 def test_warnings_stand_beside_the_figure(run: Path) -> None:

@@ -162,7 +162,7 @@ def read_run(folder: str | os.PathLike[str], *, leaks: str | os.PathLike[str] | 
     splits = _optional(run.splits, lambda: list(_rows(run.splits, "part")), missing) or []
     recipe_text = _optional(run.recipe, lambda: run.recipe.read_text("utf-8", "replace"), missing) or ""
     parts, groups, alone, labels = _counted(splits)
-    held = _optional(run.model, run.model.read_bytes, missing) or b""
+    model_hash, model_bytes = _optional(run.model, lambda: _digest(run.model), missing) or ("", 0)
     return Reading(
         folder=run.folder,
         metrics=metrics,
@@ -176,10 +176,16 @@ def read_run(folder: str | os.PathLike[str], *, leaks: str | os.PathLike[str] | 
         recipe=_recipe(recipe_text),
         recipe_text=recipe_text,
         leaks=_leaks(run.folder, leaks),
-        model_hash=hashlib.sha256(held).hexdigest() if held else "",
-        model_bytes=len(held),
+        model_hash=model_hash,
+        model_bytes=model_bytes,
         missing=tuple(missing),
     )
+
+
+def _digest(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 and the size of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
 
 
 def _metrics(run: Run) -> dict[str, Any]:
