@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import soundfile
 from click.testing import CliRunner, Result
 
 from harken import Arrays
-from harken.archive import load_model, save_model
+from harken.archive import Model, load_model, save_model
 from harken.classifier import Classifier
 from harken.cli import harken
 from harken.confidence import (
@@ -28,7 +29,7 @@ from harken.confidence import (
     confidence_from_table,
     is_background,
 )
-from harken.errors import ModelError
+from harken.errors import HarkenError, ModelError
 from harken.judge import evaluate
 from harken.judge.calibration import Bin, apply_temperature, calibration_error, fit_temperature, log_probabilities
 from harken.judge.confidence import at_temperature, fit_confidence, judge_confidence
@@ -188,8 +189,6 @@ class TestFile:
         recipe = tiny()
         net = recipe.bind(3)
         weights = {name: np.zeros(spec.shape, np.float32) for name, spec in net.weights.items()}
-        from harken.archive import Model
-
         save_model(tmp_path / "m.harken", Model(recipe, CLASSES, weights, net.input_shape, confidence=confidence))
         return tmp_path / "m.harken"
 
@@ -431,6 +430,41 @@ class TestCommand:
         text = done.output if done.exception is None or isinstance(done.exception, SystemExit) else str(done.exception)
         assert done.exit_code != 0
         assert words in text
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of three classes that has learnt nothing but what is familiar to it, and a few files that are not."""
+    folder = tmp_path_factory.mktemp("journal")
+    recipe = tiny()
+    net = recipe.bind(3)
+    weights = {name: np.zeros(spec.shape, np.float32) for name, spec in net.weights.items()}
+    far = Confidence(2.0, 40, 20, "", tuple(np.linspace(-1, 0, 40)), ((0.0, -15.0, -15.0),) * 5)
+    save_model(folder / "m.harken", Model(recipe, CLASSES, weights, net.input_shape, confidence=far))
+    for number in range(3):
+        soundfile.write(folder / f"{number}.wav", np.random.default_rng(number).normal(0, 0.1, 200), 400)
+    return folder
+
+
+class TestJournal:
+    @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+    def test_unknown_stands_in_the_table_and_manners_are_not_mixed(self, music: Path, tmp_path: Path, suffix: str) -> None:
+        call = ["predict", music / "m.harken", music, "--out", tmp_path / f"o.{suffix}", "-q"]
+        assert "3 named" in run(*call, "--unknown").stdout
+        assert "3 were there already" in run(*call, "--unknown").stdout
+        for other in ([], ["--raw"], ["--unknown", "--raw"], ["--unknown", "--unknown-share", "0.9"]):
+            with pytest.raises(HarkenError, match="another model"):
+                raise_from(run(*call, *other))
+        content = (tmp_path / f"o.{suffix}").read_bytes()
+        assert b"unknown-0.95" in content
+        if suffix != "parquet":
+            assert content.count(b"unknown") == 6, "a label and a mark a file"
+
+
+def raise_from(result: Result) -> None:
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
 
 
 class TestPicture:
