@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harken.cli import harken
+from harken.cli.doctor import command as doctor_command
 from harken.datasets import read
 from harken.datasets.demo import synthesise
 from harken.doctor import Diagnosis, examine, listening
@@ -648,6 +649,7 @@ def test_the_command_says_the_verdict_first_and_ends_well(pairs: Path) -> None:
     assert call(pairs, "--strict", code=1).stdout == done.stdout
     lines = done.stdout.splitlines()
     assert all(len(line) <= 100 for line in lines)
+    assert lines[2:4] == ["13 tracks, 2 minutes of sound; 2 classes: a 9, b 4", "10 groups (column artist)"]
     assert lines.index("Mend this before training") < lines.index("Look at this") < len(lines)
 
 
@@ -655,6 +657,15 @@ def test_strict_is_content_with_notes(tmp_path: Path, music: list[Path]) -> None
     rows = [(str(path), "ab"[number % 2], f"x {number}") for number, path in enumerate(music)]
     path = table(tmp_path / "t.csv", [*rows, (str(write(tmp_path / "odd.wav", hiss(8))), "a", "")])
     assert {finding["severity"] for finding in json.loads(call(path, "--strict", "--json").stdout)["findings"]} == {"note"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names")
+def test_names_cannot_move_the_terminals_cursor(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "data", "a\x1b[31m", "b", files=1, seconds=1)
+    write(folder / "b" / "\x1b[2Jx.wav", hiss(0, 3))
+    text = call(folder).stdout
+    assert "\x1b" not in text
+    assert "a\\x1b[31m" in text
 
 
 def test_many_cases_are_named_only_when_asked_for(tmp_path: Path) -> None:
@@ -764,6 +775,16 @@ def test_every_finding_is_explained_in_the_docs() -> None:
     assert {"unreadable", "label_conflict", "passages", "wrong_labels", "not_compared", "concentrated"} <= known
     told = (Path(__file__).parents[1] / "docs" / "doctor.md").read_text("utf-8")
     assert {code for code in known if f"`{code}`" not in told} == set()
+
+
+def test_every_option_and_key_is_explained_in_the_docs(pairs: Path, tmp_path: Path) -> None:
+    told = (Path(__file__).parents[1] / "docs" / "doctor.md").read_text("utf-8")
+    options = {option for one in doctor_command.params for option in one.opts if option.startswith("--")}
+    assert {"--test", "--strict", "--run", "--write-table"} <= options
+    assert {option for option in options if f"`{option}" not in told} == set()
+    document = json.loads(call(pairs, "--json", "--write-table", tmp_path / "clean.csv").stdout)
+    keys = {*document, *document["findings"][0], *document["counts"], *cases(examine(pairs), "near_copies")[0]}
+    assert {key for key in keys if f'"{key}"' not in told and f"`{key}`" not in told} == set()
 
 
 def _codes(text: str) -> set[str]:

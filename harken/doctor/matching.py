@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -185,7 +186,7 @@ class _Index:
     def votes(self, progress: Progress) -> list[tuple[int, int, int]]:
         """Return the ways to lie upon each other that are worth a full comparison: two tracks' positions, and the offset."""
         progress("comparing", 0, 1)
-        track = np.repeat(np.arange(len(self.owner)), np.diff(self.starts))
+        track = np.repeat(np.arange(len(self.owner), dtype=np.int32), np.diff(self.starts))
         rows = [self._agreeing(first, second, track) for first, second in self._meetings(track)]
         if not rows:
             return []
@@ -199,23 +200,25 @@ class _Index:
                 chosen.append((int(self.owner[a]), int(self.owner[b]), offset))
         return chosen
 
-    def _meetings(self, track: Positions) -> Iterator[tuple[Positions, Positions]]:
+    def _meetings(self, track: npt.NDArray[np.int32]) -> Iterator[tuple[Positions, Positions]]:
         """Yield places of equal words in two tracks; each track's first place of a word counts."""
-        places = np.flatnonzero(self.telling)
+        places = np.flatnonzero(self.telling).astype(_number_type(len(self.words)))
         order = places[np.argsort(self.words[places], kind="stable")]
+        del places
         words, owners = self.words[order], track[order]
         first = np.ones(len(order), bool)
         first[1:] = (words[1:] != words[:-1]) | (owners[1:] != owners[:-1])
         order, words = order[first], words[first]
+        del first, owners
         for apart in range(1, NEIGHBOURS + 1):
             equal = np.flatnonzero(words[apart:] == words[:-apart])
             if not len(equal):
                 return
             for begin in range(0, len(equal), _AT_ONCE):
                 chunk = equal[begin : begin + _AT_ONCE]
-                yield order[chunk], order[chunk + apart]
+                yield order[chunk].astype(np.int64), order[chunk + apart].astype(np.int64)
 
-    def _agreeing(self, first: Positions, second: Positions, track: Positions) -> Positions:
+    def _agreeing(self, first: Positions, second: Positions, track: npt.NDArray[np.int32]) -> Positions:
         """Return (track, track, offset) of the places around which a block agrees, shape (places, 3)."""
         a, b = track[first], track[second]
         before = np.minimum(first - self.starts[a], second - self.starts[b])
@@ -230,3 +233,8 @@ class _Index:
         good = (wrong <= WRONG * bits) & (bits >= 16 * BLOCK)
         offset = (first - self.starts[a]) - (second - self.starts[b])
         return np.stack([a[good], b[good], offset[good]], axis=1)
+
+
+def _number_type(count: int) -> type[np.signedinteger[Any]]:
+    """Return the smallest type of whole numbers that counts so far: half the memory for all but huge collections."""
+    return np.int32 if count < 1 << 31 else np.int64

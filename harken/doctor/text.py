@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from harken.doctor.collection import Collection
 from harken.doctor.findings import SEVERITIES, Finding, count
+from harken.tracks import normal_name
 
 WIDTH = 100
 """Characters in a line of prose."""
@@ -30,18 +31,18 @@ def verdict(collection: Collection, findings: Sequence[Finding]) -> str:
     return f"{collection.name}: {words}"
 
 
-def summary(collection: Collection) -> str:
-    """Return what was looked at: tracks, hours, classes, groups."""
+def summary(collection: Collection) -> list[str]:
+    """Return lines on what was looked at: tracks, hours, classes, groups."""
     total = sum(heard.sound.duration for _, heard in collection.sounds)
     counts = collection.tracks.counts()
     classes = ", ".join(f"{name} {number}" for name, number in list(counts.items())[:12]) + (", …" if len(counts) > 12 else "")
     lines = [f"{count(len(collection), 'track')}, {_time(total)} of sound; {count(len(counts), 'class', 'classes')}: {classes}"]
-    known = {group for track, group in zip(collection.tracks, collection.groups, strict=True) if track.group is not None}
+    known = {normal_name(group) for group in collection.tracks.groups} - {None}
     if known:
         lines.append(f"{count(len(known), 'group')} ({collection.grouping})")
     if len(collection.part_names) > 1:
         lines.append("parts: " + ", ".join(f"{name} {collection.parts.count(name):,}" for name in collection.part_names))
-    return "\n".join(line for text in lines for line in textwrap.wrap(text, WIDTH, subsequent_indent="  "))
+    return [line for text in lines for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
 
 
 def report(collection: Collection, findings: Sequence[Finding], absent: Mapping[str, str], *, everything: bool) -> str:
@@ -56,7 +57,7 @@ def report(collection: Collection, findings: Sequence[Finding], absent: Mapping[
     everything : bool
         Name every case, however many.
     """
-    lines = [verdict(collection, findings), "", summary(collection)]
+    lines = [verdict(collection, findings), "", *summary(collection)]
     for severity, heading in SEVERITIES.items():
         chosen = [one for one in findings if one.severity == severity]
         if chosen:
@@ -67,7 +68,12 @@ def report(collection: Collection, findings: Sequence[Finding], absent: Mapping[
     if absent:
         words = f"Looked for and not found: {', '.join(absent.values())}."
         lines += ["", *textwrap.wrap(words, WIDTH)]
-    return "\n".join(lines)
+    return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    """Return a line with what is no text escaped: names may hold escape sequences."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)
 
 
 def _finding(finding: Finding, everything: bool) -> list[str]:
