@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from harken.cli import main
 from harken.errors import DataError, HarkenError
 from harken.judge import Evaluation, Figure, Interval, evaluate
 from harken.judge.baselines import Rival, Trivial
-from harken.perturb import CONTROLS, PERTURBATIONS, Change, Changes, changed_stream, changes_named, judge_changes
+from harken.perturb import CONTROLS, PERTURBATIONS, Change, Changes, changed_stream, changes_named, judge_changes, judging
 from harken.perturb.changes import BIT_RATE, MP3_RATES, mp3, noise
 from harken.perturb.judging import PIECE, working_rate
 from harken.perturb.stretch import shifted, stretched
@@ -222,6 +223,24 @@ def test_long_tracks_are_changed_piece_by_piece_and_short_files_at_a_rate_that_m
     np.testing.assert_allclose(np.concatenate(blocks)[1000:-1000], 10 ** (-12 / 20) * samples[1000:-1000], atol=2e-3)
     assert sum(map(len, changed_stream(faster, 0)(track, 8000))) == pytest.approx(len(samples) / 1.1, abs=5)
     assert [working_rate(rate) for rate in (400, 16000, 22050, 44100, 96000)] == [16000, 16000, 22050, 44100, 48000]
+
+
+@pytest.mark.parametrize("change", [PERTURBATIONS["tempo"][0], PERTURBATIONS["noise"][0]], ids=str)
+def test_a_longer_track_takes_no_more_memory(
+    change: Change, tmp_path: Path, conftest_write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "PIECE", 4.0)
+    peaks = []
+    for seconds in (70, 140):  # the decoder itself reads up to a minute at once
+        path = tmp_path / f"{seconds}.wav"
+        samples = generator().uniform(-0.1, 0.1, (seconds * 8000, 1)).astype(np.float32)
+        conftest_write(path, samples, 8000, subtype="PCM_16")
+        del samples
+        tracemalloc.start()
+        assert sum(map(len, changed_stream(change, 0)(Track(str(path)), 8000))) > 0.8 * seconds * 8000
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert 1e5 < peaks[1] < 1.1 * peaks[0]
 
 
 def test_a_span_of_a_file_is_changed_alone(tmp_path: Path, conftest_write: Write) -> None:

@@ -67,7 +67,11 @@ def command(
     if names is not None:
         changes_named(names)
     check(engine or "numpy", device)
-    goes_on("what was heard is kept: the same command goes on")
+    goes_on(
+        "what was heard is kept: the same command goes on"
+        if names is None
+        else "the music as it is was heard for good, its changes were not: the same command begins with them again"
+    )
     classifier = Classifier.load(model, engine=engine or "numpy", device=device)
     dataset = read(data, label=label, group=group, classes=split_names(classes), without=split_names(without))
     progress = progress_for(quiet or as_json)
