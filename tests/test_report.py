@@ -471,11 +471,25 @@ def test_calibration_is_shown_where_it_was_measured(run: Path) -> None:
         {"low": 0.4, "high": 0.6, "count": 9, "confidence": 0.5, "accuracy": 0.25, "accuracy_low": 0.1, "accuracy_high": 0.5},
         {"low": 0.6, "high": 1.0, "count": 1, "confidence": 0.9, "accuracy": 1.0, "accuracy_low": None, "accuracy_high": None},
     ]
+    unknown = {
+        "classes": ["noise"],
+        "auroc": {"value": 0.9},
+        "false_positives_at_95_recall": {"value": 0.25, "low": 0.1, "high": 0.5},
+    }
     found = {"temperature": 1.25, "fitted_on": {"tracks": 50, "groups": 25}, "raw": {"brier": 0.3125}, "reliability": bins}
+    found |= {"calibrated": {"calibration_error": 0.2}, "calibration_error_by_chance": 0.125, "unknown": unknown}
     write_json(run / "metrics.json", {**metrics, "calibration": found})
     page = Page(html_of(run))
     assert "divided by 1.25 (the temperature, fitted on 50 validation tracks of 25 groups)" in page.text
-    assert ["Brier score, from 0 (best) to 2", "0.312"] in page.tables["The probabilities of tracks"]
+    for words in (
+        "lie 0.200 apart",
+        "more than chance explains (0.125)",
+        "learnt from noise: AUROC 0.900",
+        "the unknown 0.250, 95 %",
+    ):
+        assert words in page.text
+        assert words in card(read_run(run))
+    assert ["Brier score, from 0 (best) to 2", "0.312", "-"] in page.tables["The probabilities of tracks"]
     assert any("at 0.50, 0.25 of 9; at 0.90, 1.00 of 1" in (each["aria-label"] or "") for each in page.all("svg"))
     write_json(run / "metrics.json", {key: value for key, value in metrics.items() if key != "calibration"})
     assert 'id="calibration"' not in html_of(run)

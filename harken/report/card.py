@@ -199,6 +199,7 @@ def _evaluation(reading: Reading) -> str:
         " ".join(map(md, words.meaning(reading))),
         figures,
         md(published) if published else "",
+        " ".join(map(md, words.confidence(reading))),
         f"The commonest mistakes:\n\n{_bullets(mistakes)}" if mistakes else "",
     ]
     return "\n\n".join(block for block in blocks if block)

@@ -274,12 +274,10 @@ def _classes(reading: Reading) -> str:
 
 
 def _calibration(reading: Reading) -> str:
-    """Return what another section of metrics.json says of the probabilities; empty where it is not there."""
-    found = next((each for key in ("calibration", "confidence") if isinstance(each := reading.get(key), Mapping)), None)
+    found = words.calibration(reading)
     if found is None:
         return ""
     bins = [each for each in found.get("reliability") or [] if isinstance(each, Mapping) and each.get("count")]
-    temperature = found.get("temperature")
     parts = [
         _p(
             "Of the answers with a confidence of 0.8, about eight of ten should be right. On the dotted line they are; "
@@ -288,11 +286,7 @@ def _calibration(reading: Reading) -> str:
     ]
     if bins:
         parts.append(f'<figure class="overview">{drawing.reliability(bins)}</figure>')
-    if isinstance(temperature, int | float):
-        fitted = words.fitted_on(found)
-        parts.append(_p(f"The log-probabilities of tracks are divided by {temperature:.2f} (the temperature{text(fitted)})."))
-    elif found.get("reason"):
-        parts.append(_p(f"There is no temperature: {text(found['reason'])}."))
+    parts += [_p(text(each)) for each in words.confidence(reading)]
     parts.append(_scores(found))
     return "".join(parts)
 

@@ -312,10 +312,52 @@ def data_name(reading: Reading) -> str:
     return re.split(r"[/\\]", told.rstrip("/\\"))[-1] or reading.folder.resolve().name
 
 
-def fitted_on(found: Mapping[str, Any]) -> str:
-    """Return on what a temperature was fitted: ", fitted on 50 validation tracks of 25 groups"; empty where it is not said."""
-    told = found.get("fitted_on")
-    if not isinstance(told, Mapping) or not told.get("tracks"):
+def calibration(reading: Reading) -> Mapping[str, Any] | None:
+    """Return what metrics.json says of the probabilities; None where it says nothing."""
+    found = reading.get("calibration")
+    return found if isinstance(found, Mapping) else None
+
+
+def confidence(reading: Reading) -> list[str]:
+    """Return in sentences whether the probabilities mean what they say, at which temperature, and how the unknown is known."""
+    told = calibration(reading)
+    if told is None:
+        return []
+    found = _sureness(told)
+    temperature = told.get("temperature")
+    if isinstance(temperature, int | float):
+        found.append(f"The log-probabilities of tracks are divided by {temperature:.2f} (the temperature{_fitted_on(told)}).")
+    elif told.get("reason"):
+        found.append(f"There is no temperature: {told['reason']}.")
+    unknown = told.get("unknown")
+    if isinstance(unknown, Mapping) and isinstance(unknown.get("auroc"), Mapping):
+        taken = unknown.get("false_positives_at_95_recall")
+        found.append(
+            f"The unknown is learnt from {_listed([str(name) for name in unknown.get('classes') or []])}: AUROC "
+            f"{figure(unknown['auroc'])} (0.5 is guessing); of the unknown {figure(taken)} are taken for known where 95 % of the "
+            "known are kept."
+        )
+    return found
+
+
+def _sureness(told: Mapping[str, Any]) -> list[str]:
+    shown = told.get("calibrated") or told.get("raw")
+    error, chance = (
+        shown.get("calibration_error") if isinstance(shown, Mapping) else None,
+        told.get("calibration_error_by_chance"),
+    )
+    if not isinstance(error, int | float) or not isinstance(chance, int | float):
+        return []
+    first = f"Confidence and accuracy lie {number(error)} apart (the calibration error, corrected for chance)."
+    if error <= chance:
+        return [first, f"As far as these tracks tell, it means what it says: up to {number(chance)} would be no wonder."]
+    return [first, f"That is more than chance explains ({number(chance)}): do not take the probabilities at their word."]
+
+
+def _fitted_on(told: Mapping[str, Any]) -> str:
+    """Return ", fitted on 50 validation tracks of 25 groups"; empty where it is not said."""
+    on = told.get("fitted_on")
+    if not isinstance(on, Mapping) or not on.get("tracks"):
         return ""
-    groups = f" of {count(int(told['groups']), 'group')}" if told.get("groups") else ""
-    return f", fitted on {count(int(told['tracks']), 'validation track')}{groups}"
+    groups = f" of {count(int(on['groups']), 'group')}" if on.get("groups") else ""
+    return f", fitted on {count(int(on['tracks']), 'validation track')}{groups}"
