@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -556,3 +557,53 @@ def test_a_row_that_ends_early_is_no_answer(tmp_path):
     path.write_text("path,jig,reel\na.mp3,0.4,0.6\nb.mp3,0.4\n")
     found = answers_of(read_predictions(path), ("jig", "reel"))
     assert np.isnan(found.probabilities).any(axis=1).tolist() == [False, True]
+
+
+# ---- the documents
+
+
+JUDGING = (Path(__file__).parents[1] / "docs" / "judging.md").read_text("utf-8")
+
+
+def program(heading: str) -> str:
+    """The Python program under a heading."""
+    return JUDGING.split(f"### {heading}\n")[1].split("```python\n")[1].split("```")[0]
+
+
+@pytest.fixture
+def features(tmp_path, tone, monkeypatch) -> Path:
+    """Eight soft and eight loud tones, as the documents' first command writes them."""
+    monkeypatch.setenv("HARKEN_CACHE", str(tmp_path / "cache"))
+    for place in range(8):
+        tone(f"set/soft/{place}.wav", amplitude=0.02 + place / 1000, frequency=300 + place)
+        tone(f"set/loud/{place}.wav", amplitude=0.5 + place / 100, frequency=300 + place)
+    command = JUDGING.split("$ harken features emotify:emotify ")[1].split("\n")[0].replace("clip=10", "clip=0.5").split()
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(harken, ["features", str(tmp_path / "set"), *command, "-q"])
+    assert result.exit_code == 0, result.output
+    return tmp_path
+
+
+def test_the_program_for_scikit_learn_s_users_runs(features):
+    exec(compile(program("From scikit-learn").replace("300", "20"), "judging.md", "exec"), {})
+    found = audit(features / "predictions.csv", features / "set", train_list=features / "train.txt")
+    assert found.track.value == 1
+    assert found.sides.found == found.sides.listed > 0
+    assert not found.sides.affected.any()
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_the_program_for_keras_users_runs(features, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    pytest.importorskip("keras")
+    exec(compile(program("From Keras").replace("strides=2", "strides=1"), "judging.md", "exec"), {})
+    assert audit(features / "keras.csv", features / "set").track.n > 0
+
+
+def test_every_key_of_the_document_is_told(tmp_path, truth, paths, shares):
+    document = audit(predictions(tmp_path, paths, shares), truth).as_json()
+    told = set(re.findall(r"\w+", JUDGING.split("### In Python, and as JSON")[1]))
+    keys = {*document, *document["per_class"]["jig"], *document["calibration"], *document["worst"][0], *document["interval"]}
+    assert keys <= told
