@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -499,3 +500,12 @@ def test_calibration_of_the_report_is_that_of_the_functions() -> None:
     groups = np.arange(90) // 3
     found = judge_confidence(labels, rows, groups, None)[1]
     assert found.raw.calibration_error == calibration_error(labels, rows, groups=groups)
+
+
+def test_the_example_in_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "judging.md").read_text("utf-8").split("## Confidence")[1].split("\n## ")[0]
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(example, "judging.md", "exec"), {})
+    assert "0." in capsys.readouterr().out
+    keys = {"data", "recipe", "share", "kept", "recognised", "left_out", "failed", "accuracy_of_the_others"}
+    assert keys <= set(re.findall(r"\w+", text))
