@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -469,3 +470,19 @@ def test_arrays_have_no_sound_to_change() -> None:
     arrays = Arrays(np.zeros((4, 3), np.float32), np.array([0, 1, 0, 1]), ("a", "b"))
     with pytest.raises(DataError, match=r"changes sound, and these data are arrays.*expected audio"):
         judge_changes(Ear(loudness, 0), arrays, ["level"])
+
+
+# ---- what is said of it
+
+
+def test_the_documents_say_what_is_done(capsys: pytest.CaptureFixture[str], clicks: Tracks) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "judging.md").read_text("utf-8")
+    (section,) = [part for part in re.split(r"^(?=## )", text, flags=re.MULTILINE) if part.startswith("## Under changes\n")]
+    assert re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE) == list(PERTURBATIONS)
+    example = re.search(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    assert example is not None
+    exec(example[1], {})
+    assert capsys.readouterr().out.strip() == re.findall(r"# (\d+)$", example[1], flags=re.MULTILINE)[0]
+    found = judge_changes(Ear(beats, 100 / 60), clicks, ["tempo"]).as_json()
+    keys = {*found, *found["before"], *found["changes"][0], *found["changes"][0]["difference"]}
+    assert keys <= set(re.findall(r'"(\w+)"', section))
