@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import shutil
 import signal
@@ -19,7 +20,9 @@ from harken import jobs
 from harken.cli import harken
 from harken.crossval import FOLDS, PREDICTIONS, RESULT, TABLE, crossval
 from harken.errors import HarkenError
+from harken.judge.crossvalidation import Answers, CrossValidation, Judged, pairs_of, rivals_beside, scored
 from harken.recipes import recipe_from_table
+from harken.tracks import Track, Tracks
 
 
 def saved(path, groups=24, single=""):
@@ -348,3 +351,54 @@ def test_real_music(shared_data, tmp_path):
     assert len(found.judged.track) == len(chosen) == 30 and found.groups >= 10
     assert {"majority", "loudness", "tempo"} <= {rival.name for rival in found.rivals}
     assert found.grouping == "column artist" and not found.failed
+
+
+def imagined(classes, groups, skill, *, folds=3, repeats=1, seeds=1, size=2):
+    """A cross-validation that nobody has trained: recipes that are right as often as their skill has it."""
+    rng = np.random.default_rng(0)
+    tracks = Tracks(
+        Track(f"{group}-{place}.mp3", classes[group % len(classes)], f"artist {group}")
+        for group in range(groups)
+        for place in range(size)
+    )
+    numbers, rows = np.repeat(np.arange(groups), size), []
+    for repeat in range(1, repeats + 1):
+        dealt = rng.permutation(groups) % folds + 1
+        for seed, fold in itertools.product(range(seeds), range(1, folds + 1)):
+            rows += [(track, repeat, fold, seed) for track in np.flatnonzero(dealt[numbers] == fold)]
+    judged = Judged(tracks, numbers, *np.array(rows).T)
+    answers = []
+    for name, share in skill.items():
+        p = rng.dirichlet(np.ones(len(classes)), len(rows))
+        p[np.arange(len(rows)), judged.labels] += share
+        places = dict.fromkeys((repeat, fold, seed) for _, repeat, fold, seed in rows)
+        told = {place: {"epochs": 9, "best_epoch": 3, "seconds": 1.0} for place in places}
+        clips = np.repeat(np.arange(len(rows)), 2)
+        answers.append(Answers(name, "numpy", "cpu", 123456, p / p.sum(axis=1)[:, None], clips, p.argmax(axis=1)[clips], told))
+    return CrossValidation(
+        *(Path("x"), "x", "songs", "", "column artist", folds, repeats, seeds, "0123456789abcdef", judged, tuple(answers)),
+        scores=tuple(scored(judged, each) for each in answers),
+        pairs=pairs_of(judged, answers),
+        rivals=rivals_beside(judged, answers, {}),
+        failed=(),
+    )
+
+
+def test_many_classes_folds_and_recipes_fit_a_terminal_too():
+    skill = {"dance-cnn-small": 0.3, "wave-conv": 0.25, "a-recipe-with-a-very-long-name": 0.05}
+    found = imagined([f"genre {number}" for number in range(10)], 30, skill, folds=5, repeats=8, seeds=2)
+    text = found.as_text()
+    assert max(map(len, text.splitlines())) <= 100
+    assert "Track accuracy of each repeat" in text and "3 comparisons: each has 98.3 % confidence" in text
+    assert "because a class has 3 only" in text and "| a-recipe-with-a-very-long-name |" in found.as_table()
+    for score in found.scores:
+        means = [np.mean([fold.accuracy for fold in score.folds])]
+        assert f"{means[0]:.3f}" in text and len(score.folds) == 80
+
+
+def test_few_groups_say_so_and_claim_nothing():
+    found = imagined(["a", "b"], 6, {"one": 0.9, "two": 0.2})
+    text = found.as_text()
+    assert "These data cannot tell one and two apart" in text and "few groups, so the interval is Student's t over 6" in text
+    assert "cannot be told from: always 'a'. It may have learnt no more." in text
+    assert "--repeats and --seeds tell how much chance is in a training" in " ".join(text.split())

@@ -29,6 +29,9 @@ from harken.tracks import Tracks
 MOST_FOLDS_SHOWN = 30
 """Folds beyond which the report shows each repeat instead of each fold; crossval.csv has them all."""
 
+_NAME = 20
+"""Characters of a name beside the figures."""
+
 Numbers = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float64]
 
@@ -300,7 +303,7 @@ class CrossValidation:
         share, empty = number(1 / len(self.classes)), [""] * len(self.rivals)
         figures: list[Score | FoldRival] = [*self.scores, *self.rivals]
         columns = [
-            ["", *map(_called, self.scores), *map(self._rival, self.rivals), "by chance"],
+            ["", *(short(name, _NAME) for name in [*map(_called, self.scores), *map(self._rival, self.rivals)]), "by chance"],
             ["track accuracy", *(_ranged(each.track) for each in figures), share],
             ["macro-F1", *(_ranged(each.macro_f1) for each in figures), ""],
             ["clip accuracy", *(_ranged(score.clip) for score in self.scores), *empty, share],
@@ -338,7 +341,7 @@ class CrossValidation:
             lines += _wrapped(pair.in_words(), "  ")
         few = [pair.method for pair in self.pairs if "bootstrap" not in pair.method]
         if few and any(pair.low is not None for pair in self.pairs):
-            lines += _wrapped(f"(There are few groups, so the interval is wide: {few[0]}.)", "  ")
+            lines += _wrapped(f"(There are few groups, so the interval is {few[0]}.)", "  ")
         if len(self.pairs) > 1:
             level = f"{100 * self.pairs[0].level:.1f} %"
             lines += _wrapped(
@@ -364,7 +367,10 @@ class CrossValidation:
                 rows.append([str(repeat), str(sum(entry[0] for entry in mine)), *map(number, np.nanmean(column, axis=0))])
         rows.append(["mean of folds", "", *map(number, np.nanmean(values, axis=0))])
         rows.append(["standard deviation", "", *map(number, np.nanstd(values, axis=0, ddof=1))])
-        return ["Track accuracy of each fold", *(f"  {line}" for line in table([first, "tracks", *names], rows))]
+        return [
+            f"Track accuracy of each {first.rpartition(' ')[2]}",
+            *(f"  {line}" for line in table([first, "tracks", *names], rows)),
+        ]
 
     def _fold_means(self) -> dict[tuple[int, int], tuple[int, list[float]]]:
         """Return of each repeat and fold its tracks, and each recipe's accuracy over the seeds."""
@@ -381,7 +387,7 @@ class CrossValidation:
     def as_table(self) -> str:
         """Return a Markdown table that is ready for a paper, with what its readers must know below it."""
         amount = f"{self.folds} × {self.repeats} × {self.seeds}"
-        rows = [[_called(each), _ranged(each.track), _ranged(each.macro_f1), amount] for each in self.scores]
+        rows = [[_called(each, whole=True), _ranged(each.track), _ranged(each.macro_f1), amount] for each in self.scores]
         rows += [[self._rival(each), _ranged(each.track), _ranged(each.macro_f1), ""] for each in self.rivals]
         lines = [_cells(["recipe", "track accuracy", "macro-F1", "folds × repeats × seeds"]), "|---|---|---|---|"]
         methods = "; ".join(dict.fromkeys(each.track.method for each in self.scores))
@@ -509,10 +515,10 @@ def rivals_beside(judged: Judged, answers: Sequence[Answers], trivial: Mapping[s
     )
 
 
-def _called(score: Score) -> str:
+def _called(score: Score, *, whole: bool = False) -> str:
     """Return a recipe's name, with its engine where that is not the usual one."""
     more = [] if score.engine == "numpy" else [score.engine if score.device == "cpu" else f"{score.engine} on {score.device}"]
-    return ", ".join([short(score.recipe), *more])
+    return ", ".join([score.recipe if whole else short(score.recipe), *more])
 
 
 def _ranged(figure_: Figure) -> str:

@@ -151,7 +151,7 @@ def paired(
     if low is not None and high is not None:
         wider = _widening(gains, np.asarray(groups), units, places[0])
         low, high = max(-1.0, value - (value - low) * wider), min(1.0, value + (high - value) * wider)
-        method += f", {wider:.2f} times as wide as folds differ more than their groups" if wider >= 1.005 else ""
+        method += f", widened {wider:.2f} times because folds differ more than their groups do" if wider >= 1.005 else ""
     return Paired(
         first=names[0],
         second=names[1],

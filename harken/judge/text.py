@@ -80,9 +80,9 @@ def _commonest(classes: Sequence[str], matrix: npt.NDArray[np.int64], unit: str)
     return [title, *_indented(table(["true class", "answer", unit], rows))] if rows else [f"{title}: none"]
 
 
-def short(name: str) -> str:
-    """Return a name of at most 24 characters."""
-    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
+def short(name: str, most: int = _NAME) -> str:
+    """Return a name of at most 24 characters, or of as many as are given."""
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
