@@ -306,7 +306,7 @@ def reliability_diagram(bins: Sequence[Bin], path: str | os.PathLike[str], *, ra
                 zorder=2,
                 solid_capstyle="butt",
             )
-    name = "after calibration" if raw else "the model"
+    name = f"{'after calibration' if raw else 'the model'} (and how many tracks)"
     axis.plot(
         [each.confidence for each in bins], [each.accuracy for each in bins], "o-", color=BLUE, lw=1.8, zorder=3, label=name
     )
