@@ -334,8 +334,8 @@ def confidence(reading: Reading) -> list[str]:
         taken = unknown.get("false_positives_at_95_recall")
         found.append(
             f"The unknown is learnt from {_listed([str(name) for name in unknown.get('classes') or []])}: AUROC "
-            f"{figure(unknown['auroc'])} (0.5 is guessing); of the unknown {figure(taken)} are taken for known where 95 % of the "
-            "known are kept."
+            f"{figure(unknown['auroc'])} (0.5 is guessing); of the unknown {figure(taken)} are taken for known where 95 % of "
+            "the known are kept."
         )
     return found
 
