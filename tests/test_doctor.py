@@ -456,6 +456,17 @@ def test_predictions_are_read_as_they_come(small: Path, form: str) -> None:
     assert "labelled a (0.10), sounds like b (0.90)" in diagnosis.as_text()
 
 
+def test_a_weak_models_doubts_are_a_note(small: Path) -> None:
+    rows = [
+        (path, label, p, 1 - p)
+        for (path, label, *_), p in zip(sure(small), (0.9, 0.1, 0.2, 0.8, 0.1, 0.9, 0.2, 0.3), strict=True)
+    ]
+    diagnosis = examine(small, predictions=predictions(small.parent / "p.csv", rows))
+    assert codes(diagnosis)["wrong_labels"] == "note"
+    assert "weak witness" in diagnosis.as_text()
+    assert codes(examine(small, predictions=predictions(small.parent / "p.csv", sure(small))))["wrong_labels"] == "look"
+
+
 def test_what_was_not_predicted_is_told(small: Path) -> None:
     rows = [*sure(small)[:6], (small / "elsewhere.wav", "a", 0.5, 0.5), (*sure(small)[6][:2], "", "")]
     diagnosis = examine(small, predictions=predictions(small.parent / "p.csv", rows))

@@ -31,7 +31,7 @@ Matrix = npt.NDArray[np.float64]
 LARGEST_FILE = 1 << 30
 """Bytes that a table of predictions may have."""
 WITNESS = 0.8
-"""Share of the tracks that a model must name as they are labelled for its doubts to weigh much."""
+"""Share of the tracks that a model must name as they are labelled for its doubts to be more than a note."""
 _SHOWN = 5
 
 LOOKED_FOR = {"wrong_labels": "wrong labels"}
@@ -144,7 +144,7 @@ def label_findings(collection: Collection, predictions: Predictions) -> Iterator
             else "The model may be the one that errs."
         )
         title = f"{count(len(cases), 'label looks', 'labels look')} wrong to the model ({judged})"
-        yield Finding("wrong_labels", "look", title, advice, tuple(cases))
+        yield Finding("wrong_labels", "look" if right >= WITNESS else "note", title, advice, tuple(cases))
     yield from _unpredicted(collection, predictions, judged)
 
 
