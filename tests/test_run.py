@@ -226,7 +226,7 @@ def test_the_same_run_is_begun_again(run: Run) -> None:
 
 def test_every_file_of_a_run_has_its_own_name(run: Run) -> None:
     paths = [path for name, path in vars(run).items() if name != "folder"]
-    assert len(set(paths)) == len(paths) == 11
+    assert len(set(paths)) == len(paths) == 14
     assert run.confusion.name == "confusion.png"
 
 
