@@ -901,6 +901,19 @@ def test_a_known_dataset_is_trained_judged_and_written_by_name(tmp_path, capsys,
     assert code == 0 and read(f"arrays:{tmp_path / 'f.npz'}").classes == ("bass", "flute"), err
 
 
+@pytest.mark.parametrize("name", ["nsynth-train.tfrecord", "nsynth-train.jsonwav.tar.gz"])
+def test_nsynth_in_another_form_is_told_from_none(name, tmp_path):
+    put(tmp_path / name)
+    with pytest.raises(DataError, match=r"holds nsynth-train\..*expected the archives .*unpacked"):
+        read(f"nsynth:{tmp_path}")
+
+
+def test_another_dataset_is_known_inside_the_one_folder_of_its_archive(tmp_path):
+    make_gtzan(tmp_path / "Data")
+    with pytest.raises(DataError, match=r"is not ballroom: it looks like gtzan"):
+        read(f"ballroom:{tmp_path}")
+
+
 # ---- naming the files of a known dataset
 
 

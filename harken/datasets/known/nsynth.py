@@ -106,6 +106,12 @@ def _parts(root: Path) -> dict[str, Path]:
         return {"train": root}
     found = {part: root / f"nsynth-{part}" for part in COUNTS if f"nsynth-{part}" in there}
     if not found:
+        other = sorted(name for name in there if name.startswith("nsynth-") and name.endswith((".tfrecord", ".tar.gz")))
+        if other:
+            raise DataError(
+                f"{root} holds {other[0]}; expected the archives nsynth-train.jsonwav.tar.gz, nsynth-valid… and nsynth-test…, "
+                "unpacked: the folders with examples.json and audio (see 'harken datasets nsynth')"
+            )
         raise not_here("nsynth", root, "the folders nsynth-train, nsynth-valid and nsynth-test")
     if "train" not in found:
         only = " and ".join(path.name for path in found.values())

@@ -62,7 +62,8 @@ def not_here(name: str, root: Path, expected: str) -> DataError:
         What should be there, as the end of "expected …".
     """
     there = names_in(root)
-    others = [other for other, marks in _MARKS.items() if other != name and marks & there]
+    inside = names_in(root / next(iter(there))) if len(there) == 1 else set()  # as archives are that wrap all in one folder
+    others = [other for other, marks in _MARKS.items() if other != name and marks & (there | inside)]
     if not there:
         found = "it is empty"
     elif others:
