@@ -448,6 +448,13 @@ def test_rows_are_chosen_by_where(tmp_path, truth, paths, shares):
     assert audit(file, truth, where=["recipe=b"]).track == audit(predictions(tmp_path, paths, shares), truth).track
 
 
+@pytest.mark.parametrize("column", ["y_true", "label"])
+def test_true_labels_that_are_not_the_data_s_are_told(tmp_path, truth, paths, column):
+    rows = [[path, "jig" if place < 5 else path.split("/")[0], "jig"] for place, path in enumerate(paths)]
+    found = audit(write(tmp_path / "p.csv", ["path", column, "answer"], rows), truth)
+    assert "In 3 rows the true label is another" in found.as_text()
+
+
 def test_harken_s_own_table_of_an_evaluation_is_read_by_its_tracks(tmp_path, truth, paths, shares):
     labels = rows_of()[1]
     tracks = Tracks(Track(path, CLASSES[label]) for path, label in zip(paths, labels, strict=True))

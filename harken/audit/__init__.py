@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from harken.audit.columns import Answers, answers_of
+from harken.audit.columns import Answers, answers_of, truth_column
 from harken.audit.judgement import Audit, Judged, Reading, judged
 from harken.audit.matching import Finder, Lost
 from harken.audit.reading import Table, read_predictions
 from harken.audit.trained import BothSides, both_sides, read_train_list
 from harken.datasets import Arrays, Dataset, known_dataset, read
-from harken.datasets.grouping import with_file_groups
+from harken.datasets.grouping import class_name, with_file_groups
 from harken.datasets.table import read_table
 from harken.errors import DataError, Failure, brief
 from harken.files import cache_folder
@@ -131,7 +131,7 @@ def audit(
         lost_rows=len(lost),
         without=tuple(tracks[place].path for place in sorted(set(range(len(tracks))) - set(places))),
         all_tracks=len(tracks),
-        notes=(*answers.notes, *_clip_notes(units, answers)),
+        notes=(*answers.notes, *_clip_notes(units, answers), *_disagreement(table, found, tracks)),
         labels_only=answers.labels_only,
     )
     about = Judged(
@@ -255,6 +255,28 @@ def _units(table: Table, answers: Answers, found: Sequence[int | Lost]) -> _Unit
         with np.errstate(invalid="ignore"):
             confidences = np.bincount(index[won], sure[won], len(keys)) / np.bincount(index[won], minlength=len(keys))
     return _Units(list(keys), np.bincount(index, minlength=len(keys)), means, confidences)
+
+
+def _disagreement(table: Table, found: Sequence[int | Lost], tracks: Tracks) -> list[str]:
+    """Say where the predictions hold true labels of their own that are not those of the data."""
+    at = truth_column(table)
+    if at is None:
+        return []
+    own = table.column(at)
+    if not {class_name(name) for name in own} & set(tracks.classes):
+        return []  # numbers, perhaps
+    differ = [
+        (tracks[place].path, name, tracks[place].label)
+        for place, name in zip(found, own, strict=True)
+        if not isinstance(place, Lost) and name and class_name(name) != tracks[place].label
+    ]
+    if not differ:
+        return []
+    path, name, label = differ[0]
+    return [
+        f"In {len(differ):,} rows the true label is another than in the data, which count (the first: {path} is '{name}' in "
+        f"'{table.header[at]}', and '{label}' in the data)."
+    ]
 
 
 def _clip_notes(units: _Units, answers: Answers) -> list[str]:

@@ -111,6 +111,14 @@ def answers_of(table: Table, classes: Sequence[str]) -> Answers:
     return _of_labels(table, names, tuple(classes), (at, tuple(keys), starts))
 
 
+def truth_column(table: Table) -> int | None:
+    """Return the column of true labels; "label" is one where an "answer" stands beside it, as in Harken's own tables."""
+    names = [_normal(name) for name in table.header]
+    if "answer" in names and "label" in names:
+        return names.index("label")
+    return next((names.index(name) for name in TRUTHS if name in names), None)
+
+
 # ---- which columns
 
 
