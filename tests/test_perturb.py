@@ -366,6 +366,13 @@ def test_a_track_that_fails_under_a_change_is_named_and_in_no_figure(clicks: Tra
     assert found.n == 15 and found.evaluation.track.n == 16
 
 
+def test_tracks_that_become_shorter_than_a_clip_are_counted(clicks: Tracks) -> None:
+    """The ear takes all there is of a track for one clip: all of them become shorter, by the tempo and by nothing else."""
+    found = judge_changes(Ear(beats, 100 / 60), clicks, ["tempo", "noise"])
+    assert [line.padded for line in found.lines] == [0, 16, 0]
+    assert "16 tracks became shorter than a clip" in found.lines[1].sentence()
+
+
 def test_nothing_judged_is_no_figure(clicks: Tracks) -> None:
     lost = Ear(beats, 100 / 60).evaluate(clicks)
     ear = Ear(beats, 100 / 60)

@@ -234,7 +234,7 @@ def _groups(tracks: Tracks) -> npt.NDArray[np.int64]:
 
 
 def _padded(faster: Sequence[Prediction], control: Sequence[Prediction]) -> int:
-    """Return how many tracks became shorter than a clip, and were padded with zeros."""
+    """Return how many tracks became shorter than a clip."""
     clip = max((moment.end - moment.start for answer in control for moment in answer.timeline), default=0.0)
     short = [[any(m.end - m.start < SHORTER * clip for m in one.timeline) for one in each] for each in (faster, control)]
     return sum(now and not then for now, then in zip(*short, strict=True))

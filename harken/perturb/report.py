@@ -35,7 +35,7 @@ class Changed:
     interval : Interval
         Of the difference of the accuracies, in [-1, 1].
     padded : int
-        Tracks that a faster tempo made shorter than a clip, so that they were padded with zeros.
+        Tracks that a faster tempo made shorter than a clip (most frontends then hear zeros behind them).
     """
 
     change: Change
@@ -104,7 +104,7 @@ class Changed:
             )
             said += f"({_signed(low, 2)} to {_signed(high, 2)})"
         if self.padded:
-            said += f"; {count(self.padded, 'track')} became shorter than a clip and ended in silence, which counts into this"
+            said += f"; {count(self.padded, 'track')} became shorter than a clip, and that counts into this"
         return f"{self.change}: {said}."
 
 
