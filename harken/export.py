@@ -1,8 +1,9 @@
 """Features to a file, so that hearing and learning can be separate, as in the published systems.
 
 ``.npz``: ``X_train, y_train`` and ``X_test, y_test`` with ``labels``, the arrays that the tutorials save, split by groups as
-training splits; beside them, for each row, ``groups_…``, ``paths_…``, ``start_…`` and ``end_…`` (seconds). ``.csv``: a line
-a clip. Rows are written block by block: memory stays flat however many there are.
+training splits; beside them, for each row, ``groups_…``, ``paths_…``, ``start_…`` and ``end_…`` (seconds). ``.csv`` and
+``.parquet``: a line a clip; where the numbers of a row have names (the summary), with the columns of the table that GTZAN is
+known by, so that the file stands in for it. Rows are written block by block: memory stays flat however many there are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import csv
 import io
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,10 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.datasets import Arrays, read
-from harken.errors import DataError, Failure
+from harken.errors import DataError, Failure, printable
 from harken.files import atomic_write
 from harken.folds import check_seed
-from harken.frontends import Frontend
+from harken.frontends import AudioFrontend, Frontend
+from harken.journal.parquet import pyarrow
 from harken.parts import Heard, divide, hear_parts
 from harken.progress import Progress, silent
 from harken.store import Features
@@ -51,7 +53,7 @@ def export_features(
     data : path-like
         A folder of class folders, a CSV table, or ``name:ROOT``.
     out : path-like
-        A file ending in ``.npz`` or ``.csv``.
+        A file ending in ``.npz``, ``.csv`` or ``.parquet``.
     frontend : Frontend
         What computes a row.
     label, group, classes, without
@@ -71,17 +73,23 @@ def export_features(
     ------
     DataError
         No file could be used, the data are arrays already, or the ending is another.
+    MissingExtra
+        ``.parquet`` without pyarrow.
     """
     check_seed(seed)
     target = Path(out)
-    writers = {".npz": _write_npz, ".csv": _write_csv}
-    if target.suffix.lower() not in writers:
-        raise DataError(f"{target}: features are written as .npz or .csv; give the file one of these endings")
+    ending = target.suffix.lower()
+    if ending not in (".npz", *TABLES):
+        raise DataError(f"{target}: features are written as .npz, .csv or .parquet; give the file one of these endings")
     dataset = read(data, label=label, group=group, classes=classes, without=without)
     if isinstance(dataset.train, Arrays):
         raise DataError(f"{data} holds arrays already, and no audio to hear; train on it as it is")
     heard = hear_parts(dataset.name, dataset.parts, frontend, workers=workers, progress=progress)
-    writers[target.suffix.lower()](target, _divided(heard, seed), dataset.classes)
+    if ending == ".npz":
+        _write_npz(target, _divided(heard, seed), dataset.classes)
+    else:
+        table = _KnownTable if frontend.names else _ClipTable
+        TABLES[ending](target, table(heard.parts if frontend.names else _divided(heard, seed), dataset.classes))
     return heard.failed
 
 
@@ -118,6 +126,8 @@ def _write_npz(target: Path, parts: dict[str, Features], classes: Sequence[str])
             for key, column in _columns(name, part).items():
                 _write_array(archive, key, column)
         _write_array(archive, "labels", np.array(classes, dtype=np.str_))
+        if names := parts["train"].frontend.names:
+            _write_array(archive, "features", np.array(names, dtype=np.str_))
 
 
 def _write_rows(member: IO[bytes], part: Features) -> None:
@@ -132,17 +142,98 @@ def _write_array(archive: zipfile.ZipFile, key: str, array: npt.NDArray[Any]) ->
         np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _write_csv(target: Path, parts: dict[str, Features], classes: Sequence[str]) -> None:
-    numbers = int(np.prod(parts["train"].frontend.shape))
-    with atomic_write(target) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="", write_through=True)
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", "label", "group", "part", "start", "end", *(f"x{number}" for number in range(numbers))])
-        for name, part in parts.items():
+class _ClipTable:
+    """A line a clip: where it is from, and its numbers.
+
+    Parameters
+    ----------
+    parts : dict of str to Features
+    classes : sequence of str
+    """
+
+    def __init__(self, parts: dict[str, Features], classes: Sequence[str]) -> None:
+        self._parts, self._classes = parts, classes
+        numbers = range(int(np.prod(parts["train"].frontend.shape)))
+        self.beside: dict[str, type] = {"path": str, "label": str, "group": str, "part": str, "start": float, "end": float}
+        self.columns = [*self.beside, *(f"x{number}" for number in numbers)]
+
+    def blocks(self) -> Iterator[list[list[Any]]]:
+        """Yield rows, as many as are read at once."""
+        for name, part in self._parts.items():
             columns = _columns(name, part)
             beside = zip(*(columns[f"{key}_{name}"] for key in ("paths", "y", "groups", "start", "end")), strict=True)
             for block in _blocks(part):
-                for row in block.reshape(len(block), -1):
-                    path, label, group, start, end = next(beside)
-                    writer.writerow([path, classes[label], group, name, start, end, *map(str, row)])
+                yield [
+                    [str(path), self._classes[label], str(group), name, float(start), float(end), *row]
+                    for row, (path, label, group, start, end) in zip(block.reshape(len(block), -1), beside, strict=False)
+                ]
+
+
+class _KnownTable:
+    """A line a clip, with the columns of the table that GTZAN is known by: ``filename, length, …, label``.
+
+    A file's name carries the clip's number, as in ``blues.00000.0.wav``. Where two files of different folders have the same
+    name, their folders stand before all names. The length is in samples at the frontend's rate.
+
+    Parameters
+    ----------
+    parts : dict of str to Features
+        Of a frontend whose numbers have names.
+    classes : sequence of str
+    """
+
+    def __init__(self, parts: dict[str, Features], classes: Sequence[str]) -> None:
+        self._parts, self._classes = parts, classes
+        frontend = parts["train"].frontend
+        if not isinstance(frontend, AudioFrontend):
+            raise DataError(f"a {frontend.kind} frontend hears no audio, so that its rows have no length")
+        self._rate = frontend.rate
+        self.beside: dict[str, type] = {"filename": str, "length": int, "label": str}
+        self.columns = ["filename", "length", *frontend.names, "label"]
+        paths = {Path(track.path) for part in parts.values() for track in part.tracks}
+        self._bare = len({path.name for path in paths}) == len(paths)
+
+    def blocks(self) -> Iterator[list[list[Any]]]:
+        """Yield rows, as many as are read at once."""
+        numbers: dict[Path, int] = {}
+        for part in self._parts.values():
+            lengths = np.rint((part.end - part.start) * self._rate).astype(int)
+            beside = zip(part.track, lengths, part.labels, strict=True)
+            for block in _blocks(part):
+                rows = []
+                for row, (track, length, label) in zip(block, beside, strict=False):
+                    path = Path(part.tracks[int(track)].path)
+                    number = numbers[path] = numbers.get(path, -1) + 1
+                    name = path.with_name(f"{path.stem}.{number}{path.suffix}")
+                    rows.append([name.name if self._bare else str(name), int(length), *row, self._classes[label]])
+                yield rows
+
+
+def _write_csv(target: Path, table: _ClipTable | _KnownTable) -> None:
+    with atomic_write(target) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(table.columns)
+        for rows in table.blocks():
+            writer.writerows([str(cell) if isinstance(cell, np.floating) else cell for cell in row] for row in rows)
         text.detach()
+
+
+def _write_parquet(target: Path, table: _ClipTable | _KnownTable) -> None:
+    pa, pq = pyarrow()
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    kinds = [table.beside.get(name) for name in table.columns]
+    schema = pa.schema(
+        [(name, pa.float32() if kind is None else types[kind]) for name, kind in zip(table.columns, kinds, strict=True)]
+    )
+    with atomic_write(target) as file, pq.ParquetWriter(file, schema) as writer:
+        for rows in table.blocks():
+            columns = [
+                [printable(cell) for cell in column] if kind is str else list(column)
+                for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)
+            ]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+
+
+TABLES: dict[str, Callable[[Path, _ClipTable | _KnownTable], None]] = {".csv": _write_csv, ".parquet": _write_parquet}
+"""What writes a table, by the ending of its file."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harken.errors import DataError, ModelError, RecipeError
-from harken.frontends import FRONTENDS, Arrays, AudioFrontend, Frames, Mel, Waveform, fourier, frontend_from_table
+from harken.frontends import FRONTENDS, Arrays, AudioFrontend, Frames, Mel, Summary, Waveform, fourier, frontend_from_table
 from harken.frontends import mel as mel_module
 from harken.frontends.mel import hz_to_mel, mel_to_hz, window_weights
 
@@ -26,6 +26,7 @@ ONE_OF_EACH: list[AudioFrontend] = [
     Mel(rate=8000, clip=0.6, n_mels=24, n_fft=256, hop_length=100),
     Mel(rate=8000, clip=0.6, n_mels=24, n_fft=255, hop_length=64, center=False, scale="db", reference="max", normalise="peak"),
     Mel(rate=8000, clip=0.6, n_mels=24, n_fft=256, hop_length=128, scale="db", exponent=2.0, pad_mode="reflect"),
+    Summary(rate=8000, clip=0.6, take="all"),
 ]
 
 
@@ -548,5 +549,5 @@ def test_arrays_of_no_shape_are_refused(shape: object) -> None:
 
 
 def test_the_registry_holds_every_kind() -> None:
-    assert set(FRONTENDS) == {"waveform", "frames", "mel", "arrays"}
+    assert set(FRONTENDS) == {"waveform", "frames", "mel", "summary", "arrays"}
     assert all(cls.kind == kind for kind, cls in FRONTENDS.items())

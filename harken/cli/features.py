@@ -23,9 +23,9 @@ from harken.errors import RecipeError, printable
 @click.command("features")
 @click.argument("data", type=click.Path())
 @click.option("--recipe", metavar="NAME|FILE.toml", help="Hear as this recipe does.")
-@click.option("--frontend", metavar="KIND", help="Or: waveform, frames or mel, with --set.")
+@click.option("--frontend", metavar="KIND", help="Or: waveform, frames, mel or summary, with --set.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting, as n_mels=64 (repeatable).")
-@click.option("--out", required=True, type=click.Path(), metavar="FILE.npz|.csv")
+@click.option("--out", required=True, type=click.Path(), metavar="FILE.npz|.csv|.parquet")
 @data_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the split.")
 @workers_option
@@ -49,7 +49,8 @@ def command(
     """Write what a network reads, with labels, so that hearing and learning can be separate.
 
     FILE.npz holds X_train, y_train, X_test, y_test and labels, split by groups as 'harken train' does, and 'harken train
-    FILE.npz' takes it. FILE.csv holds a line a clip.
+    FILE.npz' takes it. FILE.csv and FILE.parquet hold a line a clip; of the summary, the columns of the known tables
+    (filename, length, 57 features, label), whole and not split.
     """
     from harken.export import export_features
 
@@ -78,7 +79,7 @@ def _frontend(recipe: str | None, kind: str | None, settings: tuple[str, ...]) -
     from harken.frontends import frontend_from_table
     from harken.recipes import load_recipe
 
-    table: dict[str, Any] = {"kind": kind, "rate": 22050, "clip": 10.0}
+    table: dict[str, Any] = {"kind": kind} if kind == "summary" else {"kind": kind, "rate": 22050, "clip": 10.0}
     if recipe is not None:
         table = load_recipe(recipe).frontend.to_table()
     elif kind == "frames":

@@ -13,13 +13,13 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from harken.clips import Clipping
+from harken.clips import SHORTEST, Clipping
 from harken.decoders import RATES
 from harken.errors import DataError, ModelError, RecipeError, suggest
 from harken.plugins import enter as enter_in
@@ -53,6 +53,10 @@ class Frontend(Settings):
         Raised whenever the same settings come to give another output; part of :meth:`key`.
     modules : mapping of str to str
         What is imported when an exporter (``"onnx"``) meets the frontend and does not know it.
+    names : tuple of str
+        What the numbers of a row are called, in order; empty where they have no names.
+    pads : bool
+        Whether a track shorter than a clip is heard with zeros behind it, or as it is.
     shape : tuple of int
         Of one clip's output.
     """
@@ -60,6 +64,8 @@ class Frontend(Settings):
     kind: ClassVar[str]
     version: ClassVar[int] = 1
     modules: ClassVar[Mapping[str, str]] = {}
+    names: ClassVar[tuple[str, ...]] = ()
+    pads: ClassVar[bool] = True
     shape: tuple[int, ...]
 
     @property
@@ -163,13 +169,18 @@ class AudioFrontend(Frontend):
         """Samples in a clip."""
         return round(self.clip * self.rate)
 
+    @property
+    def fewest_samples(self) -> int:
+        """Samples that are heard at least: a clip's, or those of 0.05 s where a short track is heard as it is."""
+        return self.clip_samples if self.pads else min(ceil(SHORTEST * self.rate), self.clip_samples)
+
     def __call__(self, samples: npt.ArrayLike) -> Samples:
         """Return what a network reads.
 
         Parameters
         ----------
         samples : array_like of float, shape (clip_samples,) or (clips, clip_samples)
-            Mono, in [-1, 1], at ``rate`` Hz. They are not changed.
+            Mono, in [-1, 1], at ``rate`` Hz. They are not changed. From ``fewest_samples`` on, where that is less.
 
         Returns
         -------
@@ -186,10 +197,11 @@ class AudioFrontend(Frontend):
                 f"samples of type {clips.dtype}, but a frontend hears floating-point numbers from -1 to 1; "
                 "divide whole numbers by their largest value (int16: 32768)"
             )
-        if clips.ndim not in (1, 2) or clips.shape[-1] != self.clip_samples:
+        if clips.ndim not in (1, 2) or not self.fewest_samples <= clips.shape[-1] <= self.clip_samples:
+            least = "" if self.pads else f", or as few as {self.fewest_samples} samples"
             raise DataError(
                 f"samples of shape {clips.shape}, but this {self.kind} frontend hears ({self.clip_samples},) or "
-                f"(clips, {self.clip_samples}): {self.clip:g} s at {self.rate} Hz; cut the track into clips first"
+                f"(clips, {self.clip_samples}): {self.clip:g} s at {self.rate} Hz{least}; cut the track into clips first"
             )
         batch = np.ascontiguousarray(np.atleast_2d(clips), dtype=np.float32)
         heard = self._hear(_peak(batch) if self.normalise == "peak" else batch)

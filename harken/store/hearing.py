@@ -63,7 +63,7 @@ def hear(
     batch : int
         The most clips that are given at once; fewer where they are long (:data:`HEARD_AT_ONCE`).
     warn : callable
-        Takes the warning about a track that is shorter than a clip.
+        Takes the warning about a track that is shorter than a clip, where zeros are put behind it.
     stream : callable
         Gives the track's samples; default: as they are.
 
@@ -88,14 +88,26 @@ def hear(
     blocks = stream(track, frontend.rate)
     times: Times = []
     clips = np.empty((size, frontend.clip_samples), dtype=np.float32)
-    for clip in cut(blocks, frontend.rate, clipping, name=shown(track.path), warn=warn):
+    for clip in cut(blocks, frontend.rate, clipping, name=shown(track.path), warn=warn if frontend.pads else _no_zeros):
         clips[len(times)] = clip.samples
         times.append((track.start + clip.start, track.start + clip.end))
         if len(times) == size:
-            yield times, frontend(clips)
+            yield times, _read(frontend, clips, times)
             times = []
     if times:
-        yield times, frontend(clips[: len(times)])
+        yield times, _read(frontend, clips[: len(times)], times)
+
+
+def _read(frontend: AudioFrontend, clips: Floats, times: Times) -> Floats:
+    """Return what a network reads of clips (clips, clip_samples): without the zeros behind them, where it wants none."""
+    if frontend.pads:
+        return frontend(clips)
+    lengths = [round((end - start) * frontend.rate) for start, end in times]
+    return np.stack([frontend(clip[:length]) for clip, length in zip(clips, lengths, strict=True)])
+
+
+def _no_zeros(text: str) -> None:
+    """Leave out the warning that a track is padded, as none is."""
 
 
 @dataclass(frozen=True, slots=True)
