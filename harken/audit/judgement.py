@@ -332,7 +332,7 @@ class Audit:
             return [f"Nothing judged was trained on: {here}, and no judged track, group or copy is among them."]
         lines = [
             "!! TRAINED ON SOME OF THIS: the figures below do not tell how well new music is known.",
-            f"!! In words: {here}.",
+            f"!! {here[:1].upper()}{here[1:]}.",
         ]
         for paths, what in ((sides.tracks, "on the list"), (sides.copies, "the same file as one on the list")):
             if paths:
