@@ -43,9 +43,13 @@ SPREAD = 0.5
 
 RESAMPLES = 1000
 """Of :func:`error_by_chance`."""
+FEWEST_RESAMPLES, MOST_DRAWN = 200, 10_000_000
+"""With very many groups, where chance is small anyway, so many signs are drawn in all, but not fewer resamples than this."""
 
 _SUM_TOLERANCE = 1e-3
 _STEPS = 101
+_AT_ONCE = 1 << 18
+"""Signs that are drawn at once: 2 MiB as floats."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -160,7 +164,9 @@ def error_by_chance(
         As :func:`calibration_error` takes them.
     level : float
         Above 0 and below 1.
-    resamples, seed : int
+    resamples : int
+        At most; fewer with more than 10,000 groups (:data:`MOST_DRAWN`).
+    seed : int
 
     Returns
     -------
@@ -170,9 +176,16 @@ def error_by_chance(
     truth, rows = _answered(labels, probabilities)
     places = _bins(rows)
     sums, counts = _by_bin_and_group(truth, rows, places, _groups(groups, labels, probabilities))
+    if not len(rows):
+        return float("nan")
     random = np.random.default_rng([seed, len(rows)])
-    signs = random.integers(0, 2, (resamples, sums.shape[1])) * 2.0 - 1.0
-    squared = np.quantile(_squared(sums, counts, signs), level) if len(rows) else float("nan")
+    resamples = min(resamples, max(FEWEST_RESAMPLES, MOST_DRAWN // sums.shape[1]))
+    step = max(1, _AT_ONCE // sums.shape[1])
+    drawn = []
+    for first in range(0, resamples, step):
+        signs = random.integers(0, 2, (min(step, resamples - first), sums.shape[1]), dtype=np.int8) * 2.0 - 1.0
+        drawn.append(_squared(sums, counts, signs))
+    squared = float(np.quantile(np.concatenate(drawn), level))
     return float(np.sqrt(np.maximum(squared, 0.0)))
 
 
@@ -203,7 +216,8 @@ def reliability(
     found = []
     for place in np.unique(places):
         here = places == place
-        interval = ratio_interval(right[here], together[here])
+        draws = min(RESAMPLES, max(FEWEST_RESAMPLES, MOST_DRAWN // (MOST_BINS * int(here.sum()))))
+        interval = ratio_interval(right[here], together[here], resamples=draws)
         sure = confidence[here]
         found.append(
             Bin(

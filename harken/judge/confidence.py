@@ -272,6 +272,7 @@ def judge_confidence(
     answered = ~np.isnan(probabilities).any(axis=1)
     right = decisions(probabilities)[answered] == labels[answered]
     before = _scores(labels, probabilities, groups)
+    raw_bins = reliability(labels, probabilities, groups=groups)
     return shown, Calibration(
         confidence=known,
         raw=before,
@@ -279,8 +280,8 @@ def judge_confidence(
         by_chance=error_by_chance(labels, shown, groups=groups, seed=seed),
         accuracy=float(right.mean()) if len(right) else float("nan"),
         tracks=len(right),
-        bins=reliability(labels, shown, groups=groups),
-        raw_bins=reliability(labels, probabilities, groups=groups),
+        bins=raw_bins if temperature is None else reliability(labels, shown, groups=groups),
+        raw_bins=raw_bins,
         unknown=_unknown(labels, probabilities, groups, classes, seed),
         background=tuple(filter(is_background, classes)),
     )

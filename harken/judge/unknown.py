@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harken.judge.calibration import log_probabilities
+from harken.judge.calibration import FEWEST_RESAMPLES, MOST_DRAWN, log_probabilities
 from harken.judge.intervals import FEW_GROUPS, LEVEL
 from harken.judge.text import number
 from harken.metrics import Labels
@@ -36,6 +36,8 @@ RESAMPLES = 1000
 
 _AT_ONCE = 1 << 20
 """Distances that are computed at once."""
+_WEIGHTS = 1 << 18
+"""Weights that are drawn at once: 2 MiB."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -172,7 +174,7 @@ def separation(trials: Sequence[Trial], *, resamples: int = RESAMPLES, seed: int
     trials : sequence of Trial
         One a model; tracks whose score is NaN are left out.
     resamples, seed : int
-        Of the bootstrap over groups, which draws a group for all trials at once.
+        Of the bootstrap over groups, which draws a group for all trials at once; fewer with more than 10,000 groups.
 
     Returns
     -------
@@ -191,8 +193,14 @@ def separation(trials: Sequence[Trial], *, resamples: int = RESAMPLES, seed: int
         reason = f"no interval: {groups} groups of the known or of the unknown, and it takes {FEW_GROUPS}"
         return Separation(float(value[0]), None, None, float(value[1]), None, None, known, unknown, reason)
     random = np.random.default_rng([seed, len(names)])
-    weights = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples).astype(np.float64)
-    drawn = _figures(kept, names, weights)
+    resamples = min(resamples, max(FEWEST_RESAMPLES, MOST_DRAWN // len(names)))
+    step = max(1, _WEIGHTS // max(len(names), *(len(trial.scores) for trial in kept)))
+    chances = np.full(len(names), 1 / len(names))
+    blocks = []
+    for first in range(0, resamples, step):
+        weights = random.multinomial(len(names), chances, size=min(step, resamples - first)).astype(np.float64)
+        blocks.append(_figures(kept, names, weights))
+    drawn = np.concatenate(blocks, axis=1)
     low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
     method = f"bootstrap over {len(names)} groups, {resamples} resamples"
     return Separation(
