@@ -442,7 +442,7 @@ def test_a_net_learns_from_it_and_hears_a_short_file(tmp_path: Path, pieces: Pat
         "title": "a net of 57 numbers",
         "frontend": {"kind": "summary"},
         "training": {"epochs": 20, "batch": 8},
-        "net": [{"layer": "batch_norm"}, {"layer": "dense", "units": "classes", "activation": "softmax"}],
+        "net": [{"layer": "batch_norm", "momentum": 0.5}, {"layer": "dense", "units": "classes", "activation": "softmax"}],
     }
     run = train(pieces, recipe_from_table(recipe, "small"), out=tmp_path / "run")
     assert run.summary
