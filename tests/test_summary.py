@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import tracemalloc
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from harken.datasets.known import gtzan
 from harken.errors import DataError, RecipeError
 from harken.export import export_features
 from harken.frontends import Mel, Summary, chroma, frontend_from_table
-from harken.frontends.separation import harmonic_share, overlap_add, resynthesise, row_medians
+from harken.frontends.medians import _SORT_BITONIC, _SORT_EIGHT, column_medians
+from harken.frontends.separation import harmonic_share, overlap_add, resynthesise
 from harken.frontends.summary import FEATURES, HOP, N_FFT
 from harken.frontends.tempo import onset_strength, tempo
 from harken.recipes import recipe_from_table
@@ -154,14 +156,26 @@ def test_what_lasts_and_what_strikes_are_told_apart() -> None:
     assert 0 < share.min() <= share.max() < 1
 
 
-@pytest.mark.parametrize("shape", [(40, 64), (3, 5), (1, 1), (700, 513)])
-def test_the_medians_are_those_of_two_dimensions(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("shape", [(40, 64), (3, 5), (1, 1), (8, 2), (9, 2), (31, 3), (700, 130)])
+def test_the_medians_are_scipys(shape: tuple[int, int]) -> None:
     from scipy.ndimage import median_filter
 
-    rows = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    assert np.array_equal(row_medians(rows), median_filter(rows, size=(1, 31), mode="reflect"))
-    along_time = median_filter(rows, size=(31, 1), mode="reflect")
-    assert np.array_equal(row_medians(rows.T).T, along_time)
+    rng = np.random.default_rng(0)
+    for values in (rng.normal(size=shape).astype(np.float32), rng.integers(0, 3, shape).astype(np.float32)):
+        for way in (values, np.ascontiguousarray(values.T).T):
+            assert np.array_equal(column_medians(way), median_filter(values, size=(31, 1), mode="reflect"))
+
+
+def test_the_networks_sort_whatever_comes() -> None:
+    """A network that sorts all rows of zeros and ones sorts all rows (D. Knuth); the second one takes rises that then fall."""
+    every = [[number >> place & 1 for place in range(8)] for number in range(256)]
+    bitonic = [row for row in every if sum(a != b for a, b in pairwise(row)) <= 2]
+    for pairs, rows in ((_SORT_EIGHT, every), (_SORT_BITONIC, bitonic)):
+        for row in rows:
+            values = list(row)
+            for a, b in pairs:
+                values[a], values[b] = min(values[a], values[b]), max(values[a], values[b])
+            assert values == sorted(row)
 
 
 def test_unchanged_spectra_give_the_sound_back() -> None:

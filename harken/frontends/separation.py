@@ -3,9 +3,6 @@
 A median over 31 frames of each frequency keeps what lasts, a median over 31 frequencies of each frame what strikes; each value
 of the spectrogram is shared out by the squares of the two (D. Fitzgerald, Harmonic/percussive separation using median
 filtering, DAFx 2010). Edges are mirrored. The sum of both sounds is the sound that was taken apart.
-
-SciPy's median filter of one dimension is ten times as fast as that of two with a width of one along the other axis, so that all
-rows are filtered as one, each with its own mirrored ends.
 """
 
 from __future__ import annotations
@@ -13,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from harken.frontends.medians import column_medians
+
 Floats = npt.NDArray[np.float32]
 Spectra = npt.NDArray[np.complex64]
 
-WIDTH = 31
-"""Frames, and frequencies, that a median is taken of."""
-BLOCK = 1 << 18
-"""Values that are filtered at once."""
+BLOCK = 512
+"""Frames that are filtered along frequency at once."""
 TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -35,49 +32,17 @@ def harmonic_share(magnitude: Floats) -> Floats:
     ndarray of float32, shape (frames, frequencies)
         From 0 to 1; a half where both medians are zero.
     """
-    frames, frequencies = magnitude.shape
-    share = np.empty_like(magnitude)
-    step = max(BLOCK // frames, 1)
-    for first in range(0, frequencies, step):
-        share[:, first : first + step] = row_medians(magnitude[:, first : first + step].T).T
-    step = max(BLOCK // frequencies, 1)
-    for first in range(0, frames, step):
-        harmonic = share[first : first + step]
-        percussive = row_medians(magnitude[first : first + step])
+    share = column_medians(magnitude)
+    for first in range(0, len(share), BLOCK):
+        harmonic = share[first : first + BLOCK]
+        percussive = np.ascontiguousarray(column_medians(magnitude[first : first + BLOCK].T).T)
         np.multiply(harmonic, harmonic, out=harmonic)
         np.multiply(percussive, percussive, out=percussive)
         np.add(harmonic, percussive, out=percussive)
         silent = percussive < TINY
-        percussive[silent] = 1
+        np.divide(harmonic, percussive, out=harmonic, where=~silent)
         harmonic[silent] = 0.5
-        np.divide(harmonic, percussive, out=harmonic)
     return share
-
-
-def row_medians(rows: Floats, width: int = WIDTH) -> Floats:
-    """Return the running median of each row, mirrored at its ends (its last value comes twice).
-
-    Parameters
-    ----------
-    rows : ndarray of float32, shape (rows, length)
-    width : int
-        Odd.
-
-    Returns
-    -------
-    ndarray of float32, shape (rows, length)
-
-    Examples
-    --------
-    >>> row_medians(np.array([[1, 9, 2, 3, 3]], dtype=np.float32), width=3)
-    array([[1., 2., 3., 3., 3.]], dtype=float32)
-    """
-    from scipy.ndimage import median_filter  # noqa: PLC0415
-
-    half = width // 2
-    padded = np.pad(rows, ((0, 0), (half, half)), mode="symmetric")
-    medians: Floats = median_filter(padded.reshape(-1), size=width, mode="nearest").reshape(padded.shape)
-    return medians[:, half : half + rows.shape[1]]
 
 
 def overlap_add(frames: npt.NDArray[np.floating], hop: int) -> npt.NDArray[np.float64]:
@@ -121,7 +86,6 @@ def resynthesise(spectra: Spectra, window: npt.NDArray[np.float64], hop: int, sa
     ndarray of float64, shape (samples,)
     """
     size = len(window)
-    sound, weights = np.zeros(0), np.zeros(0)
     frames = np.fft.irfft(spectra, n=size, axis=1)
     frames *= window.astype(frames.dtype)
     sound = overlap_add(frames, hop)

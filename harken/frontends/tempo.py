@@ -10,6 +10,8 @@ A lag is a whole number of frames: at 22,050 Hz and a hop of 512, tempi near 120
 
 from __future__ import annotations
 
+from math import ceil, log2
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +25,8 @@ SPAN = 8.0
 """Seconds that are compared with themselves at once."""
 CONTRAST = 1e6
 """Of the autocorrelation, before its logarithm."""
+FACTORS = (1, 3, 5, 9, 15, 45)
+"""Of the length of a Fourier transform, besides twos: such are fast."""
 BLOCK = 1 << 17
 """Values that are transformed at once."""
 
@@ -87,13 +91,11 @@ def _self_likeness(onsets: Floats, window: int) -> npt.NDArray[np.float64]:
 
     Spectra may be averaged instead of autocorrelations: then only one of them is transformed back.
     """
-    from scipy.fft import next_fast_len  # noqa: PLC0415
-
     half = window // 2
     padded = np.pad(onsets, half, mode="linear_ramp", end_values=0)
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[: len(onsets)]
     weights = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    size = next_fast_len(2 * window - 1, real=True)
+    size = min(factor << max(ceil(log2((2 * window - 1) / factor)), 0) for factor in FACTORS)
     total = np.zeros(size // 2 + 1)
     step = max(BLOCK // size, 1)
     for first in range(0, len(frames), step):
