@@ -1,8 +1,8 @@
 """What a model knows of its own confidence: the temperature of its probabilities, and how sure it is of what it knows.
 
-Fitted on the validation part, kept in the ``.harken`` file, and used where a track is named or judged. The arithmetic is that
-of :mod:`harken.judge.calibration` and :mod:`harken.judge.unknown`; here is what is remembered, and the reading of it from a
-file that nobody need have written honestly.
+Fitted on the validation part, or better out of the folds of a cross-validation; kept in the ``.harken`` file, and used where a
+track is named or judged. The arithmetic is that of :mod:`harken.judge.calibration` and :mod:`harken.judge.unknown`; here is
+what is remembered, and the reading of it from a file that nobody need have written honestly.
 
 A class may stand for all that is none of the others: one called unknown, background, noise, other or silence (whatever the
 case) is learnt like any other, and its name is read as "unknown" where a file is named.
@@ -79,7 +79,7 @@ class Confidence:
     temperature : float, optional
         What track log-probabilities are divided by; None: they are as the network gives them.
     tracks, groups : int
-        Of the validation part that it was fitted on.
+        Of the validation part that it was fitted on, or of a cross-validation.
     reason : str
         Why there is no temperature; empty where there is one.
     known : tuple of float
@@ -88,6 +88,8 @@ class Confidence:
         Places of training tracks (:func:`harken.judge.unknown.places`), which familiarity is measured from.
     price : Price, optional
         What was measured of the unknown.
+    folds : int
+        Of the cross-validation whose answers the temperature was fitted on; 0: it was fitted on the validation part.
     """
 
     temperature: float | None = None
@@ -97,6 +99,7 @@ class Confidence:
     known: tuple[float, ...] = ()
     examples: tuple[tuple[float, ...], ...] = ()
     price: Price | None = None
+    folds: int = 0
 
     @cached_property
     def places(self) -> npt.NDArray[np.float64]:
@@ -118,7 +121,14 @@ class Confidence:
         """Return whether, and on what, the model is calibrated."""
         if self.temperature is None:
             return f"not calibrated: {self.reason}"
-        return f"temperature {self.temperature:.2f}, fitted on {self.tracks} validation tracks in {self.groups} groups"
+        return f"temperature {self.temperature:.2f}, fitted on {self.source()}"
+
+    def source(self) -> str:
+        """Return what the temperature was fitted on: "50 validation tracks in 25 groups"."""
+        groups = f"{self.groups:,} group{'' if self.groups == 1 else 's'}"
+        if not self.folds:
+            return f"{self.tracks:,} validation track{'' if self.tracks == 1 else 's'} in {groups}"
+        return f"{self.tracks:,} tracks in {groups}, out of {self.folds} folds"
 
     def to_table(self) -> dict[str, Any]:
         """Return what JSON can hold of it."""
@@ -151,9 +161,9 @@ def confidence_from_table(table: object, classes: int) -> Confidence:
     temperature, known, price = table.get("temperature"), table.get("known", []), table.get("price")
     if temperature is not None and not (_number(temperature) and temperature > 0):
         raise ValueError("the temperature is no number above 0")
-    tracks, groups = table.get("tracks", 0), table.get("groups", 0)
-    if any(type(count) is not int or count < 0 for count in (tracks, groups)):
-        raise ValueError("the numbers of tracks and groups of its confidence are no whole numbers from 0 on")
+    tracks, groups, folds = (table.get(name, 0) for name in ("tracks", "groups", "folds"))
+    if any(type(count) is not int or count < 0 for count in (tracks, groups, folds)):
+        raise ValueError("the numbers of tracks, groups and folds of its confidence are no whole numbers from 0 on")
     reason = table.get("reason", "")
     if not isinstance(reason, str):
         raise ValueError("the reason why it has no temperature is no text")
@@ -167,6 +177,7 @@ def confidence_from_table(table: object, classes: int) -> Confidence:
         known=tuple(map(float, known)),
         examples=_examples(table.get("examples", []), classes),
         price=_price(price),
+        folds=folds,
     )
 
 

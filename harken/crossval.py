@@ -7,6 +7,9 @@ compared track by track (:mod:`harken.judge.paired`).
 
 Every training is a job of its own (:mod:`harken.jobs`): the same command goes on after a kill, and more repeats, seeds or
 recipes are added to what is there.
+
+A model may be given that is of the first recipe: it then remembers the temperature of that recipe, fitted on the answers to
+tracks that no network had heard (:mod:`harken.judge.outoffold`).
 """
 
 from __future__ import annotations
@@ -25,22 +28,27 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from harken import __version__
+from harken.archive import Model, load_model, save_model
 from harken.datasets import Arrays, Dataset, check_learnable, in_classes, read
 from harken.datasets.known.facts import FACTS
 from harken.engines import check, engine_for
-from harken.errors import Failure, HarkenError, RunError
+from harken.errors import DataError, Failure, HarkenError, ModelError, RunError
 from harken.files import TEMPORARY, write_csv, write_json, write_text
 from harken.folds import Split, fold_splits, group_numbers
 from harken.jobs import Job, done, jobs_at_once, learn_and_judge
 from harken.judge.crossvalidation import Answers, CrossValidation, Fold, Judged, pairs_of, rivals_beside, scored
+from harken.judge.figure import plain_number
 from harken.judge.measures import measure
+from harken.judge.outoffold import too_few
 from harken.judge.rivals import trivial_answers
+from harken.judge.text import count, listing
 from harken.metrics import decisions
 from harken.parts import Heard, hear_parts
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
 from harken.run import default_folder, differences, fingerprint
 from harken.store import Features
+from harken.store.hashes import content_of
 from harken.tracks import Track, Tracks
 
 logger = logging.getLogger("harken")
@@ -51,6 +59,7 @@ ASKED = "asked.json"
 """What the folder's results were made for; written first."""
 RESULTS = "folds"
 """The folder of the single trainings' results."""
+_CURE = "give the model that 'harken train' made of these data with this recipe and these settings"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +96,7 @@ def crossval(
     epochs: int | None = None,
     workers: int | None = None,
     baselines: bool = True,
+    into: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> CrossValidation:
     """Judge recipes by grouped, stratified folds, and compare them on the same ones.
@@ -114,6 +124,8 @@ def crossval(
         Files, and then trainings, that are worked on at once; default: one a core. Fewer trainings are, where memory is short.
     baselines : bool
         Show what loudness, duration, tempo and file format reach on the same folds.
+    into : path-like, optional
+        A model of the first recipe, which :func:`remember` writes the temperature into; whether it suits is seen first.
     progress : Progress
         Stages ``"tags"``, ``"features"`` and ``"folds"`` (trainings).
 
@@ -125,8 +137,8 @@ def crossval(
     Raises
     ------
     HarkenError
-        What is asked for is wrong, the data cannot be dealt into such folds, the folder holds something else, or a training
-        failed.
+        What is asked for is wrong, the data cannot be dealt into such folds, the folder holds something else, the model is
+        of another recipe, of other classes or of other tracks, or a training failed.
     """
     chosen = _recipes(recipes, epochs)
     for name, number in (("repeats", repeats), ("seeds", seeds)):
@@ -139,9 +151,14 @@ def crossval(
         check(name, device)
     folder = default_folder("crossval", data, resume=True) if out is None else Path(out)
     _refuse_foreign(folder)
+    model = None if into is None else _of_recipe(into, chosen[0])
     dataset = read(data, label=label, group=group, classes=classes, without=without, progress=progress)
     check_learnable(dataset.train)
+    if model is not None:
+        _same_classes(into, model, dataset.classes)
     features, failed = _hear(dataset, chosen, workers, progress)
+    if model is not None:
+        _settles(into, model, features[0])
     tracks, hashes = features[0].tracks, features[0].hashes
     splits = [
         fold_splits(tracks.labels, tracks.groups, tracks.classes, folds=folds, seed=repeat, hashes=hashes)
@@ -157,6 +174,8 @@ def crossval(
         trivial = _trivial(features[0], splits, progress) if baselines else {}
         found = _gathered(task, results, trivial)
         _keep(found)
+        if into is not None:
+            remember(found, into)
     return found
 
 
@@ -168,6 +187,71 @@ def _recipes(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | N
     if not found:
         raise HarkenError("no recipe was named (see 'harken recipes')")
     return found if epochs is None else [recipe.replace(epochs=epochs) for recipe in found]
+
+
+# ---- the model that is to remember the temperature
+
+
+def remember(found: CrossValidation, model: str | os.PathLike[str]) -> None:
+    """Write the temperature of the first recipe into a model of it, in place of its own; what was measured goes along.
+
+    The model's record says, as ``out_of_fold``, on what it was fitted and what came of it.
+
+    Raises
+    ------
+    ModelError
+        The model is of another recipe or of other classes, or there were too few answers to settle a temperature.
+    """
+    known, score = load_model(model), found.scores[0]
+    if known.recipe.name != score.recipe:
+        raise ModelError(f"{os.fspath(model)} is a {known.recipe.name}, and the temperature is of {score.recipe}; {_CURE}")
+    _same_classes(model, known, found.classes)
+    fitted = score.calibration
+    if fitted.temperature is None or fitted.calibrated is None:
+        raise ModelError(f"{os.fspath(model)} is left as it was: {fitted.reason}; add tracks of other groups")
+    told = {
+        **{"data": found.name, "split": found.split, "tracks": fitted.tracks, "groups": fitted.groups},
+        **{"folds": found.folds, "repeats": found.repeats, "seeds": found.seeds, "temperature": fitted.temperature},
+        **{"log_loss": [fitted.raw.log_loss, fitted.calibrated.log_loss]},
+        **{"calibration_error": [plain_number(each.calibration_error) for each in (fitted.raw, fitted.calibrated)]},
+    }
+    confidence = fitted.confidence(known.confidence)
+    save_model(model, replace(known, confidence=confidence, record={**known.record, "out_of_fold": told}))
+
+
+def _of_recipe(path: str | os.PathLike[str], recipe: Recipe) -> Model:
+    """Return the model, and raise where a training with this recipe would not make one like it."""
+    model = load_model(path)
+    old, new = ({key: each.to_table()[key] for key in ("frontend", "training", "net")} for each in (model.recipe, recipe))
+    changed = differences(old, new)
+    if model.recipe.name != recipe.name or changed:
+        what = f": {'; '.join(changed[:5])}" if changed else ""
+        raise ModelError(
+            f"{os.fspath(path)} is a {model.recipe.name}, and the folds would be learnt with {recipe.name}{what}; {_CURE}"
+        )
+    return model
+
+
+def _same_classes(path: str | os.PathLike[str] | None, model: Model, classes: Sequence[str]) -> None:
+    if sorted(model.classes) != sorted(classes):
+        raise ModelError(
+            f"{path} knows {listing(model.classes, 12)}, and the data have {listing(classes, 12)}; {_CURE}, or choose its "
+            "classes with --classes"
+        )
+
+
+def _settles(path: str | os.PathLike[str] | None, model: Model, features: Features) -> None:
+    """Raise where a temperature of these tracks would be too little, or not this model's."""
+    groups = group_numbers(features.tracks.groups, features.hashes)
+    reason = too_few(len(features.tracks), len(np.unique(groups)))
+    if reason:
+        raise DataError(f"{reason}; add tracks of other groups, or leave --into out")
+    learnt = model.trained_on.tracks
+    here = learnt & {content_of(held) for held in features.hashes if held is not None}
+    if learnt and not here:
+        raise ModelError(f"{path} learnt from none of these tracks, but from {count(len(learnt), 'other')}; {_CURE}")
+    if len(here) < len(learnt):
+        logger.warning("%s learnt from %d files, %d of which are not in these data", path, len(learnt), len(learnt - here))
 
 
 # ---- the folder

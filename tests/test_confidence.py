@@ -135,7 +135,7 @@ class TestTemperature:
         assert plain.calibration.raw.calibration_error > plain.calibration.by_chance
         document = json.loads(json.dumps(found.as_json(), allow_nan=False))["calibration"]
         assert document["temperature"] == 3.0
-        assert document["fitted_on"] == {"tracks": 50, "groups": 25}
+        assert document["fitted_on"] == {"tracks": 50, "groups": 25, "folds": 0}
         assert document["raw"]["log_loss"] == plain.log_loss
         assert document["calibrated"]["log_loss"] == document["calibrated"]["log_loss"] == found.log_loss
         assert sum(each["count"] for each in document["reliability"]) == 200

@@ -30,6 +30,12 @@ from harken.cli.console import (
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, metavar="S", help="Trainings on each fold.")
 @click.option("--out", type=click.Path(), metavar="DIR", help="For all results (default: runs/crossval-DATA).")
+@click.option(
+    "--into",
+    type=click.Path(),
+    metavar="MODEL",
+    help="Let this model of --recipe remember the temperature found.",
+)
 @data_options
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Instead of the recipes'.")
 @engine_options
@@ -48,6 +54,7 @@ def command(
     repeats: int,
     seeds: int,
     out: str | None,
+    into: str | None,
     label: str,
     group: str | None,
     classes: str | None,
@@ -63,9 +70,11 @@ def command(
 ) -> None:
     """Judge recipes by cross-validation: every track once, by models that have heard none of its group.
 
-    Accuracy and macro-F1 with 95 % intervals over groups; with --also, whether the recipes can be told apart. What is done
+    Accuracy and macro-F1 with 95 % intervals over groups; with --also, whether the recipes can be told apart; how far their
+    confidence means what it says, and with --into the temperature that makes it so, written into a trained model. What is done
     stays in the folder: the same command goes on where it was stopped, and prints at once where nothing is left to do.
     """
+    from harken.confidence import Confidence
     from harken.crossval import FOLDS, PREDICTIONS, RESULT, TABLE, crossval
 
     goes_on("the folds that are done are kept: the same command goes on")
@@ -85,6 +94,7 @@ def command(
         epochs=epochs,
         workers=workers,
         baselines=not no_baselines,
+        into=into,
         progress=progress_for(quiet or as_json),
     )
     if as_json:
@@ -93,6 +103,10 @@ def command(
         click.echo(found.as_table(), nl=False)
     else:
         click.echo(found.as_text())
+        if into is not None:
+            fitted = found.scores[0].calibration
+            click.echo(f"\n{into} remembers {fitted.confidence(Confidence()).in_words()}.")
+            click.echo("\n".join(fitted.brought()))
         click.echo(f"\nin {click.format_filename(found.folder)}: {', '.join([RESULT, FOLDS, PREDICTIONS, TABLE])}")
     name_failures(found.failed)
     ctx.exit(exit_code(found.failed))

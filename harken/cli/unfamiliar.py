@@ -71,9 +71,8 @@ class Manner:
             return
         for name, known in zip(self.names, self.known, strict=True):
             whose = f"{shown(name)}: " if len(self.names) > 1 else ""
-            click.echo(
-                f"{whose}--unknown keeps {_percent(self.share)} of music like the {known.tracks} validation tracks.", err=True
-            )
+            validation = "its" if known.folds else f"the {known.tracks}"
+            click.echo(f"{whose}--unknown keeps {_percent(self.share)} of music like {validation} validation tracks.", err=True)
             if known.price is None:
                 cure = "'harken unknown DATA --recipe NAME --into MODEL' leaves out one class at a time to tell"
                 click.echo(f"{whose}How much of other music it recognises was not measured; {cure}.", err=True)

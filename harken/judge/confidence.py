@@ -3,7 +3,8 @@
 A temperature is fitted on the probabilities of tracks whose groups the network has not learnt from (the validation part), and
 moves no answer. Where that part is too small, there is none, with the reason. The best epoch was chosen on the same part, so
 the network is better on it than on other music, and the temperature too low: in a simulation about half of the excess of
-confidence stays that a part of its own would take away (``tests/test_confidence.py``).
+confidence stays that a part of its own would take away (``tests/test_confidence.py``). :mod:`harken.judge.outoffold` fits it on
+what no choice was made by.
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ class Scores:
     calibration_error: float
     mean_confidence: float
 
+    def as_json(self) -> dict[str, float | None]:
+        """Return the figures; None stands for what is not defined."""
+        return {name: _defined(value) for name, value in asdict(self).items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -104,10 +109,10 @@ class Calibration:
         known = self.confidence
         return {
             "temperature": known.temperature,
-            "fitted_on": {"tracks": known.tracks, "groups": known.groups},
+            "fitted_on": {"tracks": known.tracks, "groups": known.groups, "folds": known.folds},
             "reason": known.reason,
-            "raw": _plain(self.raw),
-            "calibrated": None if self.calibrated is None else _plain(self.calibrated),
+            "raw": self.raw.as_json(),
+            "calibrated": None if self.calibrated is None else self.calibrated.as_json(),
             "calibration_error_by_chance": _defined(self.by_chance),
             "reliability": [asdict(each) for each in self.bins],
             "raw_reliability": [asdict(each) for each in self.raw_bins],
@@ -162,9 +167,8 @@ class Calibration:
         known = self.confidence
         if known.temperature is None:
             return [f"Not calibrated: {known.reason}."] if known.reason else []
-        on = f"{count(known.tracks, 'validation track')} in {count(known.groups, 'group')}"
         without = "" if self.calibrated is not None else ", and is left out as asked"
-        return [f"The temperature was fitted on {on}{without}; it changes no answer."]
+        return [f"The temperature was fitted on {known.source()}{without}; it changes no answer."]
 
 
 def fit_confidence(
@@ -271,12 +275,12 @@ def judge_confidence(
     shown = at_temperature(probabilities, temperature)
     answered = ~np.isnan(probabilities).any(axis=1)
     right = decisions(probabilities)[answered] == labels[answered]
-    before = _scores(labels, probabilities, groups)
+    before = promises(labels, probabilities, groups)
     raw_bins = reliability(labels, probabilities, groups=groups)
     return shown, Calibration(
         confidence=known,
         raw=before,
-        calibrated=None if temperature is None else _scores(labels, shown, groups),
+        calibrated=None if temperature is None else promises(labels, shown, groups),
         by_chance=error_by_chance(labels, shown, groups=groups, seed=seed),
         accuracy=float(right.mean()) if len(right) else float("nan"),
         tracks=len(right),
@@ -298,14 +302,11 @@ def _unknown(labels: Labels, rows: Probabilities, groups: Labels, classes: Seque
     return found if found.known and found.unknown else None
 
 
-def _scores(labels: Labels, rows: Probabilities, groups: Labels) -> Scores:
+def promises(labels: Labels, rows: Probabilities, groups: Labels) -> Scores:
+    """Return what probabilities are worth as promises; shapes as :func:`judge_confidence` takes them, NaN for no answer."""
     answered = ~np.isnan(rows).any(axis=1)
     sure = float(rows[answered].max(axis=1).mean()) if answered.any() else float("nan")
     return Scores(log_loss(labels, rows), brier(labels, rows), calibration_error(labels, rows, groups=groups), sure)
-
-
-def _plain(scores: Scores) -> dict[str, float | None]:
-    return {name: _defined(value) for name, value in asdict(scores).items()}
 
 
 def _defined(value: float) -> float | None:

@@ -20,6 +20,7 @@ from harken import __version__
 from harken.errors import Failure
 from harken.judge.figure import Figure, figure, plain_number
 from harken.judge.intervals import LEVEL, macro_f1, macro_f1_interval
+from harken.judge.outoffold import OutOfFold, confidence_table, out_of_fold
 from harken.judge.paired import Paired, compare_all
 from harken.judge.rivals import MAJORITY, FoldRival, rivals_of
 from harken.judge.text import WIDTH, confusion_lines, count, number, short, table
@@ -137,6 +138,8 @@ class Score:
     track, macro_f1, clip : Figure
         Track accuracy, macro-F1 of tracks, clip accuracy.
     log_loss : float
+        Of the probabilities as the networks give them.
+    calibration : OutOfFold
     per_class : dict of str to ClassFigures
     confusion : ndarray of int64, shape (classes, classes)
         Rows are true classes, columns are answers.
@@ -151,6 +154,7 @@ class Score:
     macro_f1: Figure
     clip: Figure
     log_loss: float
+    calibration: OutOfFold
     per_class: dict[str, ClassFigures]
     confusion: Numbers
     folds: tuple[Fold, ...]
@@ -166,6 +170,7 @@ class Score:
             "macro_f1": self.macro_f1.as_json(),
             "clip": {"accuracy": self.clip.as_json()},
             "log_loss": plain_number(self.log_loss),
+            "calibration": self.calibration.as_json(),
             "interval": {"level": LEVEL, "track": self.track.method, "macro_f1": self.macro_f1.method},
             "per_class": {name: asdict(each) for name, each in self.per_class.items()},
             "confusion": self.confusion.tolist(),
@@ -272,7 +277,7 @@ class CrossValidation:
 
     def as_text(self) -> str:
         """Return the report, of at most 100 columns where names are of a common length."""
-        blocks = [self._head(), self._figures(), self._pairs(), self._folds()]
+        blocks = [self._head(), self._figures(), self._pairs(), self._confidence(), self._folds()]
         for score in self.scores:
             blocks += [_classes(score, self._unit), _confusions(score, self.classes, self._unit)]
         return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -350,6 +355,14 @@ class CrossValidation:
         if self.repeats * self.seeds == 1:
             lines += _wrapped("(Each fold was learnt once; --repeats and --seeds tell how much chance is in a training.)", "  ")
         return lines
+
+    def _confidence(self) -> list[str]:
+        lines = confidence_table([(_called(score), score.calibration) for score in self.scores])
+        fitted = any(score.calibration.calibrated for score in self.scores)
+        reason = "" if fitted else self.scores[0].calibration.reason
+        meaning = "Each fold is judged at the temperature that the answers in the others settle" if fitted else reason
+        chance = "a model that means what it says stays under the last column in 95 % of cases"
+        return ["Confidence, out of fold", *(f"  {line}" for line in lines), *_wrapped(f"({meaning}; {chance}.)", "  ")]
 
     def _folds(self) -> list[str]:
         means = self._fold_means()
@@ -445,6 +458,9 @@ def scored(judged: Judged, answers: Answers) -> Score:
         macro_f1=Figure(f1, interval.low, interval.high, int(made.sum()), interval.groups, interval.method),
         clip=figure(labels[answers.clip_row], answers.clip_answers, groups[answers.clip_row]),
         log_loss=log_loss(labels, answers.probabilities),
+        calibration=out_of_fold(
+            labels, answers.probabilities, groups, track=judged.track, repeat=judged.repeat, fold=judged.fold
+        ),
         per_class=per_class(labels, decided, classes),
         confusion=confusion(labels, decided, len(classes)),
         folds=tuple(_fold(judged, answers, decided, place) for place in answers.trainings),
