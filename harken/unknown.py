@@ -4,35 +4,46 @@ For every class, a network learns the others (with groups apart, as ``harken tra
 familiarity keeps 95 % of known tracks, and is then given the known tracks of its test part and all tracks of the class that it
 has not learnt. Only the data's own training part is used where they bring parts: a test part stays untouched. Classes that
 stand for the unknown themselves (:data:`harken.confidence.BACKGROUND`) are learnt, and never left out.
+
+Every training runs in a process of its own (:mod:`harken.jobs`) and leaves a file in the folder; the same command goes on where
+it was stopped.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from harken import __version__
 from harken.archive import Model, load_model, save_model
 from harken.classifier import Classifier
-from harken.confidence import KEPT, LEAST_GROUPS, LEAST_TRACKS, Price, is_background
+from harken.confidence import KEPT, LEAST_GROUPS, LEAST_TRACKS, Confidence, Price, is_background
 from harken.datasets import check_learnable, read
 from harken.engines import check, engine_for
 from harken.errors import DataError, Failure, ModelError
+from harken.files import write_json
 from harken.folds import check_seed, group_numbers
+from harken.jobs import Job, done, jobs_at_once
 from harken.judge.figure import Figure
 from harken.judge.intervals import ratio_interval
 from harken.judge.text import count, number, short, table
 from harken.judge.unknown import Separation, Trial, separation
 from harken.learn.recipe import learn
-from harken.parts import Heard, hear_parts, parts_of
+from harken.parts import Heard, Parts, hear_parts, parts_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
+from harken.run import default_folder, fingerprint
 from harken.store import Features
 from harken.tracks import Tracks
+
+RESULT = "unknown.json"
+"""What the folder holds once all is measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +77,8 @@ class Unknown:
     Attributes
     ----------
     data, recipe : str
+    folder : Path
+        Where every training's result lies.
     share : float
         Of known tracks that each threshold was set to keep.
     each : tuple of LeftOut
@@ -78,6 +91,7 @@ class Unknown:
 
     data: str
     recipe: str
+    folder: Path
     share: float
     each: tuple[LeftOut, ...]
     separation: Separation
@@ -160,6 +174,8 @@ def measure_unknown(
     recipe: str | os.PathLike[str] | Recipe,
     *,
     share: float = KEPT,
+    out: str | os.PathLike[str] | None = None,
+    into: str | os.PathLike[str] | None = None,
     label: str = "label",
     group: str | None = None,
     classes: Sequence[str] | None = None,
@@ -179,7 +195,11 @@ def measure_unknown(
         As :func:`harken.train.train` takes it; at least three classes.
     recipe : str, path or Recipe
     share : float
-        Of known tracks that are to be kept.
+        Of known tracks that are to be kept; another one needs no other training.
+    out : path-like, optional
+        A folder for all results; default: ``runs/unknown-<recipe>-<data>``.
+    into : path-like, optional
+        A model of this recipe and these classes, which :func:`remember` writes it into; whether it suits is seen first.
     label, group, classes, without
         As :func:`harken.datasets.read` takes them.
     epochs : int, optional
@@ -187,21 +207,26 @@ def measure_unknown(
     seed : int
     engine, device : str
     workers : int, optional
+        Files worked on, and trainings done, at once; default: one a core.
     progress : Progress
-        Stages ``"features"``, ``"training"``, ``"predicting"`` and ``"classes left out"``.
+        Stages ``"features"`` and ``"classes left out"`` (trainings).
 
     Raises
     ------
     DataError
         There are too few classes, or tracks or groups to settle a threshold on.
     HarkenError
-        The recipe is wrong, the data cannot be learnt from, or engine or device is not there.
+        The recipe is wrong, the data cannot be learnt from, engine or device is not there, the folder holds other results,
+        the model is of another recipe or of other classes, or a training failed.
     """
     check_seed(seed)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     chosen = chosen if epochs is None else chosen.replace(epochs=epochs)
     engine = engine_for(chosen.training, engine)
     check(engine, device)
+    if into is not None:
+        load_model(into)  # before all else: whether there is one
+    folder = default_folder(f"unknown-{chosen.name}", data, resume=True) if out is None else Path(out)
     dataset = read(data, label=label, group=group, classes=classes, without=without, progress=progress)
     check_learnable(dataset.train)
     names = tuple(name for name in dataset.classes if not is_background(name))
@@ -210,14 +235,19 @@ def measure_unknown(
             f"{dataset.name} has {count(len(dataset.classes), 'class', 'classes')} ({', '.join(dataset.classes)}); leaving one "
             "out at a time takes three, two of which are no background"
         )
-    given = {"train": dataset.train}
-    heard = hear_parts(dataset.name, given, chosen.frontend, workers=workers, progress=progress)
-    each = []
-    progress("classes left out", 0, len(names))
-    for done, name in enumerate(names, 1):
-        each.append(_without(heard, name, chosen, share, seed=seed, engine=engine, device=device, progress=progress))
-        progress("classes left out", done, len(names))
-    return _joined(dataset.name, chosen.name, share, each, failed=heard.failed, seed=seed)
+    if into is not None:
+        _suits(into, chosen.name, names)
+    heard = hear_parts(dataset.name, {"train": dataset.train}, chosen.frontend, workers=workers, progress=progress)
+    how = {"seed": seed, "engine": engine, "device": device}
+    paths = [folder / f"class{place}-seed{seed}.json" for place in range(1, len(names) + 1)]
+    jobs = [_job(heard, name, chosen, share, path=path, how=how) for name, path in zip(names, paths, strict=True)]
+    results = done(jobs, at_once=jobs_at_once(workers, engine, device), stage="classes left out", progress=progress)
+    each = [_left_out(heard, name, share, result, seed) for name, result in zip(names, results, strict=True)]
+    found = _joined(dataset.name, chosen.name, folder, share, each, failed=heard.failed, seed=seed)
+    write_json(folder / RESULT, found.as_json())
+    if into is not None:
+        remember(found, into)
+    return found
 
 
 def remember(unknown: Unknown, model: str | os.PathLike[str]) -> None:
@@ -244,37 +274,87 @@ def _suits(path: str | os.PathLike[str], recipe: str, classes: Sequence[str]) ->
     return model
 
 
-def _without(
-    heard: Heard, name: str, recipe: Recipe, share: float, *, seed: int, engine: str, device: str, progress: Progress
-) -> LeftOut:
-    """Learn all classes but one, and judge how familiar known and unknown tracks are."""
+# ---- the trainings
+
+
+def _job(heard: Heard, name: str, recipe: Recipe, share: float, *, path: Path, how: Mapping[str, Any]) -> Job:
+    """Return the training without one class as a job; its result is good as long as its tracks and settings are these.
+
+    Raises
+    ------
+    DataError
+        There are too few tracks or groups to settle a threshold on.
+    """
     whole = heard.parts["train"]
-    place = whole.tracks.classes.index(name)
-    labels = whole.tracks.labels
-    kept = whole.select(np.flatnonzero(labels != place))
-    others = tuple(known for known in whole.tracks.classes if known != name)
-    kept = replace(kept, tracks=Tracks(list(kept.tracks), others))
+    valid = _parts(heard, name, how["seed"]).valid
+    assert valid is not None, "looked at when the data were divided"
+    groups = len(np.unique(group_numbers(valid.tracks.groups, valid.hashes)))
+    if len(valid.tracks) < LEAST_TRACKS or groups < LEAST_GROUPS:
+        raise _unsettled(heard.name, name, share, len(valid.tracks), groups)
+    if Confidence(known=(0.0,) * len(valid.tracks)).threshold(share) is None:
+        raise _unsettled(heard.name, name, share, len(valid.tracks), groups)
+    held = [
+        (mark, track.start, track.end, track.label, track.group) for mark, track in zip(whole.hashes, whole.tracks, strict=True)
+    ]
+    asked = {"left_out": name, "tracks": fingerprint(held), "recipe": recipe.to_table(), **how, "harken": __version__}
+    return Job(f"without {name}", path, _train, (heard, name, recipe, dict(how)), asked, recipe.name)
+
+
+def _unsettled(data: str, name: str, share: float, tracks: int, groups: int) -> DataError:
+    return DataError(
+        f"{data}: without {name} the validation part has {count(tracks, 'track')} in {count(groups, 'group')}, which cannot "
+        f"settle what keeps {100 * share:g} % of known tracks ({LEAST_TRACKS} in {LEAST_GROUPS} groups can settle 95 %)"
+    )
+
+
+def _parts(heard: Heard, name: str, seed: int) -> Parts:
+    """Return the parts of all classes but one."""
+    whole = heard.parts["train"]
+    kept = whole.select(np.flatnonzero(whole.tracks.labels != whole.tracks.classes.index(name)))
+    kept = replace(kept, tracks=Tracks(list(kept.tracks), _others(whole, name)))
     parts = parts_of(replace(heard, parts={"train": kept}), seed=seed)
     if parts.valid is None or parts.test is None:
         raise DataError(f"{heard.name}: without {name} there are too few groups for a validation and a test part")
-    learnt = learn(recipe, parts.train, parts.valid, seed=seed, engine_name=engine, device=device, progress=progress)
+    return parts
+
+
+def _others(whole: Features, name: str) -> tuple[str, ...]:
+    return tuple(known for known in whole.tracks.classes if known != name)
+
+
+def _train(heard: Heard, name: str, recipe: Recipe, how: Mapping[str, Any]) -> dict[str, Any]:
+    """Learn all classes but one, and tell how familiar known and unknown tracks are. Runs in a process of its own."""
+    seed, engine, device = how["seed"], how["engine"], how["device"]
+    whole, parts = heard.parts["train"], _parts(heard, name, seed)
+    assert parts.valid is not None and parts.test is not None, "looked at by _parts"
+    learnt = learn(recipe, parts.train, parts.valid, seed=seed, engine_name=engine, device=device)
     model = Classifier.of(learnt.best, engine=engine, device=device).calibrate(parts.valid, learnt=parts.train)
-    least = model.model.confidence.threshold(share)
+    strange = whole.select(np.flatnonzero(whole.tracks.labels == whole.tracks.classes.index(name)))
+    strange = _anonymous(strange, _others(whole, name))
+    scores = np.concatenate([model.familiarity(parts.test), model.familiarity(strange)])
+    return {
+        "tracks": _positions(whole, [parts.test, strange]).tolist(),
+        "known": len(parts.test.tracks),
+        "familiarity": [None if np.isnan(score) else score for score in scores.tolist()],
+        "validation": list(model.model.confidence.known),
+        "settled_on": {"tracks": model.model.confidence.tracks, "groups": model.model.confidence.groups},
+        "accuracy": model.evaluate(parts.test, seed=seed).track.value,
+    }
+
+
+def _left_out(heard: Heard, name: str, share: float, result: Mapping[str, Any], seed: int) -> LeftOut:
+    """Judge how familiar known and unknown tracks are, by the threshold that the validation part settles."""
+    least = Confidence(known=tuple(result["validation"])).threshold(share)
     if least is None:
-        raise DataError(
-            f"{heard.name}: without {name} the validation part has {count(len(parts.valid.tracks), 'track')}, which cannot "
-            f"settle what keeps {100 * share:g} % of known tracks ({LEAST_TRACKS} in {LEAST_GROUPS} groups can settle 95 %)"
-        )
-    strange = _anonymous(whole.select(np.flatnonzero(labels == place)), others)
-    known = parts.test
-    scores = np.concatenate([model.familiarity(known), model.familiarity(strange)])
-    groups = group_numbers(whole.tracks.groups, whole.hashes)
-    positions = _positions(whole, [known, strange])
-    unknown = np.arange(len(scores)) >= len(known.tracks)
+        settled = result["settled_on"]
+        raise _unsettled(heard.name, name, share, settled["tracks"], settled["groups"])
+    whole = heard.parts["train"]
+    scores = np.array([np.nan if score is None else score for score in result["familiarity"]], dtype=np.float64)
+    groups = group_numbers(whole.tracks.groups, whole.hashes)[np.array(result["tracks"], dtype=np.int64)]
+    unknown = np.arange(len(scores)) >= result["known"]
     answered = ~np.isnan(scores)
-    trial = Trial(scores[answered], unknown[answered], groups[positions][answered])
-    accuracy = model.evaluate(known, seed=seed).track.value
-    return LeftOut(name, accuracy, separation([trial], seed=seed), trial, trial.scores < least)
+    trial = Trial(scores[answered], unknown[answered], groups[answered])
+    return LeftOut(name, result["accuracy"], separation([trial], seed=seed), trial, trial.scores < least)
 
 
 def _anonymous(features: Features, classes: tuple[str, ...]) -> Features:
@@ -289,7 +369,7 @@ def _positions(whole: Features, parts: Sequence[Features]) -> npt.NDArray[np.int
 
 
 def _joined(
-    data: str, recipe: str, share: float, each: Sequence[LeftOut], *, failed: tuple[Failure, ...], seed: int
+    data: str, recipe: str, folder: Path, share: float, each: Sequence[LeftOut], *, failed: tuple[Failure, ...], seed: int
 ) -> Unknown:
     trials = [one.trial for one in each]
     unknown, below, groups = (
@@ -299,6 +379,7 @@ def _joined(
     return Unknown(
         data=data,
         recipe=recipe,
+        folder=folder,
         share=share,
         each=tuple(each),
         separation=separation(trials, seed=seed),

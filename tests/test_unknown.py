@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +16,14 @@ import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 
+from harken import jobs
 from harken.archive import load_model
 from harken.classifier import Classifier
 from harken.cli import harken
 from harken.errors import DataError, HarkenError, ModelError
 from harken.judge.unknown import NEIGHBOURS, Separation, Trial, familiarity, places, separation
 from harken.recipes import Recipe, recipe_from_table
-from harken.unknown import Unknown, measure_unknown, remember
+from harken.unknown import RESULT, Unknown, measure_unknown, remember
 
 Floats = npt.NDArray[np.float64]
 
@@ -153,8 +159,8 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def measured(blobs: Path) -> Unknown:
-    return measure_unknown(blobs, tiny())
+def measured(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> Unknown:
+    return measure_unknown(blobs, tiny(), out=tmp_path_factory.mktemp("measured") / "out", workers=2)
 
 
 class TestLeavingOut:
@@ -169,15 +175,16 @@ class TestLeavingOut:
         assert 0 < measured.separation.auroc < 1
         assert measured.failed == ()
 
-    def test_it_can_be_repeated_and_read(self, measured: Unknown, blobs: Path) -> None:
-        again = measure_unknown(blobs, tiny())
+    def test_it_can_be_repeated_and_read(self, measured: Unknown, blobs: Path, tmp_path: Path) -> None:
+        again = measure_unknown(blobs, tiny(), out=tmp_path, workers=2)
         assert json.dumps(again.as_json()) == json.dumps(measured.as_json())
+        assert json.loads((tmp_path / RESULT).read_text(encoding="utf-8")) == json.loads(json.dumps(measured.as_json()))
         text = measured.as_text()
         assert "3 classes left out, one at a time" in text
         assert "A threshold that was to keep 95 % of known tracks" in text
 
     def test_background_classes_are_learnt_and_never_left_out(self, tmp_path: Path) -> None:
-        found = measure_unknown(write_blobs(tmp_path / "n.npz", ("a", "b", "Noise")), tiny(2))
+        found = measure_unknown(write_blobs(tmp_path / "n.npz", ("a", "b", "Noise")), tiny(2), out=tmp_path / "out", workers=2)
         assert [one.name for one in found.each] == ["a", "b"]
 
     def test_a_model_remembers_it_and_another_does_not(self, measured: Unknown, blobs: Path, tmp_path: Path) -> None:
@@ -212,7 +219,11 @@ class TestLeavingOut:
         found = replace(measured, separation=judged, recognised=replace(measured.recognised, value=recognised))
         assert words in found.as_text()
 
-    def test_what_cannot_be_measured_is_refused(self, tmp_path: Path, blobs: Path) -> None:
+    def test_what_cannot_be_measured_is_refused_before_any_training(
+        self, tmp_path: Path, blobs: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(jobs, "_begin", lambda *_, **__: pytest.fail("it was trained"))
         for number, classes in enumerate((("a", "b"), ("a", "noise", "silence"))):
             with pytest.raises(DataError, match="takes three"):
                 measure_unknown(write_blobs(tmp_path / f"{number}.npz", classes), tiny(1))
@@ -222,6 +233,53 @@ class TestLeavingOut:
             measure_unknown(blobs, tiny(1), share=0.9999)
         with pytest.raises(HarkenError):
             measure_unknown(blobs, tiny(1), engine="abacus")
+        assert not (tmp_path / "runs").exists()
+
+    def test_a_model_that_does_not_suit_is_refused_before_any_training(
+        self, tmp_path: Path, blobs: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = tmp_path / "m.harken"
+        Classifier(tiny(1)).fit(write_blobs(tmp_path / "o.npz", ("a", "b", "d"))).save(model)
+        monkeypatch.setattr(jobs, "_begin", lambda *_, **__: pytest.fail("it was trained"))
+        with pytest.raises(ModelError, match=r"a tiny of a, b, d, and what was measured is a tiny of a, b, c; give the model"):
+            measure_unknown(blobs, tiny(1), out=tmp_path / "out", into=model)
+        with pytest.raises(ModelError, match=r"none\.harken"):
+            measure_unknown(blobs, tiny(1), out=tmp_path / "out", into=tmp_path / "none.harken")
+        assert not (tmp_path / "out").exists()
+
+    def test_what_is_done_is_not_done_again_for_another_share_either(
+        self, measured: Unknown, blobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.copytree(measured.folder, tmp_path / "copy")
+        monkeypatch.setattr(jobs, "_begin", lambda *_, **__: pytest.fail("it was trained again"))
+        assert measure_unknown(blobs, tiny(), out=tmp_path / "copy").as_json() == measured.as_json()
+        other = measure_unknown(blobs, tiny(), out=tmp_path / "copy", share=0.7)
+        assert other.kept.value < measured.kept.value and other.recognised.value > measured.recognised.value
+        assert other.separation == measured.separation
+        for words, asked in (("other data or settings", {"epochs": 1}), ("other data or settings", {"device": "cpu"})):
+            with pytest.raises(HarkenError, match=words):
+                measure_unknown(blobs, tiny(), out=tmp_path / "copy", **asked)
+        with pytest.raises(HarkenError, match="other data or settings"):
+            measure_unknown(write_blobs(tmp_path / "less.npz", rows=294), tiny(), out=tmp_path / "copy")
+
+    @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals of POSIX")
+    def test_a_killed_one_goes_on_to_the_same_result(self, measured: Unknown, blobs: Path, tmp_path: Path) -> None:
+        recipe, out = tmp_path / "tiny.toml", tmp_path / "out"
+        recipe.write_text(tiny().to_toml(), encoding="utf-8")
+        command = [sys.executable, "-m", "harken", "unknown", str(blobs), "--recipe", str(recipe), "--out", str(out)]
+        command += ["--workers", "1", "--json"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(1200):
+            if list(out.glob("class*.json")):
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        before = {path: path.stat().st_mtime_ns for path in out.glob("class*.json")}
+        assert 1 <= len(before) < 3 and not (out / RESULT).exists()
+        finished = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert json.loads(finished.stdout) == {**json.loads(json.dumps(measured.as_json())), "data": blobs.name}
+        assert {path: path.stat().st_mtime_ns for path in before} == before
 
     def test_the_command(self, blobs: Path, tmp_path: Path) -> None:
         recipe, model = tmp_path / "tiny.toml", tmp_path / "m.harken"
@@ -230,7 +288,7 @@ class TestLeavingOut:
             '[[net]]\nlayer = "flatten"\n[[net]]\nlayer = "dense"\nunits = "classes"\nactivation = "softmax"\n'
         )
         Classifier(recipe).fit(blobs).save(model)
-        call = ["unknown", str(blobs), "--recipe", str(recipe)]
+        call = ["unknown", str(blobs), "--recipe", str(recipe), "--out", str(tmp_path / "out"), "--workers", "2"]
         done = CliRunner().invoke(harken, [*call, "--into", str(model)])
         assert done.exit_code == 0, done.output
         assert "remembers it" in done.output
@@ -245,5 +303,5 @@ class TestLeavingOut:
 
 
 def test_arrays_without_groups_are_tracks_of_their_own(tmp_path: Path) -> None:
-    found = measure_unknown(write_blobs(tmp_path / "g.npz", grouped=False), tiny(2))
+    found = measure_unknown(write_blobs(tmp_path / "g.npz", grouped=False), tiny(2), out=tmp_path / "out", workers=2)
     assert found.separation.auroc_low is not None

@@ -30,6 +30,7 @@ from harken.confidence import KEPT
     show_default=True,
     help="Of known tracks that are to be kept.",
 )
+@click.option("--out", type=click.Path(), metavar="DIR", help="For all results (default: runs/unknown-RECIPE-DATA).")
 @click.option("--into", type=click.Path(), metavar="MODEL", help="Let this model remember it, for 'harken predict --unknown'.")
 @data_options
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Instead of the recipe's.")
@@ -44,6 +45,7 @@ def command(
     data: str,
     recipe: str,
     share: float,
+    out: str | None,
     into: str | None,
     label: str,
     group: str | None,
@@ -57,17 +59,19 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Leave one class of DATA out at a time, and say how well its tracks are recognised as unknown."""
-    from harken.archive import load_model
-    from harken.unknown import measure_unknown, remember
+    """Leave one class of DATA out at a time, and say how well its tracks are recognised as unknown.
 
-    if into is not None:
-        load_model(into)  # before the hours that it takes
-    goes_on("what was heard is kept, what was learnt is not: the same command begins anew")
+    What is done stays in the folder: the same command goes on where it was stopped, and another --share needs no training.
+    """
+    from harken.unknown import measure_unknown
+
+    goes_on("the classes that are done are kept: the same command goes on")
     found = measure_unknown(
         data,
         recipe,
         share=share,
+        out=out,
+        into=into,
         label=label,
         group=group,
         classes=split_names(classes),
@@ -79,8 +83,6 @@ def command(
         workers=workers,
         progress=progress_for(quiet or as_json),
     )
-    if into is not None:
-        remember(found, into)
     if as_json:
         print_json(found.as_json())
     else:
