@@ -82,6 +82,13 @@ class TestFitting:
         assert after.by_fold[2] == before.by_fold[2]
         assert all(after.by_fold[place] != before.by_fold[place] for place in range(10) if place != 2)
 
+    def test_a_temperature_that_brings_nothing_is_said_to(self) -> None:
+        found = judged(*draws(200, 1.8))
+        assert "did not help" not in "\n".join(found.brought())
+        idle = replace(found, calibrated=replace(found.raw, log_loss=found.raw.log_loss + 0.01))
+        assert idle.brought()[-1] == "It did not help here: the confidence was about right as it was."
+        assert judged(*draws(12, 1.8)).brought() == []
+
     def test_what_has_no_answer_is_in_no_figure(self) -> None:
         labels, rows = draws(80, 2.0)
         holes = rows.copy()

@@ -86,11 +86,13 @@ class OutOfFold:
         if self.calibrated is None:
             return []
         before, after = self.raw, self.calibrated
+        idle = [] if after.log_loss < before.log_loss else ["It did not help here: the confidence was about right as it was."]
         return [
             "Out of fold, each fold at the temperature of the others:",
             f"  log-loss           {number(before.log_loss)} before, {number(after.log_loss)} after",
             f"  Brier score        {number(before.brier)} before, {number(after.brier)} after",
             f"  calibration error  {number(before.calibration_error)} before, {number(after.calibration_error)} after",
+            *idle,
         ]
 
     def rows(self, name: str) -> list[list[str]]:
