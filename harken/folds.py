@@ -15,7 +15,7 @@ only near the asked ones, so several shuffles are made and the fold nearest to w
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -122,7 +122,45 @@ def group_numbers(groups: Sequence[str | None], hashes: Sequence[str | None] | N
     >>> group_numbers(["a", "b", None, "a", None], ["1", "2", "3", "4", "2"])
     array([0, 1, 2, 0, 1])
     """
-    parents = list(range(len(groups)))
+    keys: list[list[str | None]] = [[normal_name(group) for group in groups]]
+    if hashes is not None:
+        keys.append([None if held is None else content_of(held) for held in hashes])
+    for column in keys:
+        if len(column) != len(groups):
+            raise ValueError(f"{len(column)} hashes for {len(groups)} tracks; expected one for each")
+    return joined(len(groups), (together for column in keys for together in sharing(column)))
+
+
+def sharing(keys: Sequence[Hashable | None]) -> Iterable[list[int]]:
+    """Return the positions that share a key, key by key; None is shared with nobody."""
+    found: dict[Hashable, list[int]] = {}
+    for position, key in enumerate(keys):
+        if key is not None:
+            found.setdefault(key, []).append(position)
+    return found.values()
+
+
+def joined(members: int, sets: Iterable[Sequence[int]]) -> Positions:
+    """Number what belongs together: members of one set, directly or through others.
+
+    Parameters
+    ----------
+    members : int
+        How many there are.
+    sets : iterable of sequences of int
+        Positions from 0 on; a position may be in several sets, or in none.
+
+    Returns
+    -------
+    ndarray of int64, shape (members,)
+        From 0 on, in the order of first appearance.
+
+    Examples
+    --------
+    >>> joined(5, [[0, 3], [4, 3]])
+    array([0, 1, 2, 0, 0])
+    """
+    parents = list(range(members))
 
     def root(position: int) -> int:
         while parents[position] != position:
@@ -130,18 +168,11 @@ def group_numbers(groups: Sequence[str | None], hashes: Sequence[str | None] | N
             position = parents[position]
         return position
 
-    keys: list[list[str | None]] = [[normal_name(group) for group in groups]]
-    if hashes is not None:
-        keys.append([None if held is None else content_of(held) for held in hashes])
-    for column in keys:
-        if len(column) != len(groups):
-            raise ValueError(f"{len(column)} hashes for {len(groups)} tracks; expected one for each")
-        first: dict[str, int] = {}
-        for position, key in enumerate(column):
-            if key is not None:
-                a, b = root(first.setdefault(key, position)), root(position)
-                parents[max(a, b)] = min(a, b)
-    roots = np.array([root(position) for position in range(len(groups))], dtype=np.int64)
+    for together in sets:
+        for position in together:
+            a, b = root(together[0]), root(position)
+            parents[max(a, b)] = min(a, b)
+    roots = np.array([root(position) for position in range(members)], dtype=np.int64)
     return np.unique(roots, return_inverse=True)[1].astype(np.int64)
 
 

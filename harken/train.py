@@ -22,6 +22,7 @@ from harken.errors import Failure, HarkenError
 from harken.files import write_csv, write_json
 from harken.folds import check_seed
 from harken.judge import Evaluation, fit_features
+from harken.judge.text import count
 from harken.learn import Checkpoint, TrainingState
 from harken.learn.recipe import Learnt, learn
 from harken.parts import Parts, hear_parts, parts_of
@@ -114,7 +115,7 @@ def train(
     epochs : int, optional
         Instead of the recipe's.
     seed : int
-        Of the split, the initial weights, the order of the clips, the dropout and the bootstrap.
+        Of the split, the initial weights, the order of the clips, the dropout and what the judging draws.
     engine : str, optional
         What does the arithmetic: ``"numpy"``, ``"torch"`` or ``"keras"``. Default: of a run that is continued, the engine
         that it was trained with; else what the recipe names; else ``"numpy"``.
@@ -255,7 +256,8 @@ def _summary(dataset: Dataset, recipe: Recipe, parts: Parts) -> str:
     alone = isinstance(dataset.train, Arrays) and dataset.train.paths is None
     lines = [dataset.describe(), f"{recipe.name} ({recipe.title}); {'rows' if alone else 'tracks'}: {counts}"]
     if parts.failed:
-        lines.append(f"{len(parts.failed)} files failed and are in no part")
+        verb = "failed and is" if len(parts.failed) == 1 else "failed and are"
+        lines.append(f"{count(len(parts.failed), 'file')} {verb} in no part")
     return "\n".join(lines)
 
 
@@ -267,7 +269,10 @@ def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, 
         # The validation part is known to the model: saying so is this report's business, not the evaluation's.
         model = model if parts.test is not None else replace(model, trained_on=TrainedOn())
         classifier = Classifier.of(model, engine=model.record["engine"], device=device)
-        return classifier.evaluate(judge, seed=seed, baselines=baselines, progress=progress)
+        if parts.test is not None:
+            return classifier.evaluate(judge, seed=seed, baselines=baselines, progress=progress)
+        found = classifier.evaluate(judge, seed=seed, raw=True, baselines=baselines, progress=progress)
+        return replace(found, calibration=found.calibration.on_known_tracks())
 
     best, last = evaluation(learnt.best, "baselines" in learnt.best.record), evaluation(learnt.last)
     metrics = {

@@ -145,6 +145,23 @@ def test_clips_with_labels_vote(tmp_path, truth, paths, shares):
     rows += [[path, "jig"] for path in paths]
     found = audit(write(tmp_path / "p.csv", ["file", "prediction"], rows), truth)
     assert found.track == audit(predictions(tmp_path, paths, shares), truth).track
+    assert found.promise.votes
+    assert found.as_json()["calibration"]["of"] == "votes"
+    text = found.as_text()
+    assert "share of a track's rows that give its answer" in text
+    assert "agreement" in text
+    assert "Confidence" not in text
+    assert audit(predictions(tmp_path, paths, shares), truth).as_json()["calibration"]["of"] == "confidence"
+
+
+@pytest.mark.parametrize(("tunes", "told"), [(7, False), (12, True)])
+def test_with_few_groups_nothing_is_said_of_what_confidence_promises(tmp_path, truth, paths, shares, tunes, told):
+    judged = [place for place in range(60) if place // 3 % GROUPS < tunes]
+    found = audit(predictions(tmp_path, [paths[place] for place in judged], shares[judged]), truth)
+    text = found.as_text()
+    assert ("Whether it does cannot be told: that takes 8 groups, and these tracks are of 7." in text) is not told
+    assert ("would be no wonder" in text) is told
+    assert (found.as_json()["calibration"]["error_by_chance"] is not None) is told
 
 
 def test_the_worst_mistakes_are_the_surest_wrong_ones(tmp_path, truth, paths, shares):
@@ -258,6 +275,7 @@ def test_classes_that_only_the_predictions_know_count_as_wrong(tmp_path, truth, 
         found = audit(predictions(tmp_path, paths, wide, header), truth)
         assert found.classes == (*CLASSES, "polka")
         assert found.confusion[:, 3].sum() > 0
+        assert found.as_json()["baseline"]["chance"] == pytest.approx(1 / 3), "the data have three classes to guess among"
         assert "polka" in " ".join(found.reading.notes)
 
 
@@ -352,11 +370,61 @@ def test_tracks_and_groups_on_both_sides_are_named_and_the_others_judged(tmp_pat
     assert found.as_json()["both_sides"]["accuracy_without"]["n"] == 54
 
 
-def test_a_split_without_overlap_is_praised(tmp_path, truth, paths, shares):
-    found = listed(tmp_path, truth, paths, shares, "another/song.mp3")
-    assert found.sides.found == 0
+def half(tmp_path, truth, paths, shares, *lines):
+    """Judge the tracks of the last six tunes; the list names tracks of the first."""
+    judged = [place for place in range(60) if place // 3 % GROUPS >= 6]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    file = predictions(tmp_path, [paths[place] for place in judged], shares[judged])
+    return audit(file, truth, train_list=tmp_path / "train.txt")
+
+
+def test_a_split_without_overlap_is_praised_where_every_entry_was_found(tmp_path, truth, paths, shares):
+    found = half(tmp_path, truth, paths, shares, *paths[:18], paths[0])
+    assert found.sides.found == found.sides.listed == 18
     assert not found.sides.affected.any()
     assert "Nothing judged was trained on" in found.as_text()
+
+
+def test_entries_that_are_no_track_are_named_and_nothing_is_praised(tmp_path, truth, paths, shares):
+    found = half(tmp_path, truth, paths, shares, *paths[:18], "another/song.mp3")
+    assert (found.sides.found, found.sides.listed) == (18, 19)
+    assert "Nothing judged was trained on" not in found.as_text()
+    assert "1 entry is no track of these data: another/song.mp3." in found.as_text()
+    assert found.as_json()["both_sides"]["lost"] == ["another/song.mp3"]
+
+
+def test_where_no_entry_is_a_track_nothing_can_be_told(tmp_path, truth, paths, shares):
+    found = half(tmp_path, truth, paths, shares, *(f"elsewhere/{place}.mp3" for place in range(1000, 1005)))
+    assert found.sides.found == 0
+    assert len(found.sides.lost) == len(found.as_json()["both_sides"]["lost"]) == 5
+    text = found.as_text()
+    assert "Nothing judged was trained on" not in text
+    assert "Whether anything judged was trained on cannot be told" in text
+    assert "elsewhere/1000.mp3" in text
+    assert "and 2 more" in text
+
+
+def test_an_entry_that_could_be_several_tracks_counts_as_all_of_them(tmp_path):
+    truth = write(tmp_path / "t.csv", ["path", "label"], [[f"{name}/{at}.wav", name] for name in "xy" for at in range(4)])
+    rows = [[f"{name}/{at}.wav", name] for name in "xy" for at in range(4)]
+    (tmp_path / "train.txt").write_text("1.wav")
+    found = audit(write(tmp_path / "p.csv", ["path", "prediction"], rows), truth, train_list=tmp_path / "train.txt")
+    assert [path[-7:] for path in found.sides.tracks] == ["x/1.wav", "y/1.wav"]
+    assert found.clean.n == 6
+    assert "could be several tracks, and count as all: 1.wav (could be 2 tracks)" in found.as_text()
+    assert found.as_json()["both_sides"]["unclear"] == [{"key": "1.wav", "reason": "could be 2 tracks"}]
+
+
+def test_a_track_with_several_answers_is_one_track(tmp_path, truth, paths, shares):
+    rows = [[path, repeat, *row] for repeat in (1, 2) for path, row in zip(paths, shares, strict=True)]
+    (tmp_path / "train.txt").write_text(paths[0])
+    file = write(tmp_path / "p.csv", ["path", "repeat", *CLASSES], rows)
+    found = audit(file, truth, train_list=tmp_path / "train.txt")
+    told = found.as_json()["both_sides"]
+    assert [path[-len(paths[0]) :] for path in told["tracks"]] == [paths[0]]
+    assert told["affected"] == 6
+    assert "1 track on the list: '" in found.as_text()
+    assert "Track accuracy on 54 others (108 answers)" in found.as_text()
 
 
 def test_of_a_run_s_splits_the_training_and_validation_parts_count(tmp_path):
@@ -401,7 +469,7 @@ def test_triviality_learns_from_the_list_where_it_is_among_the_data(tmp_path, to
     rivals = {one.name: one for one in found.trivial.rivals}
     assert found.trivial.learnt_from == "the 6 training tracks"
     assert rivals["loudness"].figure.value == 1
-    assert "Loudness alone (1.00) names as many: the model may have learnt no more." in found.as_text()
+    assert "Loudness alone (1.00) cannot be told from the model on these tracks: it may have learnt no more." in found.as_text()
     by_folds = audit(file, tmp_path / "set")
     assert "no group parted" in by_folds.trivial.learnt_from
     assert audit(file, tmp_path / "set", baselines=False).trivial is None

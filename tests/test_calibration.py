@@ -18,11 +18,13 @@ from harken.judge.calibration import (
     apply_temperature,
     brier,
     calibration_error,
+    effective_groups,
     error_by_chance,
     fit_temperature,
     log_probabilities,
     reliability,
     squared_calibration_error,
+    why_untold,
 )
 from harken.metrics import log_loss
 
@@ -112,11 +114,39 @@ def test_known_values() -> None:
     assert calibration_error([0, 0, 0, 0], rows) == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize(("sizes", "told"), [([10] * 7, False), ([10] * 8, True), ([100, *[2] * 20], False), ([6] * 30, True)])
+def test_chance_is_told_with_groups_enough_only(sizes: list[int], told: bool) -> None:
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    rows = np.tile([0.9, 0.1], (len(groups), 1))
+    labels = (groups % 2).astype(np.int64)
+    weigh = effective_groups(rows, groups=groups)
+    assert weigh == pytest.approx(sum(sizes) ** 2 / sum(size**2 for size in sizes))
+    assert math.isnan(error_by_chance(labels, rows, groups=groups)) is not told
+    why = why_untold(rows, groups=groups)
+    assert ("8 groups" in why and str(len(sizes)) in why) is not told
+    assert bool(why) is not told
+
+
+def test_with_few_groups_hardly_any_error_could_stand_out() -> None:
+    """Why it takes eight: a boast of half a point that every group shares is no more than chance makes of five groups' signs."""
+    groups = np.repeat(np.arange(5), 8)
+    rows = np.tile([0.95, 0.05], (40, 1))
+    labels = np.tile([0, 1], 20)
+    assert calibration_error(labels, rows, groups=groups) > 0.4
+    assert math.isnan(error_by_chance(labels, rows, groups=groups))
+    assert error_by_chance(labels, rows) < calibration_error(labels, rows)
+
+
+def test_the_usual_error_of_a_calibrated_model_is_the_one_that_is_told() -> None:
+    random = np.random.default_rng(50)
+    assert np.mean([plain_error(*calibrated(random, 50)) for _ in range(400)]) == pytest.approx(0.12, abs=0.005)
+
+
 def test_rows_without_an_answer_count_nothing() -> None:
     rows = np.array([[0.9, 0.1], [NAN, NAN], [0.2, 0.8], [0.6, 0.4]])
     labels, groups = np.array([0, 0, 1, 1]), np.array([5, 7, 5, 9])
     kept = ~np.isnan(rows[:, 0])
-    for function in (brier, calibration_error, squared_calibration_error, error_by_chance, reliability):
+    for function in (brier, calibration_error, squared_calibration_error, reliability):
         assert function(labels, rows) == function(labels[kept], rows[kept])  # type: ignore[operator]
     assert calibration_error(labels, rows, groups=groups) == calibration_error(labels[kept], rows[kept], groups=groups[kept])
     assert fit_temperature(labels, log_probabilities(rows)) == fit_temperature(labels[kept], log_probabilities(rows[kept]))

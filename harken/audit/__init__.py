@@ -86,7 +86,7 @@ def audit(
     baselines : bool
         Whether loudness, duration, tempo and format are judged too.
     seed : int
-        Of the bootstrap, and of the baselines' folds.
+        Of what is drawn by lot: the baselines' folds, what chance makes of the confidence.
     progress : Progress
         Stages ``"tags"``, ``"hashing"``, ``"sounds"``.
 
@@ -133,6 +133,7 @@ def audit(
         all_tracks=len(tracks),
         notes=(*answers.notes, *_clip_notes(units, answers), *_disagreement(table, found, tracks)),
         labels_only=answers.labels_only,
+        classes=len(tracks.classes),
     )
     about = Judged(
         tracks=Tracks((tracks[place] for place in places), answers.classes),

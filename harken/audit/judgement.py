@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from harken.audit.matching import Lost
 from harken.audit.trained import BothSides
-from harken.folds import group_numbers
+from harken.folds import group_numbers, joined, sharing
 from harken.judge.baselines import Baselines, Trivial, compared
-from harken.judge.calibration import Bin, brier, calibration_error, error_by_chance, reliability
+from harken.judge.calibration import Bin, brier, calibration_error, error_by_chance, reliability, why_untold
 from harken.judge.figure import Figure, figure, plain_number
 from harken.judge.intervals import LEVEL, Interval, macro_f1, macro_f1_interval, ratio_interval
 from harken.judge.measures import Measures
-from harken.judge.text import confusion_lines, count, listing, number, short, table
+from harken.judge.text import confusion_lines, count, indented, listing, number, short, table
 from harken.metrics import ClassFigures, confusion, decisions, log_loss, per_class
 from harken.tracks import Tracks
 
@@ -46,6 +46,8 @@ class Reading:
     notes : tuple of str
     labels_only : bool
         There are no probabilities.
+    classes : int
+        How many the data have; the predictions may know more.
     """
 
     predictions: str
@@ -59,6 +61,7 @@ class Reading:
     all_tracks: int
     notes: tuple[str, ...]
     labels_only: bool
+    classes: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,18 +95,8 @@ class Judged:
     @cached_property
     def groups(self) -> npt.NDArray[np.int64]:
         """What belongs together: groups, copies, and the answers to one track."""
-        joined = group_numbers(self.tracks.groups, self.hashes)
-        first: dict[int, int] = {}
-        roots = list(range(int(joined.max(initial=-1)) + 1))
-
-        def root(place: int) -> int:
-            while roots[place] != place:
-                place = roots[place]
-            return place
-
-        for own, track in zip(joined.tolist(), self.same.tolist(), strict=True):
-            roots[root(own)] = root(first.setdefault(track, own))
-        return np.array([root(own) for own in joined.tolist()], dtype=np.int64)
+        known = group_numbers(self.tracks.groups, self.hashes)
+        return joined(len(known), [*sharing(known.tolist()), *sharing(self.same.tolist())])
 
     @cached_property
     def sure(self) -> npt.NDArray[np.float64] | None:
@@ -127,6 +120,10 @@ class Promise:
     brier, log_loss : float
         NaN where there is no probability for each class.
     bins : tuple of Bin
+    votes : bool
+        No confidence was given: it is the share of a track's rows that give its answer.
+    untold : str
+        Why chance is not known; empty where it is.
     """
 
     confidence: float
@@ -136,13 +133,17 @@ class Promise:
     brier: float
     log_loss: float
     bins: tuple[Bin, ...]
+    votes: bool = False
+    untold: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the document."""
         return {
+            "of": "votes" if self.votes else "confidence",
             "mean_confidence": plain_number(self.confidence),
             "error": plain_number(self.error),
             "error_by_chance": plain_number(self.by_chance),
+            "cannot_tell": self.untold,
             "reliability": [asdict(one) for one in self.bins],
         }
 
@@ -154,13 +155,18 @@ class Promise:
             for one in self.bins
         ]  # fmt: skip
         head = ["confidence", "promised", "right", f"{_PERCENT} interval", "tracks"]
-        return ["Confidence: how often it keeps its promise", *_indented(table(head, rows)), self.verdict]
+        title = ["Confidence: how often it keeps its promise"]
+        if self.votes:
+            head[0] = "agreement"
+            title = ["Agreement of a track's rows: how often it keeps its promise"]
+            title.append("(no confidence is told, so it is the share of a track's rows that give its answer)")
+        return [*title, *indented(table(head, rows)), self.verdict]
 
     @property
     def verdict(self) -> str:
         """The sentence."""
-        if np.isnan(self.error):
-            return "Whether it does cannot be told: that takes two tracks of different groups."
+        if np.isnan(self.error) or np.isnan(self.by_chance):
+            return f"Whether it does cannot be told: {self.untold or 'that takes two tracks of different groups'}."
         noise = f"calibration error {number(self.error)}; up to {number(self.by_chance, 2)} would be no wonder"
         if self.error <= self.by_chance:
             return f"It does, as far as these tracks tell ({noise})."
@@ -277,7 +283,7 @@ class Audit:
             "groups": self.groups,
             "interval": {"level": LEVEL, "track": self.track.method, "macro_f1": f1.method},
             "baseline": {
-                "chance": 1 / len(self.classes),
+                "chance": 1 / self.reading.classes,
                 "majority": plain_number(share),
                 "majority_class": name,
                 "trivial": None if self.trivial is None else self.trivial.as_json(),
@@ -327,20 +333,28 @@ class Audit:
         if sides is None:
             return []
         here = f"the training list names {count(sides.listed, 'file')}, {sides.found:,} of them among these data"
-        affected = int(sides.affected.sum())
-        if not affected:
-            return [f"Nothing judged was trained on: {here}, and no judged track, group or copy is among them."]
+        unclear, lost = _listed_lost(sides.unclear), _listed_lost(sides.lost)
+        if not sides.affected_tracks:
+            return _not_seen(sides, here, lost)
         lines = [
             "!! TRAINED ON SOME OF THIS: the figures below do not tell how well new music is known.",
             f"!! {here[:1].upper()}{here[1:]}.",
         ]
+        if unclear:
+            lines.append(
+                f"!! {count(len(sides.unclear), 'entry', 'entries')} could be several tracks, and count as all: {unclear}."
+            )
+        if lost:
+            no_track = count(len(sides.lost), "entry is", "entries are")
+            lines.append(f"!! {no_track} no track of these data, so there may be more: {lost}.")
         for paths, what in ((sides.tracks, "on the list"), (sides.copies, "the same file as one on the list")):
             if paths:
                 lines.append(f"!! {count(len(paths), 'track')} {what}: {listing(paths)}")
         if sides.groups:
             lines.append(f"!! {count(len(sides.groups), 'group')} with tracks on both sides: {listing(sides.groups)}")
         if self.clean is not None and self.clean.n:
-            lines.append(f"!! Track accuracy on the {self.clean.n:,} others: {self.clean.in_words()}.")
+            more = f" ({count(self.clean.n, 'answer')})" if self.unit == "answer" else ""
+            lines.append(f"!! Track accuracy on {count(sides.others, 'other')}{more}: {self.clean.in_words()}.")
         else:
             lines.append("!! Nothing is left that could judge it.")
         return lines
@@ -359,7 +373,7 @@ class Audit:
             chances = len(self.classes)
             lines.append(f"log-loss        {number(promise.log_loss)} (equal chances for all classes: {np.log(chances):.3f})")
             lines.append(f"Brier score     {number(promise.brier)} (equal chances for all classes: {1 - 1 / chances:.3f})")
-        lines.append(f"comparison      {number(share)} for always '{name}', {number(1 / len(self.classes))} by chance")
+        lines.append(f"comparison      {number(share)} for always '{name}', {number(1 / self.reading.classes)} by chance")
         if self.track.low is not None and self.track.high is not None:
             lines += [
                 "",
@@ -386,6 +400,7 @@ class Audit:
             return []
         told = not any(np.isnan(one.confidence) for one in self.worst)
         title = "Wrong, and surest of it" if told else "Wrong (the first of them; no confidence is told)"
+        sure = "agreement" if self.promise is not None and self.promise.votes else "confidence"
         rows = [
             [
                 one.path,
@@ -396,7 +411,7 @@ class Audit:
             ]
             for one in self.worst
         ]
-        return [title, *_indented(table(["track", "is", "answer", *(["confidence"] if told else []), "group"], rows))]
+        return [title, *indented(table(["track", "is", "answer", *([sure] if told else []), "group"], rows))]
 
 
 def judged(
@@ -421,7 +436,7 @@ def judged(
     baselines : Baselines, optional
         What learnt from the tracks of a training list.
     seed : int
-        Of the bootstrap.
+        Of what is drawn by lot: the baselines' folds, what chance makes of the confidence.
     """
     tracks, answers, groups = about.tracks, about.answers, about.groups
     labels, classes = tracks.labels, tracks.classes
@@ -430,9 +445,7 @@ def judged(
     sizes = np.bincount(truth, minlength=len(classes))
     largest = int(sizes.argmax())
     right = truth == said
-    recalls = {
-        name: ratio_interval(right[truth == place], together[truth == place], seed=seed) for place, name in enumerate(classes)
-    }
+    recalls = {name: ratio_interval(right[truth == place], together[truth == place]) for place, name in enumerate(classes)}
     trivial = None
     if measures is not None and made.any():
         trivial = compared(
@@ -447,9 +460,9 @@ def judged(
     return Audit(
         reading=reading,
         classes=classes,
-        track=figure(labels, answers, groups, seed),
+        track=figure(labels, answers, groups),
         macro_f1=macro_f1(truth, said, len(classes)),
-        macro_f1_interval=macro_f1_interval(truth, said, together, len(classes), seed=seed),
+        macro_f1_interval=macro_f1_interval(truth, said, together, len(classes)),
         per_class=per_class(labels, answers, classes),
         recalls=recalls,
         confusion=confusion(labels, answers, len(classes)),
@@ -459,7 +472,7 @@ def judged(
         unanswered=tuple(dict.fromkeys(track.path for track, there in zip(tracks, made, strict=True) if not there)),
         trivial=trivial,
         sides=sides,
-        clean=None if sides is None else figure(labels, np.where(sides.affected, -1, answers), groups, seed),
+        clean=None if sides is None else figure(labels, np.where(sides.affected, -1, answers), groups),
         worst=_worst(about),
     )
 
@@ -488,6 +501,8 @@ def _promise(about: Judged, seed: int, *, labels_only: bool) -> Promise | None:
         brier=nothing if labels_only else brier(labels, rows),
         log_loss=nothing if labels_only else log_loss(labels, rows),
         bins=reliability(labels, rows, groups=groups),
+        votes=labels_only and about.confidences is None,
+        untold=why_untold(rows, groups=groups),
     )
 
 
@@ -505,9 +520,26 @@ def _worst(about: Judged) -> tuple[Mistake, ...]:
     return tuple(found)
 
 
+def _listed_lost(lost: Sequence[Lost], most: int = 3) -> str:
+    named = "; ".join(one.key + (f" ({one.reason})" if one.candidates else "") for one in lost[:most])
+    return f"{named}; and {len(lost) - most:,} more" if len(lost) > most else named
+
+
+def _not_seen(sides: BothSides, here: str, lost: str) -> list[str]:
+    """Say what it means that nothing judged was found on a training list: only where all of it was found, that all is well."""
+    if not sides.lost:
+        return [f"Nothing judged was trained on: {here}, and no judged track, group or copy is among them."]
+    cure = "Give data that hold what was trained on too, or paths as the data have them."
+    if len(sides.lost) == sides.listed:
+        return [
+            f"!! Whether anything judged was trained on cannot be told: {here} ({lost}).",
+            f"!! What is called otherwise there, copies and groups are not recognised. {cure}",
+        ]
+    return [
+        f"No judged track, group or copy was found on the training list, but not all of it could be compared: {here}.",
+        f"{count(len(sides.lost), 'entry is', 'entries are')} no track of these data: {lost}. {cure}",
+    ]
+
+
 def _span(low: float | None, high: float | None) -> str:
     return "-" if low is None or high is None else f"{low:.2f} to {high:.2f}"
-
-
-def _indented(lines: Sequence[str]) -> list[str]:
-    return [f"  {line}" for line in lines]

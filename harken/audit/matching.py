@@ -54,7 +54,7 @@ class Finder:
                 self._whole.setdefault(whole, []).append(place)
             for end in {*_endings(name), *_endings(_bare(name))}:
                 self._ends.setdefault(end, []).append(place)
-        self._known: dict[tuple[str, float | None], int | Lost] = {}
+        self._known: dict[tuple[str, float | None], tuple[int, ...]] = {}
 
     def find(self, key: str, start: float | None = None) -> int | Lost:
         """Return the position of the track that a key means, or why there is none.
@@ -65,22 +65,27 @@ class Finder:
         start : float, optional
             Seconds: of what was predicted; it matters where tracks are spans of one file.
         """
+        found = self.candidates(key, start)
+        return found[0] if len(found) == 1 else Lost(key, len(found))
+
+    def candidates(self, key: str, start: float | None = None) -> tuple[int, ...]:
+        """Return the positions of all tracks that a key can mean: one where it is found, several, or none."""
         asked = (key, start)
         if asked not in self._known:
-            self._known[asked] = self._find(_normal(key), key, start)
+            self._known[asked] = self._candidates(_normal(key), start)
         return self._known[asked]
 
-    def _find(self, name: str, key: str, start: float | None) -> int | Lost:
+    def _candidates(self, name: str, start: float | None) -> tuple[int, ...]:
         found = self._whole.get(name)
         for form in (name, _bare(name)):
             if found:
                 break
             found = next((self._ends[end] for end in reversed(_endings(form)) if end in self._ends), None)
         if not found:
-            return Lost(key, 0)
+            return ()
         if len(found) > 1 and start is not None and len({self._tracks[place].path for place in found}) == 1:
             found = [place for place in found if _holds(self._tracks[place], start)] or found
-        return found[0] if len(found) == 1 else Lost(key, len(found))
+        return tuple(found)
 
 
 def _holds(track: Track, start: float) -> bool:

@@ -2,12 +2,16 @@
 
 A training list is a text file with a path a line, or a table with a column of paths and perhaps groups. Where the table has a
 column ``part`` (as ``splits.csv`` of a run), the rows of ``train`` and ``valid`` count.
+
+An entry that could be several tracks counts as all of them: what may have been learnt cannot judge. An entry that is no track
+of the data is kept, and named, because it may be a judged track under another name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -47,35 +51,49 @@ class BothSides:
     Attributes
     ----------
     listed : int
-        Entries of the training list.
+        Different entries of the training list.
     found : int
-        Of them, tracks of the data.
+        Of them, those that are one track of the data each.
+    unclear : tuple of Lost
+        Those that could be several tracks, and count as all of them.
+    lost : tuple of Lost
+        Those that are no track of the data.
     tracks : tuple of str
         Paths of judged tracks that are on the list.
     copies : tuple of str
         Paths of judged tracks that are none, but whose file is the same, byte for byte, as one of them.
     groups : tuple of str
         Groups of judged tracks, of which other tracks are on the list.
-    affected : ndarray of bool, shape (tracks,)
-        The judged tracks that are any of it.
+    affected : ndarray of bool, shape (answers,)
+        The judged answers about tracks that are any of it.
+    affected_tracks : int
+        How many tracks these are about.
+    others : int
+        How many judged tracks are none of it.
     """
 
     listed: int
     found: int
+    unclear: tuple[Lost, ...]
+    lost: tuple[Lost, ...]
     tracks: tuple[str, ...]
     copies: tuple[str, ...]
     groups: tuple[str, ...]
     affected: npt.NDArray[np.bool_]
+    affected_tracks: int
+    others: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return the document, without the flags of the tracks."""
+        """Return the document, without the flags of the answers."""
         return {
             "listed": self.listed,
             "found": self.found,
+            "unclear": [{"key": one.key, "reason": one.reason} for one in self.unclear],
+            "lost": [one.key for one in self.lost],
             "tracks": list(self.tracks),
             "copies": list(self.copies),
             "groups": list(self.groups),
-            "affected": int(self.affected.sum()),
+            "affected": self.affected_tracks,
         }
 
 
@@ -129,7 +147,7 @@ def both_sides(
     tracks : Tracks
         All of the data.
     judged : sequence of int
-        Their positions.
+        Their positions; a track that has several answers stands there several times, and is counted once.
     hashes : sequence of str or None
         What each of ``tracks`` holds.
 
@@ -138,10 +156,12 @@ def both_sides(
     BothSides
         Its flags are for ``judged``, in their order.
     list of int
-        The positions of the tracks that were trained on.
+        The positions of the tracks that were trained on for certain.
     """
-    found = [place for key in trained.keys if not isinstance(place := finder.find(key), Lost)]
-    learnt = set(found)
+    found = {key: finder.candidates(key) for key in trained.keys}
+    missed = [Lost(key, len(places)) for key, places in found.items() if len(places) != 1]
+    certain = {places[0] for places in found.values() if len(places) == 1}
+    learnt = {place for places in found.values() for place in places}
     groups = {normal_name(tracks[place].group) for place in learnt} | trained.groups
     held = {hashes[place] for place in learnt} - {None}
     direct = [place in learnt for place in judged]
@@ -149,14 +169,24 @@ def both_sides(
     own = [normal_name(tracks[place].group) for place in judged]
     related = [name is not None and name in groups for name in own]
     names = {name: tracks[place].group for name, place, shared in zip(own, judged, related, strict=True) if shared}
+    affected = np.array([*map(any, zip(direct, copies, related, strict=True))], dtype=np.bool_)
+    all_tracks, all_affected = set(judged), {place for place, one in zip(judged, affected, strict=True) if one}
+
+    def once(flags: Sequence[bool]) -> tuple[str, ...]:
+        return tuple(tracks[place].path for place in dict.fromkeys(compress(judged, flags)))
+
     return (
         BothSides(
-            listed=len(trained.keys),
-            found=len(learnt),
-            tracks=tuple(tracks[place].path for place, there in zip(judged, direct, strict=True) if there),
-            copies=tuple(tracks[place].path for place, copy in zip(judged, copies, strict=True) if copy),
+            listed=len(found),
+            found=len(found) - len(missed),
+            unclear=tuple(one for one in missed if one.candidates),
+            lost=tuple(one for one in missed if not one.candidates),
+            tracks=once(direct),
+            copies=once(copies),
             groups=tuple(str(name) for name in names.values()),
-            affected=np.array([*map(any, zip(direct, copies, related, strict=True))], dtype=np.bool_),
+            affected=affected,
+            affected_tracks=len(all_affected),
+            others=len(all_tracks) - len(all_affected),
         ),
-        sorted(learnt),
+        sorted(certain),
     )

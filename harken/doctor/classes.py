@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harken.doctor.collection import Collection
 from harken.doctor.findings import Case, Finding, count, percent
+from harken.judge.text import unit_of
 from harken.tracks import normal_name
 
 CONCENTRATED = 1 / 3
@@ -38,10 +39,7 @@ def class_findings(collection: Collection) -> Iterator[Finding]:
 
 def group_word(collection: Collection, number: int = 1) -> str:
     """Return what a group is called: artist, tune, instrument … or just group."""
-    word = next(
-        (one for one in ("artist", "album", "tune", "instrument", "speaker", "song") if one in collection.grouping), "group"
-    )
-    return word if number == 1 else f"{word}s"
+    return unit_of(collection.grouping, number)
 
 
 def _one_class(collection: Collection) -> Finding | None:

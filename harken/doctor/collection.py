@@ -130,14 +130,16 @@ def parts_of(dataset: Dataset, test: Dataset | None) -> tuple[Tracks, tuple[str,
     ----------
     dataset : Dataset
     test : Dataset, optional
-        What a model is to be judged on; ``dataset`` is then all for training.
+        What a model is to be judged on, in place of a test part that ``dataset`` brings.
 
     Raises
     ------
     DataError
         They hold arrays, which cannot be heard.
     """
-    found = dict(dataset.parts) if test is None else {"train": dataset.train, "test": test.judged}
+    found = dict(dataset.parts)
+    if test is not None:
+        found["test"] = test.judged
     tracks: list[Track] = []
     names: list[str] = []
     for name, part in found.items():

@@ -11,6 +11,7 @@ from harken.doctor.collection import Collection
 from harken.doctor.findings import Case, Finding, count, percent
 from harken.doctor.fingerprint import HEARD
 from harken.doctor.matching import Match, find_matches
+from harken.folds import joined
 from harken.progress import Progress, silent
 
 LOOKED_FOR = {
@@ -55,23 +56,11 @@ class Copies:
         return min(inside, key=lambda match: match.agreement, default=None)
 
     def _joined(self, sets: Iterable[Sequence[int]]) -> list[list[int]]:
-        parents = list(range(len(self.collection)))
-
-        def root(position: int) -> int:
-            while parents[position] != position:
-                parents[position] = parents[parents[position]]
-                position = parents[position]
-            return position
-
-        members: set[int] = set()
-        for positions in sets:
-            members.update(positions)
-            for position in positions[1:]:
-                a, b = root(positions[0]), root(position)
-                parents[max(a, b)] = min(a, b)
+        given = list(sets)
+        numbers = joined(len(self.collection), given).tolist()
         found: dict[int, list[int]] = {}
-        for position in sorted(members):
-            found.setdefault(root(position), []).append(position)
+        for position in sorted({position for positions in given for position in positions}):
+            found.setdefault(numbers[position], []).append(position)
         return list(found.values())
 
 

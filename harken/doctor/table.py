@@ -16,6 +16,7 @@ from harken.doctor.copies import Copies
 from harken.doctor.sounds import is_unusable
 from harken.errors import DataError
 from harken.files import write_csv
+from harken.folds import joined
 from harken.tracks import Track, normal_name
 
 
@@ -76,31 +77,24 @@ def joined_groups(copies: Copies, kept: Collection[int]) -> tuple[list[str], int
     tracks = copies.collection.tracks
     together = [family for family in copies.bound if sum(position in kept for position in family) > 1]
     names = [normal_name(track.group) for track in tracks]
-    parents: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parents.setdefault(name, name) != name:
-            name = parents[name]
-        return name
-
     own = {position: f"recording {copies.collection.called(family[0])}" for family in together for position in family}
-    for family in together:
-        found = list(dict.fromkeys(root(name) for position in family if (name := names[position]) is not None))
-        for other in found[1:]:
-            parents[root(other)] = root(found[0])
+    places = {name: place for place, name in enumerate(dict.fromkeys(name for name in names if name is not None))}
+    inside = [[name for position in family if (name := names[position]) is not None] for family in together]
+    numbers = joined(len(places), ([places[name] for name in found] for found in inside)).tolist()
+    for family, found in zip(together, inside, strict=True):
         if found:
             own.update(dict.fromkeys(family, found[0]))
-    members: dict[str, list[str]] = {}
-    for name in dict.fromkeys(name for name in names if name is not None):
-        members.setdefault(root(name), []).append(name)
+    members: dict[int, list[str]] = {}
+    for name, place in places.items():
+        members.setdefault(numbers[place], []).append(name)
     called = {
-        first: " = ".join(found[:3]) + (f" = {len(found) - 3} more" if len(found) > 3 else "")
-        for first, found in members.items()
+        number: " = ".join(found[:3]) + (f" = {len(found) - 3} more" if len(found) > 3 else "")
+        for number, found in members.items()
     }
     groups = []
     for position, known in enumerate(names):
         name = own.get(position) if known is None else known
-        groups.append("" if name is None else called.get(root(name), name))
+        groups.append("" if name is None else called[numbers[places[name]]] if name in places else name)
     return groups, sum(len(found) > 1 for found in members.values())
 
 

@@ -7,8 +7,8 @@ itself), shape (rows, classes), and labels from 0; a row that holds NaN has no a
 - :func:`brier`, the mean squared distance of the probabilities from the truth (G. Brier, "Verification of forecasts expressed
   in terms of probability", 1950).
 - :func:`calibration_error`, how far confidence and accuracy lie apart, without the part that chance alone would show. The usual
-  "expected calibration error" averages |accuracy - confidence| over bins and calls a perfectly calibrated model 0.1 wrong on 50
-  tracks, for a bin of five tracks is hardly ever right as often as promised. The squared distance can be estimated without
+  "expected calibration error" averages |accuracy - confidence| over bins and calls a perfectly calibrated model 0.12 wrong on
+  50 tracks, for a bin of five tracks is hardly ever right as often as promised. The squared distance can be estimated without
   this bias (A. Kumar, P. Liang, T. Ma, "Verified uncertainty calibration", 2019, section 4); here over pairs of different rows,
   and of different groups where groups are given (D. Widmann, F. Lindsten, D. Zachariah, "Calibration tests in multi-class
   classification", 2019), which is exactly 0 on average for every calibrated model. On why the usual figure misleads and bins
@@ -34,6 +34,10 @@ from harken.metrics import LOG_LOSS_FLOOR, Labels, Probabilities, decisions
 
 MOST_BINS, ROWS_A_BIN = 10, 15
 """Bins that confidences are sorted into: so many at most, with at least about so many rows each."""
+
+LEAST_GROUPS = 8
+"""Groups, and :func:`effective_groups`, that it takes to know chance: with g of them signs make no more than 2^(g-1) patterns,
+of which one is what was seen, so that with five or less it can hardly ever stand out."""
 
 TEMPERATURES = (0.1, 10.0)
 """The least and the greatest temperature that is fitted."""
@@ -156,7 +160,8 @@ def error_by_chance(
 
     An error above it is no chance. The signs of each group's distances between answer and confidence are drawn at random (a
     wild bootstrap: A. Cameron, J. Gelbach, D. Miller, "Bootstrap-based improvements for inference with clustered errors",
-    2008), so that rows of a group stay right or wrong together.
+    2008), so that rows of a group stay right or wrong together. With few groups there are too few patterns of signs to tell
+    anything by.
 
     Parameters
     ----------
@@ -171,12 +176,12 @@ def error_by_chance(
     Returns
     -------
     float
-        NaN where the calibration error is.
+        NaN where the calibration error is, and where :func:`why_untold` has a reason: too few groups.
     """
     truth, rows = _answered(labels, probabilities)
     places = _bins(rows)
     sums, counts = _by_bin_and_group(truth, rows, places, _groups(groups, labels, probabilities))
-    if not len(rows):
+    if why_untold(probabilities, groups=groups):
         return float("nan")
     random = np.random.default_rng([seed, len(rows)])
     resamples = min(resamples, max(FEWEST_RESAMPLES, MOST_DRAWN // sums.shape[1]))
@@ -187,6 +192,45 @@ def error_by_chance(
         drawn.append(_squared(sums, counts, signs))
     squared = float(np.quantile(np.concatenate(drawn), level))
     return float(np.sqrt(np.maximum(squared, 0.0)))
+
+
+def effective_groups(probabilities: npt.ArrayLike, *, groups: npt.ArrayLike | None = None) -> float:
+    """Return how many groups of equal size would weigh as much: the square of the rows, over the sum of each group's square.
+
+    Parameters
+    ----------
+    probabilities : array, shape (rows, classes)
+        A row that holds NaN does not count.
+    groups : array of int, shape (rows,), optional
+
+    Returns
+    -------
+    float
+        At most the number of groups; 0 where no row has an answer.
+
+    Examples
+    --------
+    >>> round(effective_groups([[0.5, 0.5]] * 12, groups=[0] * 10 + [1, 2]), 2)
+    1.41
+    """
+    shape = np.shape(probabilities)[:1]
+    sizes = np.bincount(_groups(groups, np.empty(shape), probabilities)).astype(np.float64)
+    return float(sizes.sum() ** 2 / np.square(sizes).sum()) if sizes.sum() else 0.0
+
+
+def why_untold(probabilities: npt.ArrayLike, *, groups: npt.ArrayLike | None = None) -> str:
+    """Say why chance cannot be told from a calibration error on such rows: too few groups; empty where it can.
+
+    Parameters are those of :func:`effective_groups`.
+    """
+    shape = np.shape(probabilities)[:1]
+    found = len(np.unique(_groups(groups, np.empty(shape), probabilities)))
+    if found < LEAST_GROUPS:
+        return f"that takes {LEAST_GROUPS} groups, and these tracks are of {found}"
+    weigh = effective_groups(probabilities, groups=groups)
+    if weigh < LEAST_GROUPS:
+        return f"that takes {LEAST_GROUPS} groups, and these {found}, some of which are large, weigh as {weigh:.1f} equal ones"
+    return ""
 
 
 def reliability(
@@ -216,8 +260,7 @@ def reliability(
     found = []
     for place in np.unique(places):
         here = places == place
-        draws = min(RESAMPLES, max(FEWEST_RESAMPLES, MOST_DRAWN // (MOST_BINS * int(here.sum()))))
-        interval = ratio_interval(right[here], together[here], resamples=draws)
+        interval = ratio_interval(right[here], together[here])
         sure = confidence[here]
         found.append(
             Bin(

@@ -26,13 +26,19 @@ from harken.judge.calibration import (
     fit_temperature,
     log_probabilities,
     reliability,
+    why_untold,
 )
+from harken.judge.figure import plain_number
 from harken.judge.text import count, listing, number, table
 from harken.judge.unknown import Separation, Trial, familiarity, separation
 from harken.metrics import Labels, Probabilities, decisions, log_loss
 
 _DIGITS = 3
 """Of places and scores that a model remembers, behind the point."""
+
+
+SAME_TRACKS = "these very tracks chose the epoch, and the temperature is fitted on them"
+"""Why the validation part cannot judge the confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Scores:
 
     def as_json(self) -> dict[str, float | None]:
         """Return the figures; None stands for what is not defined."""
-        return {name: _defined(value) for name, value in asdict(self).items()}
+        return {name: plain_number(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,8 @@ class Calibration:
     calibrated : Scores, optional
         At the model's temperature; None where it has none, or it was not asked for.
     by_chance : float
-        The calibration error that a model which means what it says stays under in 95 % of cases, on as many groups.
+        The calibration error that a model which means what it says stays under in 95 % of cases, on as many groups; NaN where
+        that cannot be told.
     accuracy : float
         The share of right answers.
     tracks : int
@@ -86,6 +93,8 @@ class Calibration:
         The classes that stand for all that is none of the others.
     bins, raw_bins : tuple of Bin
         The reliability of the probabilities that are shown, and of the network's own.
+    untold : str
+        Why nothing can be said about whether the confidence means what it says; empty where it can.
     """
 
     confidence: Confidence
@@ -98,6 +107,7 @@ class Calibration:
     raw_bins: tuple[Bin, ...]
     unknown: Separation | None = None
     background: tuple[str, ...] = ()
+    untold: str = ""
 
     @property
     def shown(self) -> Scores:
@@ -113,7 +123,8 @@ class Calibration:
             "reason": known.reason,
             "raw": self.raw.as_json(),
             "calibrated": None if self.calibrated is None else self.calibrated.as_json(),
-            "calibration_error_by_chance": _defined(self.by_chance),
+            "calibration_error_by_chance": plain_number(self.by_chance),
+            "cannot_tell": self.untold,
             "reliability": [asdict(each) for each in self.bins],
             "raw_reliability": [asdict(each) for each in self.raw_bins],
             "unknown": None if self.unknown is None else {"classes": list(self.background), **self.unknown.as_json()},
@@ -146,6 +157,12 @@ class Calibration:
             *found.lines(),
         ]
 
+    def on_known_tracks(self) -> Calibration:
+        """Return it without a verdict, for tracks that chose the epoch and that the temperature was fitted on."""
+        return replace(
+            self, calibrated=None, by_chance=float("nan"), bins=self.raw_bins, untold=SAME_TRACKS if self.tracks else ""
+        )
+
     def title(self) -> str:
         """Return what stands above a reliability diagram."""
         error, temperature = self.shown.calibration_error, self.confidence.temperature
@@ -154,8 +171,9 @@ class Calibration:
 
     def _verdict(self) -> list[str]:
         error, chance = self.shown.calibration_error, self.by_chance
-        if np.isnan(error):
-            return ["Whether it means what it says cannot be told: that takes two tracks of different groups."]
+        if self.untold or np.isnan(error) or np.isnan(chance):
+            why = self.untold or "that takes two tracks of different groups"
+            return [f"Whether it means what it says cannot be told: {why}."]
         few = f"(on {count(self.tracks, 'track')} a calibration error of up to {number(chance, 2)} would be no wonder)."
         if error <= chance:
             return ["It means what it says, as far as these tracks tell", few]
@@ -165,6 +183,8 @@ class Calibration:
 
     def _source(self) -> list[str]:
         known = self.confidence
+        if known.temperature is not None and self.untold == SAME_TRACKS:
+            return [f"Its temperature, {known.temperature:.2f}, was fitted on them too, and is left out here."]
         if known.temperature is None:
             return [f"Not calibrated: {known.reason}."] if known.reason else []
         without = "" if self.calibrated is not None else ", and is left out as asked"
@@ -286,6 +306,7 @@ def judge_confidence(
         tracks=len(right),
         bins=raw_bins if temperature is None else reliability(labels, shown, groups=groups),
         raw_bins=raw_bins,
+        untold=why_untold(probabilities, groups=groups) if len(right) else "",
         unknown=_unknown(labels, probabilities, groups, classes, seed),
         background=tuple(filter(is_background, classes)),
     )
@@ -307,7 +328,3 @@ def promises(labels: Labels, rows: Probabilities, groups: Labels) -> Scores:
     answered = ~np.isnan(rows).any(axis=1)
     sure = float(rows[answered].max(axis=1).mean()) if answered.any() else float("nan")
     return Scores(log_loss(labels, rows), brier(labels, rows), calibration_error(labels, rows, groups=groups), sure)
-
-
-def _defined(value: float) -> float | None:
-    return value if np.isfinite(value) else None

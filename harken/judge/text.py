@@ -27,6 +27,16 @@ def count(quantity: int, one: str, many: str | None = None) -> str:
     return f"{quantity:,} {one if quantity == 1 else many or one + 's'}"
 
 
+_UNITS = ("artist", "album", "tune", "instrument", "speaker", "song", "pitch")
+"""What groups are of, where the data say so."""
+
+
+def unit_of(grouping: object, number: int = 1) -> str:
+    """Return what so many groups are called by how they were found: "artist" for "artist tags"; else "group"."""
+    name = next((name for name in _UNITS if name in str(grouping or "")), "group")
+    return name if number == 1 else "pitches" if name == "pitch" else f"{name}s"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     r"""Return the lines of a table, the first column left, the others right.
 
@@ -67,7 +77,7 @@ def confusion_lines(classes: Sequence[str], matrix: npt.NDArray[np.int64], unit:
         names = [f"{place:2} {name}" for place, name in enumerate(names, 1)]
         columns = [str(place) for place in range(1, len(names) + 1)]
     rows = [[name, *map(str, row)] for name, row in zip(names, matrix.tolist(), strict=True)]
-    return [f"Confusion ({unit}; rows: true class, columns: answer)", *_indented(table(["", *columns], rows))]
+    return [f"Confusion ({unit}; rows: true class, columns: answer)", *indented(table(["", *columns], rows))]
 
 
 def _commonest(classes: Sequence[str], matrix: npt.NDArray[np.int64], unit: str) -> list[str]:
@@ -77,7 +87,7 @@ def _commonest(classes: Sequence[str], matrix: npt.NDArray[np.int64], unit: str)
     pairs = [divmod(int(place), len(classes)) for place in order]
     rows = [[short(classes[a]), short(classes[b]), str(wrong[a, b])] for a, b in pairs if wrong[a, b]]
     title = f"Commonest confusions ({unit})"
-    return [title, *_indented(table(["true class", "answer", unit], rows))] if rows else [f"{title}: none"]
+    return [title, *indented(table(["true class", "answer", unit], rows))] if rows else [f"{title}: none"]
 
 
 def short(name: str, most: int = _NAME) -> str:
@@ -85,5 +95,6 @@ def short(name: str, most: int = _NAME) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def _indented(lines: Sequence[str]) -> list[str]:
+def indented(lines: Sequence[str]) -> list[str]:
+    """Return the lines, each two spaces further in."""
     return [f"  {line}" for line in lines]

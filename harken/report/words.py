@@ -9,18 +9,17 @@ import re
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from harken.datasets.known.facts import FACTS, Facts
-from harken.judge.text import count, number, short
+from harken.judge.confidence import SAME_TRACKS
+from harken.judge.intervals import FEW_GROUPS
+from harken.judge.text import count, number, short, unit_of
 from harken.report.reading import Reading
 
-FEW_GROUPS = 10
-"""Judged groups below which a figure says little of others (as the intervals have it)."""
 FEW_OF_CLASS = 10
 """Judged tracks of a class below which its own figures say little."""
-
-_GROUPS = ("artist", "album", "tune", "instrument", "speaker", "song", "pitch")
 
 
 def groups_of(reading: Reading) -> str:
@@ -36,8 +35,7 @@ def group_word(grouping: object) -> str:
     >>> group_word("column tune"), group_word(None)
     ('tunes', 'groups')
     """
-    found = next((name for name in _GROUPS if name in str(grouping or "")), None)
-    return f"{found}s" if found else "groups"
+    return unit_of(grouping, 2)
 
 
 def parts(reading: Reading) -> list[str]:
@@ -312,6 +310,33 @@ def data_name(reading: Reading) -> str:
     return re.split(r"[/\\]", told.rstrip("/\\"))[-1] or reading.folder.resolve().name
 
 
+def of_another(reading: Reading) -> str:
+    """Say that the leak meter was run with another recipe, or on other data or classes, than this run; else return nothing."""
+    meter, recipe = reading.leaks, reading.recipe.get("name")
+    classes = meter.get("classes")
+    other_classes = isinstance(classes, list) and bool(reading.classes) and sorted(map(str, classes)) != sorted(reading.classes)
+    if recipe in (None, meter["recipe"]) and _same_data(reading, meter["data"]) and not other_classes:
+        return ""
+    measured = f"{meter['recipe']} on {meter['data']}"
+    this = f"{recipe or 'a recipe that is not known'} on {data_name(reading)}"
+    if other_classes:
+        measured += f" (classes: {_listed([str(name) for name in classes or []])})"
+        this += f" (classes: {_listed(reading.classes)})"
+    return (
+        f"The leak meter was run with {measured}, and this run is of {this}: how much of this run's figure is memory, "
+        "it does not tell."
+    )
+
+
+def _same_data(reading: Reading, name: str) -> bool:
+    """Tell whether a dataset's name may be that of this run's data; a path such as "." does not tell."""
+    told = str(reading.record.get("data") or "").rstrip("/\\")
+    if known(reading):
+        return name.partition(" ")[0] == told.partition(":")[0]
+    last = re.split(r"[/\\]", told)[-1]
+    return last in ("", ".", "..") or name in (last, last.partition(":")[2], Path(told).resolve().name)
+
+
 def calibration(reading: Reading) -> Mapping[str, Any] | None:
     """Return what metrics.json says of the probabilities; None where it says nothing."""
     found = reading.get("calibration")
@@ -323,6 +348,8 @@ def confidence(reading: Reading) -> list[str]:
     told = calibration(reading)
     if told is None:
         return []
+    if reading.judged_on == "valid":
+        return [f"Whether they mean what they say cannot be told: {SAME_TRACKS}."]
     found = _sureness(told)
     temperature = told.get("temperature")
     if isinstance(temperature, int | float):
@@ -346,6 +373,9 @@ def _sureness(told: Mapping[str, Any]) -> list[str]:
         shown.get("calibration_error") if isinstance(shown, Mapping) else None,
         told.get("calibration_error_by_chance"),
     )
+    why = told.get("cannot_tell")
+    if why:
+        return [f"Whether they mean what they say cannot be told: {why}."]
     if not isinstance(error, int | float) or not isinstance(chance, int | float):
         return []
     first = f"Confidence and accuracy lie {number(error)} apart (the calibration error, corrected for chance)."
