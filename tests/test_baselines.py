@@ -15,7 +15,7 @@ from harken.cli import harken
 from harken.datasets import Arrays, read
 from harken.errors import AudioError, Failure
 from harken.folds import group_numbers
-from harken.judge.baselines import Baselines, answers_by_folds, compared, fit, fit_features, judge
+from harken.judge.baselines import Baselines, answers_by_folds, compared, fit, fit_features, judge, sentences
 from harken.judge.measures import Measures, measure, measure_tracks
 from harken.store import features_of_arrays
 from harken.store import sounds as module
@@ -286,7 +286,9 @@ def test_a_model_that_knows_more_is_told_so():
     columns = {"tempo": measures.columns["tempo"]}
     found = compared(Measures(columns), fit(Measures(columns), labels, 2), labels, labels, np.arange(40), 2)
     assert {one.verdict for one in found.rivals} == {"model ahead"}
-    assert found.remarks() == ["The model knows more than each of these by itself: majority and tempo."]
+    shares = [f"{one.figure.value:.2f}" for one in found.rivals]
+    said = f"always answering the largest class ({shares[0]}) and tempo alone ({shares[1]})"
+    assert found.remarks() == [f"The model names more of the tracks than each of these by itself: {said}."]
 
 
 def test_a_baseline_that_is_ahead_is_told_so():
@@ -295,6 +297,35 @@ def test_a_baseline_that_is_ahead_is_told_so():
     found = compared(measures, fit(measures, labels, 2), labels, guesses, np.arange(40), 2)
     assert next(one for one in found.rivals if one.name == "loudness").verdict == "baseline ahead"
     assert any("more of the tracks than the model" in line for line in found.remarks())
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (
+            ("baseline ahead", "baseline ahead"),
+            ["Always answering 'jig' (0.40) and tempo alone (0.60) name more of the tracks than m."],
+        ),
+        (
+            ("baseline ahead", "not told apart"),
+            [
+                "Always answering 'jig' (0.40) names more of the tracks than m.",
+                "Tempo alone (0.60) cannot be told from m on these tracks: it may have learnt no more.",
+            ],
+        ),
+        (
+            ("model ahead", "not told apart"),
+            ["Tempo alone (0.60) cannot be told from m on these tracks: it may have learnt no more."],
+        ),
+        (
+            ("model ahead", "model ahead"),
+            ["M names more of the tracks than each of these by itself: always answering 'jig' (0.40) and tempo alone (0.60)."],
+        ),
+    ],
+)
+def test_what_is_ahead_level_and_behind_is_said_in_sentences_of_its_own(verdicts, expected):
+    rivals = [("majority", 0.4, verdicts[0]), ("tempo", 0.6, verdicts[1])]
+    assert sentences("m", rivals, "jig") == expected and sentences("m", []) == []
 
 
 def test_always_answering_one_class_is_behind_a_model_that_is_right_whatever_the_groups():

@@ -173,5 +173,7 @@ def test_rivals_learn_from_the_other_folds_and_keep_up_where_they_know_as_much()
     rows = {"labels": labels, "groups": np.arange(80) // 2, "folds": fold, "repeats": np.ones(80, dtype=int)}
     loud, _ = rivals_of({name: table[0] for name, table in said.items()}, recipes, classes=2, **rows)
     assert loud.track.value == 1.0 and set(loud.keeps_up_with) == {"perfect", "poor", "silent"}
+    assert loud.ahead_of == ("poor",)  # and not only level with it
+    assert [loud.verdict(name) for name in ("perfect", "poor")] == ["not told apart", "baseline ahead"]
     (always,) = rivals_of({"majority": np.zeros(80, dtype=int)}, recipes, classes=2, **rows)
     assert always.keeps_up_with == ("silent",) and always.as_json()["track"]["accuracy"]["value"] == 0.5

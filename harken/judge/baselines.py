@@ -33,7 +33,7 @@ from harken.errors import Failure
 from harken.judge.figure import Figure, figure
 from harken.judge.intervals import LEVEL, Interval, difference_interval
 from harken.judge.measures import FORMAT, Measures, measure
-from harken.judge.text import count, number, table
+from harken.judge.text import count, number, short, table
 from harken.metrics import Labels
 from harken.progress import Progress, silent
 from harken.store import Features
@@ -160,10 +160,7 @@ class Rival:
     @property
     def verdict(self) -> str:
         """``"model ahead"``, ``"baseline ahead"`` or ``"not told apart"``."""
-        low, high = self.difference.low, self.difference.high
-        if low is None or high is None:
-            return "not told apart"
-        return "model ahead" if low > 0 else "baseline ahead" if high < 0 else "not told apart"
+        return verdict(self.difference.low, self.difference.high)
 
 
 @dataclass(frozen=True)
@@ -210,19 +207,7 @@ class Trivial:
 
     def remarks(self) -> list[str]:
         """Return plain sentences on what the comparison means."""
-        ahead = [one for one in self.rivals if one.verdict == "baseline ahead"]
-        level = [one for one in self.rivals if one.verdict == "not told apart" and one.lead <= 0]
-        near = [one for one in self.rivals if one.verdict == "not told apart" and one.lead > 0]
-        said = []
-        if ahead:
-            said.append(f"{_names(ahead)} {_verb(ahead, 'names', 'name')} more of the tracks than the model.")
-        if level:
-            said.append(f"{_names(level)} {_verb(level, 'names', 'name')} as many: the model may have learnt no more.")
-        if near:
-            said.append(f"{_names(near)} {_verb(near, 'is', 'are')} not clearly behind: the model's lead may be chance.")
-        if self.rivals and not said:
-            said.append(f"The model knows more than each of these by itself: {_joined([one.name for one in self.rivals])}.")
-        return said
+        return sentences("the model", [(one.name, one.figure.value, one.verdict) for one in self.rivals])
 
     def lines(self) -> list[str]:
         """Return the block of a report for a terminal."""
@@ -471,18 +456,55 @@ def _read(document: Any, classes: int) -> Fitted:
 # ---- words
 
 
-def _names(rivals: Sequence[Rival]) -> str:
-    """Return "Loudness alone (0.86)", "The majority (0.50) and tempo (0.45), each alone,"."""
-    said = [f"{'the majority' if one.name == MAJORITY else one.name} ({one.figure.value:.2f})" for one in rivals]
-    if len(rivals) > 1:
-        return f"{_capital(_joined(said))}, each alone,"
-    only = rivals[0]
-    share = f"({only.figure.value:.2f})"
-    return f"Always answering the largest class {share}" if only.name == MAJORITY else f"{_capital(only.name)} alone {share}"
+def verdict(low: float | None, high: float | None) -> str:
+    """Return which is ahead, by the interval of a model's lead over a baseline.
+
+    Returns
+    -------
+    str
+        ``"model ahead"``, ``"baseline ahead"`` or ``"not told apart"``.
+    """
+    if low is None or high is None:
+        return "not told apart"
+    return "model ahead" if low > 0 else "baseline ahead" if high < 0 else "not told apart"
 
 
-def _verb(rivals: Sequence[Rival], one: str, many: str) -> str:
-    return one if len(rivals) == 1 else many
+def sentences(model: str, rivals: Sequence[tuple[str, float, str]], majority: str = "") -> list[str]:
+    """Say of trivial answers beside a model which name more, which cannot be told from it, or that it is ahead of all.
+
+    Parameters
+    ----------
+    model : str
+        What it is called: "the model".
+    rivals : sequence of (name, track accuracy, verdict)
+        The verdict as :func:`verdict` gives it.
+    majority : str
+        The largest class, where it is to be named.
+
+    Examples
+    --------
+    >>> sentences("the model", [("majority", 0.4, "baseline ahead"), ("loudness", 0.6, "not told apart")])[0]
+    'Always answering the largest class (0.40) names more of the tracks than the model.'
+    """
+    ahead, level, behind = (
+        [_called(name, majority, value) for name, value, which in rivals if which == asked]
+        for asked in ("baseline ahead", "not told apart", "model ahead")
+    )
+    said = []
+    if ahead:
+        said.append(f"{_capital(_joined(ahead))} {'names' if len(ahead) == 1 else 'name'} more of the tracks than {model}.")
+    if level:
+        said.append(f"{_capital(_joined(level))} cannot be told from {model} on these tracks: it may have learnt no more.")
+    if behind and not said:
+        each = "this" if len(behind) == 1 else "each of these by itself"
+        said.append(f"{_capital(model)} names more of the tracks than {each}: {_joined(behind)}.")
+    return said
+
+
+def _called(name: str, majority: str, value: float) -> str:
+    """Return "loudness alone (0.86)", "always answering 'jig' (0.50)"."""
+    always = f"always answering '{short(majority)}'" if majority else "always answering the largest class"
+    return f"{always if name == MAJORITY else f'{name} alone'} ({value:.2f})"
 
 
 def _capital(words: str) -> str:

@@ -18,11 +18,12 @@ import numpy.typing as npt
 
 from harken import __version__
 from harken.errors import Failure
+from harken.judge.baselines import MAJORITY, sentences
 from harken.judge.figure import Figure, figure, plain_number
 from harken.judge.intervals import LEVEL, macro_f1, macro_f1_interval
 from harken.judge.outoffold import OutOfFold, confidence_table, out_of_fold
 from harken.judge.paired import Paired, compare_all
-from harken.judge.rivals import MAJORITY, FoldRival, rivals_of
+from harken.judge.rivals import FoldRival, rivals_of
 from harken.judge.text import WIDTH, confusion_lines, count, number, short, table
 from harken.metrics import ClassFigures, accuracy, confusion, decisions, log_loss, per_class
 from harken.tracks import Tracks
@@ -326,16 +327,12 @@ class CrossValidation:
         return f"always '{short(self.majority)}'" if rival.name == MAJORITY else f"{rival.name} alone"
 
     def _kept_up(self) -> list[str]:
-        """Say of each recipe what trivial answers keep up with it."""
+        """Say of each recipe which trivial answers are ahead of it, or cannot be told from it."""
         lines = []
         for score in self.scores:
-            level = [self._rival(rival) for rival in self.rivals if score.recipe in rival.keeps_up_with]
-            if level:
-                lines += _wrapped(f"{_called(score)} cannot be told from: {', '.join(level)}. It may have learnt no more.")
-        if not lines and len(self.rivals) > 1:
-            lines += _wrapped(
-                f"{'It' if len(self.scores) == 1 else 'Each recipe'} knows more than any of these trivial answers."
-            )
+            beside = [(rival.name, rival.track.value, rival.verdict(score.recipe)) for rival in self.rivals]
+            for sentence in sentences(_called(score), beside, self.majority):
+                lines += _wrapped(sentence)
         return lines
 
     def _pairs(self) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.folds import Split
-from harken.judge.baselines import fit
+from harken.judge.baselines import fit, verdict
 from harken.judge.figure import Figure, figure
 from harken.judge.intervals import macro_f1, macro_f1_interval
 from harken.judge.measures import Measures
@@ -38,17 +38,27 @@ class FoldRival:
         Of tracks.
     keeps_up_with : tuple of str
         The recipes that cannot be told from it, or are behind.
+    ahead_of : tuple of str
+        Those of them that are clearly behind.
     """
 
     name: str
     track: Figure
     macro_f1: Figure
     keeps_up_with: tuple[str, ...]
+    ahead_of: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         f1 = self.macro_f1.as_json()
-        return {"track": {"accuracy": self.track.as_json()}, "macro_f1": f1, "keeps_up_with": list(self.keeps_up_with)}
+        behind = {"keeps_up_with": list(self.keeps_up_with), "ahead_of": list(self.ahead_of)}
+        return {"track": {"accuracy": self.track.as_json()}, "macro_f1": f1, **behind}
+
+    def verdict(self, recipe: str) -> str:
+        """Return which is ahead, as :func:`harken.judge.baselines.verdict` says it."""
+        if recipe in self.ahead_of:
+            return "baseline ahead"
+        return "not told apart" if recipe in self.keeps_up_with else "model ahead"
 
 
 def trivial_answers(labels: Numbers, classes: int, measures: Measures, splits: Sequence[Sequence[Split]]) -> dict[str, Numbers]:
@@ -110,7 +120,7 @@ def rivals_of(
         interval = macro_f1_interval(labels[made], said[made], groups[made], classes)
         value = macro_f1(labels[made], said[made], classes)
         f1 = Figure(value, interval.low, interval.high, int(made.sum()), interval.groups, interval.method)
-        behind = []
+        found_of = {}
         for recipe, own in recipes.items():
             both = made & (own >= 0)
             pair = paired(
@@ -123,7 +133,8 @@ def rivals_of(
                 repeats=repeats[both],
                 fixed_classes=True,
             )
-            if not (pair.told_apart and pair.difference > 0):
-                behind.append(recipe)
-        found.append(FoldRival(name, figure(labels, said, groups), f1, tuple(behind)))
+            found_of[recipe] = verdict(pair.low, pair.high)
+        level = tuple(recipe for recipe, which in found_of.items() if which != "model ahead")
+        ahead = tuple(recipe for recipe, which in found_of.items() if which == "baseline ahead")
+        found.append(FoldRival(name, figure(labels, said, groups), f1, level, ahead))
     return tuple(found)
