@@ -111,8 +111,10 @@ class Confidence:
     def threshold(self, share: float = KEPT) -> float | None:
         """Return the familiarity below which a track is unknown, so that this share of known tracks is kept.
 
-        A new known track falls below it with a probability of at most 1 - share (V. Vovk, A. Gammerman, G. Shafer,
-        "Algorithmic learning in a random world", 2005, chapter 2). None where the validation tracks are too few for that share.
+        A new track that is like the validation tracks in every way falls below it with a probability of at most 1 - share
+        (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic learning in a random world", 2005, chapter 2). Here that is about so,
+        and no guarantee: validation tracks come in groups, and they chose the epoch, so that new music is less familiar. None
+        where the validation tracks are too few for that share.
         """
         place = floor((len(self.known) + 1) * (1 - share) + 1e-9)
         return self.known[place - 1] if place >= 1 and self.known else None

@@ -104,6 +104,27 @@ def test_groups_paths_and_times_beside_the_rows(npz):
     assert numbered.train.tracks == tuple(range(6))
 
 
+def test_groups_beside_x_alone_may_be_called_as_those_of_the_training_part(npz, caplog):
+    names = {"groups_train": ["p", "p", "q", "q", "r", "r"], "paths_train": ["1", "1", "3", "4", "5", "6"]}
+    found = read(npz(X=ROWS, y=[0, 0, 0, 1, 1, 1], **names)).train
+    assert found.groups == tuple(names["groups_train"])
+    assert found.paths == tuple(names["paths_train"])
+    assert "not used" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"X": ROWS, "y": [0, 1] * 3, "group": ["a"] * 6},
+        {"X_train": ROWS, "y_train": [0, 1] * 3, "group": ["a"] * 6},
+        {"train": ROWS, "test": ROWS, "group": ["a"] * 6},
+    ],
+)
+def test_arrays_that_nothing_reads_are_named(npz, caplog, arrays):
+    assert read(npz(**arrays)).train.groups is None
+    assert "a.npz: not used: group (docs/data.md" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("beside", "message"),
     [

@@ -33,7 +33,7 @@ from harken.confidence import (
 from harken.errors import HarkenError, ModelError
 from harken.judge import evaluate
 from harken.judge.calibration import Bin, apply_temperature, calibration_error, fit_temperature, log_probabilities
-from harken.judge.confidence import at_temperature, fit_confidence, judge_confidence
+from harken.judge.confidence import Calibration, at_temperature, fit_confidence, judge_confidence
 from harken.metrics import decisions, log_loss
 from harken.prediction import Prediction, answer, failure
 from harken.recipes import Recipe, recipe_from_table
@@ -106,6 +106,34 @@ class TestFitting:
         same, other = np.exp(np.log(temperatures).mean(axis=0))
         assert (same, other) == pytest.approx((1.45, 1.81), abs=0.1)
         assert np.mean(excess, axis=0) == pytest.approx((0.054, 0.016, 0.11), abs=0.02)
+
+
+class TestVerdict:
+    def judged(self, groups: int) -> Calibration:
+        labels, rows = draws(120, 5)
+        return judge_confidence(labels, rows, np.arange(120) % groups, Confidence(1.5, 50, 25, ""))[1]
+
+    @pytest.mark.parametrize("groups", [2, 7])
+    def test_few_groups_tell_nothing(self, groups: int) -> None:
+        found = self.judged(groups)
+        assert f"cannot be told: that takes 8 groups, and these tracks are of {groups}." in " ".join(found.lines())
+        assert "It means" not in " ".join(found.lines())
+        assert found.as_json()["calibration_error_by_chance"] is None
+        assert "8 groups" in found.as_json()["cannot_tell"]
+
+    def test_enough_groups_tell(self) -> None:
+        found = self.judged(8)
+        assert "would be no wonder" in " ".join(found.lines())
+        assert found.as_json()["cannot_tell"] == ""
+
+    def test_tracks_that_it_was_fitted_on_have_no_verdict(self) -> None:
+        found = self.judged(60).on_known_tracks()
+        text = " ".join(found.lines())
+        assert "cannot be told: these very tracks chose the epoch" in text
+        assert "Its temperature, 1.50, was fitted on them too" in text
+        assert "at temperature" not in text
+        assert found.as_json()["calibrated"] is None
+        assert found.as_json()["cannot_tell"]
 
 
 class TestTemperature:

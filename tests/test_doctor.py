@@ -467,6 +467,16 @@ def test_a_weak_models_doubts_are_a_note(small: Path) -> None:
     assert codes(examine(small, predictions=predictions(small.parent / "p.csv", sure(small))))["wrong_labels"] == "look"
 
 
+@pytest.mark.parametrize("column", ["recipe", "engine", "model"])
+def test_predictions_of_several_models_are_not_averaged(small: Path, column: str) -> None:
+    rows = [(*row, name) for row in sure(small) for name in ("good", "poor")]
+    both = predictions(small.parent / "p.csv", rows, f"path,label,a,b,{column}")
+    with pytest.raises(DataError, match=f"predictions of 2 {column}s \\(good, poor\\)"):
+        examine(small, predictions=both)
+    one = predictions(small.parent / "p.csv", [row for row in rows if row[-1] == "good"], f"path,label,a,b,{column}")
+    assert "wrong_labels" in codes(examine(small, predictions=one))
+
+
 def test_what_was_not_predicted_is_told(small: Path) -> None:
     rows = [*sure(small)[:6], (small / "elsewhere.wav", "a", 0.5, 0.5), (*sure(small)[6][:2], "", "")]
     diagnosis = examine(small, predictions=predictions(small.parent / "p.csv", rows))

@@ -7,7 +7,8 @@ Two formats are read:
 - ``X_train, y_train`` (and ``X_valid, y_valid``, ``X_test, y_test``), or ``X, y`` alone: rows, and for each row a number, a
   text, or a one-hot vector. ``labels`` or ``classes``, if there, names the classes in the order of the numbers. Beside them
   may stand, for each row, what ``harken features`` writes: ``groups_train`` (what must stay together; an empty one is none),
-  ``paths_train`` (rows of one path are clips of one track), ``start_train`` and ``end_train`` (seconds).
+  ``paths_train`` (rows of one path are clips of one track), ``start_train`` and ``end_train`` (seconds); beside ``X, y`` also
+  without ``_train``. An array that has none of these names is told as not used.
 
 Nothing in such a file is run: ``allow_pickle=False``, and an array of Python objects is refused with the reason; so is one that
 unpacks to far more than the file holds. Rows become float32; the further axes stay as they are.
@@ -18,6 +19,7 @@ unpacks to far more than the file holds. Rows become float32; the further axes s
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import sys
@@ -39,6 +41,8 @@ import numpy.typing as npt
 
 from harken.errors import DataError, brief
 from harken.tracks import normal_name
+
+logger = logging.getLogger("harken")
 
 _PARTS = {"train": ("train",), "valid": ("valid", "val"), "test": ("test",)}
 _NAMES = ("labels", "classes")
@@ -373,6 +377,7 @@ def _halves(path: Path, content: _Content) -> dict[str, Arrays]:
             "expected two names, or X_train with y_train"
         )
     parts = {}
+    used = [name for name in [_find(content, _NAMES)] if name]
     for part, names in _PARTS.items():
         found = _find(content, names)
         if found is None:
@@ -385,6 +390,8 @@ def _halves(path: Path, content: _Content) -> dict[str, Arrays]:
                 "the other. Save classes of unequal size as X_train with y_train"
             )
         parts[part] = Arrays(x, np.repeat(np.arange(2), rows // 2), classes, f"{path}: {found}")
+        used.append(found)
+    _tell_unused(path, content, used)
     return parts
 
 
@@ -401,23 +408,40 @@ def _labelled(path: Path, content: _Content, x_names: Mapping[str, str]) -> dict
     names = _names(path, content)
     classes = names or _classes_of(path, labels.values())
     parts = {}
+    used = {*x_names.values(), *(name for name in [_find(content, _NAMES)] if name)}
     for part, x_name in x_names.items():
+        used.add(str(_find(content, [x_name.lower().replace("x", "y", 1)])))
         x = _numbers(path, content, x_name)
         y = labels[part]
         if x.ndim and len(x) != len(y):
             raise DataError(f"{path}: {x_name} has {len(x)} rows, but its labels are {len(y)}; expected one label a row")
         numbers = _positions(path, part, y, classes, named=names is not None)
-        parts[part] = Arrays(x, numbers, classes, f"{path}: {x_name}", **_beside(path, content, x_name, len(y)))
+        parts[part] = Arrays(x, numbers, classes, f"{path}: {x_name}", **_beside(path, content, (part, x_name), len(y), used))
+    _tell_unused(path, content, used)
     return parts
 
 
-def _beside(path: Path, content: _Content, x_name: str, rows: int) -> dict[str, Any]:
-    """Return the groups, paths and times of the rows, as far as the file has them."""
+def _tell_unused(path: Path, content: _Content, used: Iterable[str]) -> None:
+    """Name the arrays of a file that nothing reads: one that was meant to be groups would be missed in silence."""
+    unused = [name for name in content if name not in used]
+    if unused:
+        logger.warning("%s: not used: %s (docs/data.md tells the names that are read)", path, _listed(unused))
+
+
+def _beside(path: Path, content: _Content, of: tuple[str, str], rows: int, used: set[str]) -> dict[str, Any]:
+    """Return the groups, paths and times of the rows of a part, as far as the file has them, and note which arrays these are.
+
+    They are called as the rows are (``groups`` beside ``X``, ``groups_val`` beside ``X_val``), or by the part
+    (``groups_train``, ``groups_valid``).
+    """
+    part, x_name = of
 
     def column(what: str, kinds: str, expected: str) -> npt.NDArray[Any] | None:
-        name = _find(content, [x_name.lower().replace("x", what, 1)])
+        like_rows = x_name.lower().replace("x", what, 1)
+        name = _find(content, [like_rows, *(f"{what}_{spelt}" for spelt in _PARTS[part])])
         if name is None:
             return None
+        used.add(name)
         array = content[name]
         if array.shape != (rows,) or array.dtype.kind not in kinds:
             raise DataError(

@@ -180,10 +180,12 @@ def read_predictions(path: Path, collection: Collection) -> Predictions:
     Raises
     ------
     DataError
-        There is no such table, it lacks the column ``path`` or that of a class, a cell is no probability, or not one row is of
-        these tracks.
+        It holds the predictions of several recipes, engines or models; or there is no such table, it lacks the column
+        ``path`` or that of a class, a cell is no probability, or not one row is of these tracks.
     """
-    header, rows = _rows(path)
+    header, lines = _rows(path)
+    rows = list(lines)
+    _refuse_several(path, header, [row for _, row in rows])
     columns = _columns(path, header, collection.tracks.classes)
     places = _places(collection.tracks)
     sums: dict[int, Matrix] = {}
@@ -218,6 +220,19 @@ def read_predictions(path: Path, collection: Collection) -> Predictions:
     return Predictions(
         np.array(positions, dtype=np.int64), np.stack([sums[position] / counts[position] for position in positions]), strange
     )
+
+
+def _refuse_several(path: Path, header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    """Refuse the predictions of several models: their mean is nobody's answer."""
+    for column in header:
+        if column.casefold() in ("recipe", "engine", "model"):
+            values = [value for value in dict.fromkeys((row.get(column) or "").strip() for row in rows) if value]
+            if len(values) > 1:
+                raise DataError(
+                    f"{path} holds the predictions of {len(values)} {column.casefold()}s "
+                    f"({brief(', '.join(values[:_SHOWN]))}); expected those of one: "
+                    f"keep the rows of one {column.casefold()}, or run 'harken crossval' without --also"
+                )
 
 
 def _rows(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
