@@ -28,7 +28,7 @@ from harken.engines import build, check
 from harken.errors import HarkenError
 from harken.files import write_json
 from harken.folds import check_seed
-from harken.jobs import Job, done, peak_memory
+from harken.jobs import Job, ResultsFolder, done, peak_memory
 from harken.judge import Evaluation
 from harken.judge.comparison import Comparison, Pair, Share
 from harken.judge.intervals import ratio_interval
@@ -43,6 +43,8 @@ from harken.train import Outcome, train
 
 RESULT = "comparison.json"
 """What a run's folder holds once its training has been compared."""
+FORMAT = "harken compare"
+"""What a folder of comparisons is known by."""
 PAGE = "comparison.html"
 """The table and the curves, for a browser."""
 LARGE = 256
@@ -88,7 +90,8 @@ def compare(
     Raises
     ------
     HarkenError
-        What is asked for is wrong, the data cannot be learnt from, or a training failed.
+        What is asked for is wrong, the data cannot be learnt from, the folder holds something else or another process writes
+        there, or a training failed.
     """
     check_seed(seeds)
     chosen = _chosen(recipes, epochs)
@@ -98,6 +101,8 @@ def compare(
     for name in names:
         check(name, device)
     folder = default_folder("compare", data, resume=True) if out is None else Path(out)
+    guard = ResultsFolder(folder, FORMAT, "comparison")
+    guard.refuse_foreign()
     chosen_classes = {"classes": classes and tuple(classes), "without": without and tuple(without)}
     options = {"label": label, "group": group, **chosen_classes, "workers": workers}
     held = _hear_all(data, chosen, options, progress)
@@ -107,15 +112,16 @@ def compare(
         for recipe in chosen
         for name in names
     ]
-    found = done([_job(asked, folder) for asked in trainings], stage="comparing", progress=progress)
-    results = [
-        {**result, "recipe": asked["recipe"].name, "engine": asked["engine"], "seed": asked["seed"]}
-        for asked, result in zip(trainings, found, strict=True)
-    ]
-    pairs = tuple(_pair(recipe, name, results) for recipe in chosen for name in names)
-    comparison = Comparison(folder, str(data), seeds, _judged(results), pairs)
-    write_json(folder / RESULT, comparison.as_json())
-    write_page(comparison, folder / PAGE)
+    with guard.held({"tracks": held, "options": {**options, "workers": None}, "epochs": epochs, "device": device}):
+        found = done([_job(asked, folder) for asked in trainings], stage="comparing", progress=progress)
+        results = [
+            {**result, "recipe": asked["recipe"].name, "engine": asked["engine"], "seed": asked["seed"]}
+            for asked, result in zip(trainings, found, strict=True)
+        ]
+        pairs = tuple(_pair(recipe, name, results) for recipe in chosen for name in names)
+        comparison = Comparison(folder, str(data), seeds, _judged(results), pairs)
+        write_json(folder / RESULT, comparison.as_json())
+        write_page(comparison, folder / PAGE)
     return comparison
 
 

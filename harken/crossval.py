@@ -14,28 +14,25 @@ tracks that no network had heard (:mod:`harken.judge.outoffold`).
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from harken import __version__
 from harken.archive import Model, load_model, save_model
 from harken.datasets import Arrays, Dataset, check_learnable, in_classes, read
 from harken.datasets.known.facts import FACTS
 from harken.engines import check, engine_for
-from harken.errors import DataError, Failure, HarkenError, ModelError, RunError
-from harken.files import TEMPORARY, write_csv, write_json, write_text
+from harken.errors import DataError, Failure, HarkenError, ModelError
+from harken.files import write_csv, write_json, write_text
 from harken.folds import Split, fold_splits, group_numbers
-from harken.jobs import Job, done, jobs_at_once, learn_and_judge
+from harken.jobs import Job, ResultsFolder, content_mark, done, jobs_at_once, learn_and_judge
 from harken.judge.crossvalidation import Answers, CrossValidation, Fold, Judged, pairs_of, rivals_beside, scored
 from harken.judge.figure import plain_number
 from harken.judge.measures import measure
@@ -55,8 +52,8 @@ logger = logging.getLogger("harken")
 
 RESULT, FOLDS, PREDICTIONS, TABLE = "crossval.json", "crossval.csv", "predictions.csv", "table.md"
 """The files of the folder: all figures, a training a line, a track a line, the table for a paper."""
-ASKED = "asked.json"
-"""What the folder's results were made for; written first."""
+FORMAT = "harken crossval"
+"""What a folder of cross-validation is known by; recipes, repeats and seeds may be added to it."""
 RESULTS = "folds"
 """The folder of the single trainings' results."""
 _CURE = "give the model that 'harken train' made of these data with this recipe and these settings"
@@ -150,7 +147,8 @@ def crossval(
     for name in dict.fromkeys(engines):
         check(name, device)
     folder = default_folder("crossval", data, resume=True) if out is None else Path(out)
-    _refuse_foreign(folder)
+    guard = ResultsFolder(folder, FORMAT, "cross-validation")
+    guard.refuse_foreign()
     model = None if into is None else _of_recipe(into, chosen[0])
     dataset = read(data, label=label, group=group, classes=classes, without=without, progress=progress)
     check_learnable(dataset.train)
@@ -165,11 +163,10 @@ def crossval(
         for repeat in range(repeats)
     ]
     _warn(dataset.name, splits)
-    held = _mark(features[0])
+    held = content_mark(features[0])
     task = _Task(folder, str(data), dataset, failed, chosen, engines, device, features, splits, seeds, held)
     at_once = min(jobs_at_once(workers, name, device) for name in engines)
-    with _own(folder):
-        _same(folder, {"tracks": held, "classes": list(tracks.classes), "folds": folds, "epochs": epochs})
+    with guard.held({"tracks": held, "classes": list(tracks.classes), "folds": folds, "epochs": epochs}):
         results = done(list(_jobs(task)), at_once=at_once, stage="folds", progress=progress)
         trivial = _trivial(features[0], splits, progress) if baselines else {}
         found = _gathered(task, results, trivial)
@@ -254,57 +251,6 @@ def _settles(path: str | os.PathLike[str] | None, model: Model, features: Featur
         logger.warning("%s learnt from %d files, %d of which are not in these data", path, len(learnt), len(learnt - here))
 
 
-# ---- the folder
-
-
-@contextmanager
-def _own(folder: Path) -> Iterator[None]:
-    """Make the folder one's own, and take away what a kill has left half-written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(f"another process is writing to {folder}; wait for it, or choose another folder with --out") from None
-    except (OSError, NotImplementedError) as error:
-        raise RunError(f"{folder} cannot be written to ({error}); choose another folder with --out") from error
-    try:
-        for left in [*folder.glob(f".*{TEMPORARY}"), *folder.glob(f"{RESULTS}/.*{TEMPORARY}")]:
-            left.unlink(missing_ok=True)
-        _refuse_foreign(folder)
-        yield
-    finally:
-        lock.release()
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse a folder of something else."""
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file; choose a folder with --out")
-    if folder.is_dir() and not (folder / ASKED).exists() and any(not each.name.startswith(".") for each in folder.iterdir()):
-        raise RunError(f"{folder} holds files, but no cross-validation; choose another folder with --out")
-
-
-def _same(folder: Path, asked: dict[str, Any]) -> None:
-    """Write down what the folder is for, or see that it is for the same; recipes, repeats and seeds may be added."""
-    path = folder / ASKED
-    document = {"format": "harken crossval", "version": 1, "harken": __version__, "asked": asked}
-    if not path.exists():
-        write_json(path, document)
-        return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        known, version, old = before["format"] == document["format"], before["version"], before["asked"]
-        told = before["harken"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunError(f"{path} cannot be read ({error}); choose another folder with --out") from error
-    if not known or version != 1:
-        raise RunError(f"{path} was not written by this Harken ({__version__}); choose another folder with --out")
-    changed = differences(old, asked) + ([] if told == __version__ else [f"Harken was {told} and is {__version__}"])
-    if changed:
-        raise RunError(f"{folder} holds another cross-validation: {'; '.join(changed[:5])}. Choose another folder with --out")
-
-
 # ---- what is learnt from
 
 
@@ -355,15 +301,6 @@ def _joined(columns: Sequence[tuple[Any, ...] | None], nothing: Sequence[tuple[A
         return None
     pairs = zip(columns, nothing, strict=True)
     return tuple(value for column, empty in pairs for value in (empty if column is None else column))
-
-
-def _mark(features: Features) -> str:
-    """Return a short name of what the data hold: the same for the same tracks, wherever they lie."""
-    marks = [
-        (held, track.start, track.end, track.label, track.group)
-        for track, held in zip(features.tracks, features.hashes, strict=True)
-    ]
-    return fingerprint(marks)
 
 
 def _warn(name: str, splits: Sequence[Sequence[Split]]) -> None:

@@ -21,7 +21,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import prod
 from multiprocessing.connection import Connection, wait
@@ -30,11 +32,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
+from harken import __version__
 from harken.classifier import AT_ONCE, BATCH
 from harken.engines import build
-from harken.errors import HarkenError
-from harken.files import plain, write_json
+from harken.errors import HarkenError, RunError
+from harken.files import TEMPORARY, plain, write_json
 from harken.folds import Split
 from harken.learn import class_probabilities_of
 from harken.learn.recipe import learn
@@ -42,6 +46,7 @@ from harken.metrics import track_probabilities
 from harken.parts import given_parts
 from harken.progress import Progress, silent
 from harken.recipes import Recipe
+from harken.run import differences, fingerprint
 from harken.store import Features
 from harken.threads import usable_cores
 
@@ -51,6 +56,129 @@ SPARE = 0.8
 """The share of the free memory that jobs may take together."""
 DIGITS = 7
 """Digits behind the point of a kept probability of a clip."""
+JOIN_SECONDS = 5.0
+"""How long a process that has closed its end is waited for, to learn how it ended."""
+ASKED = "asked.json"
+"""What a folder's results were made for; written first."""
+_ELSEWHERE = "choose another folder with --out"
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """A folder that keeps what one command has found: nobody else's files are written over, and no two write at once.
+
+    It is known by its :data:`ASKED`, which says what the results were made for.
+
+    Attributes
+    ----------
+    path : Path
+        It need not exist.
+    format : str
+        Of :data:`ASKED`: "harken crossval".
+    what : str
+        What it holds, in messages: "cross-validation".
+    """
+
+    path: Path
+    format: str
+    what: str
+
+    def refuse_foreign(self) -> None:
+        """Raise where the folder is a file, or holds something else; nothing is written. To be called before long work.
+
+        Raises
+        ------
+        RunError
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file; choose a folder with --out")
+        if self._asked.exists():
+            self._before()
+            return
+        try:
+            foreign = self.path.is_dir() and any(not each.name.startswith(".") for each in self.path.iterdir())
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be read ({error}); {_ELSEWHERE}") from error
+        if foreign:
+            raise RunError(f"{self.path} holds files, but no {self.what}; {_ELSEWHERE}")
+
+    @contextmanager
+    def held(self, asked: Mapping[str, Any]) -> Iterator[None]:
+        """Make the folder one's own while results are made and written, and take away what a kill has left half-written.
+
+        Parameters
+        ----------
+        asked : mapping
+            What all results in the folder have in common, as JSON has it: written down, or compared with what is there.
+
+        Raises
+        ------
+        RunError
+            Another process writes there, it holds something else or results for other data or settings, or it cannot be
+            written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock")
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(f"another process is writing to {self.path}; wait for it, or {_ELSEWHERE}") from None
+        except (OSError, NotImplementedError) as error:
+            raise RunError(f"{self.path} cannot be written to ({error}); {_ELSEWHERE}") from error
+        try:
+            self.refuse_foreign()
+            self._tidy()
+            self._same(_as_json(asked))
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def _asked(self) -> Path:
+        return self.path / ASKED
+
+    def _before(self) -> dict[str, Any]:
+        """Return what the results that are there were made for."""
+        try:
+            document = json.loads(self._asked.read_text(encoding="utf-8"))
+            known = (document["format"], document["version"]) == (self.format, 1)
+            found = {"harken": document["harken"], "asked": document["asked"]}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunError(f"{self._asked} cannot be read ({error}); {_ELSEWHERE}") from error
+        if not known:
+            raise RunError(
+                f"{self._asked} was not written by this Harken ({__version__}) for a {self.what}, but is "
+                f"{str(document['format'])[:80]!r}; {_ELSEWHERE}"
+            )
+        return found
+
+    def _same(self, asked: Any) -> None:
+        """Write down what the folder is for, or see that it is for the same."""
+        if not self._asked.exists():
+            write_json(self._asked, {"format": self.format, "version": 1, "harken": __version__, "asked": asked})
+            return
+        before = self._before()
+        told = before["harken"]
+        changed = differences(before["asked"], asked)
+        changed += [] if told == __version__ else [f"Harken was {told} and is {__version__}"]
+        if changed:
+            raise RunError(f"{self.path} holds another {self.what}: {'; '.join(changed[:5])}. C{_ELSEWHERE[1:]}")
+
+    def _tidy(self) -> None:
+        """Remove what was left half-written; as long as the folder is not known to be ours, no more than its own record."""
+        ours = (f".*{TEMPORARY}", f"*/.*{TEMPORARY}") if self._asked.exists() else (f".{ASKED}.*{TEMPORARY}",)
+        for pattern in ours:
+            for left in self.path.glob(pattern):
+                left.unlink(missing_ok=True)
+
+
+def content_mark(features: Features) -> str:
+    """Return a short name of what the data hold: the same for the same tracks, wherever they lie."""
+    marks = [
+        (held, track.start, track.end, track.label, track.group)
+        for track, held in zip(features.tracks, features.hashes, strict=True)
+    ]
+    return fingerprint(marks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +261,7 @@ def done(
                 progress(stage, len(results), len(jobs), _at_work(working))
             for ready in wait(list(working)):
                 assert isinstance(ready, Connection)
-                result = _received(ready, working[ready].job)
+                result = _received(ready, working[ready])
                 ended = working.pop(ready)
                 _put_away(ready, ended)
                 results[ended.number] = result
@@ -199,12 +327,13 @@ def _begin(job: Job, *, one_thread: bool) -> tuple[Connection, SpawnProcess]:
     return ours, process
 
 
-def _received(connection: Connection, job: Job) -> dict[str, Any]:
+def _received(connection: Connection, ended: _Working) -> dict[str, Any]:
     """Take a result and keep it."""
+    job = ended.job
     try:
         result = connection.recv()
-    except EOFError:
-        raise HarkenError(f"{job.name} was killed; is there enough memory for it?") from None
+    except (EOFError, OSError):  # an OSError where it ended in the midst of sending
+        raise HarkenError(f"{job.name} {_how_it_ended(ended.process)}") from None
     if isinstance(result, str):
         raise HarkenError(f"{job.name}: {result}")
     try:
@@ -214,6 +343,23 @@ def _received(connection: Connection, job: Job) -> dict[str, Any]:
     write_json(job.path, {**result, "asked": job.asked})
     found: dict[str, Any] = json.loads(json.dumps(plain(result)))  # what a later call will read
     return found
+
+
+def _how_it_ended(process: SpawnProcess) -> str:
+    """Say how a process ended that has sent nothing."""
+    process.join(JOIN_SECONDS)
+    status = process.exitcode
+    if status is None or status < 0:
+        name = "" if status is None else f" by {_signal_name(-status)}"
+        return f"was killed{name}; is there enough memory for it?"
+    return f"ended without a result (exit status {status}); what it said before stands above"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _put_away(connection: Connection, ended: _Working) -> None:
@@ -237,6 +383,15 @@ def _child(answer: Connection, call: Callable[..., dict[str, Any]], arguments: t
         answer.send(str(error))
     except MemoryError:
         answer.send("there is not enough memory for it")
+    except Exception as error:  # a fault of Harken's, or of a layer or frontend of one's own: named, and not taken for a kill
+        logger.exception("a job failed in a way that was not foreseen:")
+        answer.send(f"{type(error).__name__}: {error} ({_place(error)})")
+
+
+def _place(error: BaseException) -> str:
+    """Return where something was raised: "in reader.py, line 12"."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"in {Path(last.filename).name}, line {last.lineno}"
 
 
 def _take_one_thread() -> None:

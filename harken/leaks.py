@@ -4,8 +4,9 @@ The splits keep whole clips only, tracks, or groups (:mod:`harken.leaky`); the l
 that overlap are ever used: where a recipe's clips do, they are thinned first, for all three alike. What differs between the
 trainings of a seed is the split alone: the number of clips of each class and the initial weights are the same.
 
-Every training runs in a process of its own (:mod:`harken.jobs`) and leaves a file in the folder; the same command goes on where
-it was stopped. Only the data's own training part is used where they bring parts: a test part stays untouched.
+Every training runs in a process of its own (:mod:`harken.jobs`) and leaves a file in the folder, which holds nothing else; the
+same command goes on where it was stopped. Only the data's own training part is used where they bring parts: a test part stays
+untouched.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from harken.engines import check, engine_for
 from harken.errors import DataError, Failure, HarkenError
 from harken.files import write_json
 from harken.folds import Positions, Split, check_seed, group_numbers, split
-from harken.jobs import Job, done, jobs_at_once, learn_and_judge
+from harken.jobs import Job, ResultsFolder, content_mark, done, jobs_at_once, learn_and_judge
 from harken.judge.gaps import Answers
-from harken.judge.leaks import Leaks, Sizes, UnderSplit, sizes
+from harken.judge.leaks import FORMAT, Leaks, Sizes, UnderSplit, sizes
 from harken.judge.text import count
 from harken.leaky import CLIPS, GROUPS, PROTOCOLS, TRACKS, ClipSplit, apart, distinct, leaky_splits
 from harken.metrics import decisions
@@ -99,7 +100,8 @@ def measure_leaks(
     Raises
     ------
     HarkenError
-        What is asked for is wrong, the data allow no such splits, the folder holds other results, or a training failed.
+        What is asked for is wrong, the data allow no such splits, the folder holds something else or another process writes
+        there, or a training failed.
     """
     check_seed(seed)
     if type(seeds) is not int or seeds < 1:
@@ -109,6 +111,8 @@ def measure_leaks(
     name = engine_for(chosen.training, engine)
     check(name, device)
     folder = default_folder(f"leaks-{chosen.name}", data, resume=True) if out is None else Path(out)
+    guard = ResultsFolder(folder, FORMAT, "leak measurement")
+    guard.refuse_foreign()
     dataset = read(data, label=label, group=group, classes=classes, without=without, progress=progress)
     check_learnable(dataset.train)
     material = _heard(dataset, chosen, workers, progress)
@@ -119,26 +123,45 @@ def measure_leaks(
         _job(material, protocol, splits[number][protocol], chosen, number, engine=name, device=device, folder=folder)
         for number, protocol in trainings
     ]
-    results = done(jobs, at_once=jobs_at_once(workers, name, device), stage="measuring", progress=progress)
-    found = dict(zip(trainings, results, strict=True))
-    leaks = Leaks(
+    asked = {
+        **{"tracks": content_mark(material.features), "classes": list(material.features.tracks.classes)},
+        **{"recipe": chosen.to_table(), "engine": name, "device": device},
+    }
+    with guard.held(asked):
+        results = done(jobs, at_once=jobs_at_once(workers, name, device), stage="measuring", progress=progress)
+        found = dict(zip(trainings, results, strict=True))
+        leaks = _leaks_of(dataset, chosen, material, splits, found, engine=name, folder=folder)
+        write_json(folder / RESULT, leaks.as_json())
+    return Measured(leaks, material.failed)
+
+
+def _leaks_of(
+    dataset: Dataset,
+    recipe: Recipe,
+    material: _Material,
+    splits: Mapping[int, Mapping[str, ClipSplit]],
+    found: Mapping[tuple[int, str], Mapping[str, Any]],
+    *,
+    engine: str,
+    folder: Path,
+) -> Leaks:
+    """Return what the trainings, by seed and split, came to."""
+    return Leaks(
         folder=folder,
         data=dataset.name,
-        recipe=chosen.name,
-        engine=name,
+        recipe=recipe.name,
+        engine=engine,
         grouping=dataset.grouping,
         classes=material.features.tracks.classes,
-        epochs=chosen.training.epochs,
-        seeds=numbers,
+        epochs=recipe.training.epochs,
+        seeds=tuple(splits),
         splits={
-            protocol: material.under(protocol, [(splits[number][protocol], found[number, protocol]) for number in numbers])
+            protocol: material.under(protocol, [(parts[protocol], found[number, protocol]) for number, parts in splits.items()])
             for protocol in material.needed
         },
         same_as=material.same_as,
         notes=(*_notes(dataset, material), *material.notes),
     )
-    write_json(folder / RESULT, leaks.as_json())
-    return Measured(leaks, material.failed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 
 from harken import compare as room
 from harken import jobs
@@ -102,7 +103,7 @@ def test_a_seed_more_trains_only_that(done, data, monkeypatch):
 
 
 def test_other_settings_are_refused(done, data):
-    with pytest.raises(HarkenError, match="other data or settings"):
+    with pytest.raises(HarkenError, match="another comparison: epochs was nothing and is 3"):
         compare(data, [SMALL], seeds=1, epochs=3, out=done.folder)
 
 
@@ -126,10 +127,27 @@ def test_other_data_at_the_same_place_are_refused(done, data):
     arrays = dict(np.load(data))
     np.savez(data, **{**arrays, "y": arrays["y"][::-1]})
     try:
-        with pytest.raises(HarkenError, match="other data or settings"):
+        with pytest.raises(HarkenError, match="another comparison: the tracks are others"):
             compare(data, [SMALL], seeds=1, out=done.folder)
     finally:
         data.write_bytes(content)
+
+
+def test_another_recipe_of_the_same_name_is_refused(done, data):
+    with pytest.raises(HarkenError, match="other data or settings"):
+        compare(data, [toy("small", 3)], seeds=1, out=done.folder)
+
+
+def test_the_files_of_others_are_left_alone(data, tmp_path):
+    (tmp_path / RESULT).write_text('{"mine": 1}', encoding="utf-8")
+    with pytest.raises(HarkenError, match="holds files, but no comparison; choose another folder with --out"):
+        compare(data, [SMALL], seeds=1, out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [RESULT]
+
+
+def test_two_at_once_are_refused(done, data):
+    with FileLock(done.folder / ".lock"), pytest.raises(HarkenError, match="another process is writing to"):
+        compare(data, [SMALL, LARGE], ["numpy"], seeds=2, out=done.folder)
 
 
 def test_what_was_trained_but_not_judged_is_done_again(data, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from harken import jobs
 from harken.datasets import Arrays
 from harken.errors import HarkenError
 from harken.folds import Split
-from harken.jobs import Job, done, free_memory, jobs_at_once, learn_and_judge, peak_memory
+from harken.jobs import Job, ResultsFolder, done, free_memory, jobs_at_once, learn_and_judge, peak_memory
 from harken.parts import given_parts
 from harken.recipes import recipe_from_table
 from harken.store import features_of_arrays
@@ -28,6 +29,18 @@ def fail(_):
 
 def vanish(_):
     os._exit(9)
+
+
+def be_killed(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def blunder(number):
+    raise ValueError(f"the {number}st is odd")
+
+
+def say_nothing_json_has(_):
+    return {"answer": (lambda: 1)}
 
 
 def no_memory(_):
@@ -85,7 +98,19 @@ def test_the_result_of_another_request_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("call", "words"), [(fail, "job 1: it does not work"), (vanish, "job 1 was killed"), (no_memory, "not enough memory")]
+    ("call", "words"),
+    [
+        (fail, "job 1: it does not work"),
+        (vanish, r"job 1 ended without a result \(exit status 9\)"),
+        (blunder, r"job 1: ValueError: the 1st is odd \(in test_jobs\.py, line \d+\)"),
+        (say_nothing_json_has, r"job 1: \w+: .*lambda"),
+        (no_memory, "not enough memory"),
+        pytest.param(
+            be_killed,
+            r"job 1 was killed by SIGKILL; is there enough memory",
+            marks=pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals of POSIX"),
+        ),
+    ],
 )
 def test_a_job_that_fails_is_named_and_the_others_stay(call, words, tmp_path):
     with pytest.raises(HarkenError, match=words):
@@ -143,3 +168,88 @@ def test_an_accelerator_does_one_training_at_a_time():
     assert jobs_at_once(3, "torch", "cpu") == 3
     assert jobs_at_once(3, "torch", "cuda") == 1
     assert jobs_at_once(None, "numpy", "cpu") >= 1
+
+
+# The folder of the results.
+
+
+def guard(folder):
+    return ResultsFolder(folder, "harken trial", "trial")
+
+
+def listed(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_folder_remembers_what_it_is_for(tmp_path):
+    for _ in range(2):
+        with guard(tmp_path / "new").held({"tracks": "x", "numbers": (1, 2)}):
+            pass
+    assert json.loads((tmp_path / "new" / "asked.json").read_text())["asked"] == {"tracks": "x", "numbers": [1, 2]}
+    with (
+        pytest.raises(HarkenError, match=r"another trial: the tracks are others, .*numbers\[1\] was 2 and is 3"),
+        guard(tmp_path / "new").held({"tracks": "y", "numbers": [1, 3]}),
+    ):
+        pytest.fail("it was let in")
+    with guard(tmp_path / "new").held({"tracks": "x", "numbers": [1, 2]}):
+        pass  # having been refused holds no lock
+
+
+@pytest.mark.parametrize("name", ["leaks.json", "groups-0.json", "diary.txt", "folder/diary.txt"])
+def test_the_files_of_others_are_left_alone(name, tmp_path):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine", encoding="utf-8")
+    with pytest.raises(HarkenError, match=r"holds files, but no trial; choose another folder with --out"):
+        guard(tmp_path).refuse_foreign()
+    with pytest.raises(HarkenError, match="holds files, but no trial"), guard(tmp_path).held({}):
+        pytest.fail("it was let in")
+    assert path.read_text(encoding="utf-8") == "mine" and set(listed(tmp_path)) <= {name, ".lock"}
+    if "/" not in name:
+        with pytest.raises(HarkenError, match="is a file"):
+            guard(path).refuse_foreign()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "null",
+        "\x00",
+        "[" * 100_000,
+        '{"format": "harken crossval", "version": 1, "asked": {}, "harken": ""}',
+        '{"format": "harken trial", "version": 2, "asked": {}, "harken": ""}',
+        '{"format": "harken trial", "version": 1, "harken": ""}',
+        '{"format": "harken trial", "version": 1, "asked": {}, "harken": "0.0"}',
+    ],
+)
+def test_the_record_of_something_else_is_refused(content, tmp_path):
+    (tmp_path / "asked.json").write_text(content, encoding="utf-8")
+    with pytest.raises(HarkenError, match="--out"), guard(tmp_path).held({}):
+        pytest.fail("it was let in")
+    assert (tmp_path / "asked.json").read_text(encoding="utf-8") == content
+
+
+def test_no_two_write_at_once(tmp_path):
+    with (
+        guard(tmp_path).held({}),
+        pytest.raises(HarkenError, match=r"another process is writing to .*; wait for it, or choose another folder"),
+        guard(tmp_path).held({}),
+    ):
+        pytest.fail("it was let in")
+    with guard(tmp_path).held({}):
+        pass
+
+
+def test_what_a_kill_left_half_written_is_taken_away_and_nothing_else(tmp_path):
+    (tmp_path / ".asked.json.0a1b2c3d.tmp").write_text("{", encoding="utf-8")
+    (tmp_path / ".mine.tmp").write_text("mine", encoding="utf-8")
+    with guard(tmp_path).held({}):
+        assert listed(tmp_path) == [".lock", ".mine.tmp", "asked.json"]  # it was not known yet to be Harken's folder
+    (tmp_path / "folds").mkdir()
+    for name in (".x.json.0.tmp", "folds/.y.json.0a1b2c3d.tmp"):
+        (tmp_path / name).write_text("{", encoding="utf-8")
+    (tmp_path / "folds" / "x.tmp").write_text("x", encoding="utf-8")
+    with guard(tmp_path).held({}):
+        assert set(listed(tmp_path)) - {".lock"} == {"asked.json", "folds/x.tmp"}

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 
 from harken import jobs
 from harken import leaks as room
@@ -21,10 +22,13 @@ from harken.cli import harken
 from harken.cli.leaks import _printable
 from harken.datasets import read
 from harken.errors import DataError, HarkenError
+from harken.files import write_json
 from harken.judge.gaps import Answers, gap
 from harken.leaks import RESULT, measure_leaks
 from harken.leaky import PROTOCOLS
 from harken.recipes import recipe_from_table
+from harken.report.html import report
+from harken.report.reading import read_run
 
 ARTISTS, SONGS, CLIPS = 16, 4, 6
 
@@ -141,6 +145,14 @@ def test_the_document_has_the_shape_that_is_documented(found):
     assert document["majority"]["class"] in document["classes"]
 
 
+def test_the_report_of_a_run_reads_the_document(found, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    write_json(run / "metrics.json", {"classes": list(found.classes), "judged_on": "test"})
+    assert read_run(run, leaks=found.folder / RESULT).leaks == json.loads((found.folder / RESULT).read_text())
+    assert "clips at random" in report(read_run(run, leaks=found.folder / RESULT))
+
+
 def test_the_text_fits_a_terminal(found):
     lines = found.as_text().splitlines()
     assert max(map(len, lines)) <= 100
@@ -235,10 +247,35 @@ def test_what_is_done_is_not_done_again_and_a_seed_more_does_only_that(here, tmp
 
 def test_other_data_and_settings_in_the_folder_are_refused(here, tmp_path):
     measured(tmp_path, seeds=1, recipe=toy(2))
-    with pytest.raises(HarkenError, match="other data or settings"):
+    with pytest.raises(HarkenError, match=r"another leak measurement: recipe\.training\.epochs was 2 and is 3"):
         measured(tmp_path, seeds=1, recipe=toy(3))
-    with pytest.raises(HarkenError, match="other data or settings"):
+    with pytest.raises(HarkenError, match="another leak measurement: the tracks are others"):
         measured(tmp_path, seeds=1, recipe=toy(2), song=1.0)
+
+
+@pytest.mark.parametrize("name", [RESULT, "groups-0.json", "diary.txt"])
+def test_the_files_of_others_are_left_alone(name, here, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text('{"mine": 1}', encoding="utf-8")
+    with pytest.raises(HarkenError, match=r"holds files, but no leak measurement; choose another folder with --out"):
+        measured(tmp_path, seeds=1, recipe=toy(1))
+    assert not here and [path.name for path in (tmp_path / "out").iterdir()] == [name]
+    assert (tmp_path / "out" / name).read_text(encoding="utf-8") == '{"mine": 1}'
+
+
+def test_two_at_once_are_refused(here, tmp_path):
+    measured(tmp_path, seeds=1, recipe=toy(1))
+    refused = pytest.raises(HarkenError, match=r"another process is writing to .*out; wait for it, or choose another folder")
+    with FileLock(tmp_path / "out" / ".lock"), refused:
+        measured(tmp_path, seeds=2, recipe=toy(1))
+    assert len(here) == 3
+
+
+def test_what_a_kill_left_half_written_is_taken_away(here, tmp_path):
+    measured(tmp_path, seeds=1, recipe=toy(1))
+    (tmp_path / "out" / ".x.json.0.tmp").write_text("{", encoding="utf-8")
+    measured(tmp_path, seeds=1, recipe=toy(1))
+    assert not list((tmp_path / "out").glob(".*.tmp")) and len(here) == 3
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals of POSIX")

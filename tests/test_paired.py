@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harken.folds import fold_splits
+from harken.folds import Split, fold_splits
 from harken.judge.intervals import difference_interval
 from harken.judge.measures import Measures
 from harken.judge.paired import Paired, compare_all, paired
@@ -177,3 +177,16 @@ def test_rivals_learn_from_the_other_folds_and_keep_up_where_they_know_as_much()
     assert [loud.verdict(name) for name in ("perfect", "poor")] == ["not told apart", "baseline ahead"]
     (always,) = rivals_of({"majority": np.zeros(80, dtype=int)}, recipes, classes=2, **rows)
     assert always.keeps_up_with == ("silent",) and always.as_json()["track"]["accuracy"]["value"] == 0.5
+
+
+def test_rivals_learn_from_the_training_part_alone():
+    labels = np.repeat([0, 1], 20)
+    place = np.arange(40) % 20
+    train, valid, test = (np.flatnonzero(np.isin(place, part)) for part in (range(8), range(8, 16), range(16, 20)))
+    loudness = labels + np.random.default_rng(0).normal(0, 0.1, 40)
+    turned = loudness.copy()
+    turned[valid] = 50 - 100 * labels[valid]  # the validation part teaches the opposite, loudly
+    measured = [Measures({"loudness": column[:, None]}) for column in (loudness, turned)]
+    one, other = (trivial_answers(labels, 2, each, [[Split(train, valid, test)]]) for each in measured)
+    assert (one["loudness"][0][test] == labels[test]).all()
+    assert np.array_equal(one["loudness"], other["loudness"])

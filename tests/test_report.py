@@ -394,6 +394,48 @@ def test_a_leak_meter_that_is_none_is_refused(run: Path, content: bytes | None, 
         write_reports(run, leaks=run / "other.json")
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        ("format", "x", "nothing that 'harken leaks' has written"),
+        ("format", None, "nothing that"),
+        ("version", 2, "is of version 2, and this Harken knows version 1"),
+        ("version", None, "of version None"),
+        ("recipe", None, "recipe is not a text"),
+        ("data", ["a"], "data is not a text"),
+        ("notes", 3, "notes is not a list"),
+        ("notes", [3], r"notes\[0\] is not a text"),
+        ("splits", 3, "splits is not an object"),
+        ("splits", {}, "splits.clips is not an object"),
+        ("splits.clips", {"clip": 3}, "splits.clips.title is not a text"),
+        ("splits.groups", "x", "splits.groups is not an object"),
+        ("splits.clips.means", {}, "splits.clips.means is not a text"),
+        ("splits.clips.clip", 3, "splits.clips.clip.accuracy is not an object"),
+        ("splits.clips.clip.accuracy", [], "splits.clips.clip.accuracy"),
+        ("splits.clips.track.accuracy.value", "0.9", "splits.clips.track.accuracy"),
+        ("splits.clips.track.accuracy.value", True, "splits.clips.track.accuracy"),
+        ("splits.clips.track.accuracy.low", 10**400, "splits.clips.track.accuracy"),
+        ("splits.clips.track.accuracy.high", float("nan"), "splits.clips.track.accuracy"),
+        ("splits.clips.track.accuracy.n", None, "splits.clips.track.accuracy"),
+        ("splits.tracks.same_as", "x", "same_as is none of clips, tracks, groups"),
+        ("splits.tracks.same_as", ["x"], "same_as is none of"),
+        ("verdict", 3, "verdict.sentence is not a text"),
+        ("verdict.sentence", None, "verdict.sentence is not a text"),
+    ],
+)
+def test_a_leak_meter_of_odd_shape_is_refused_by_name(run: Path, place: str, value: Any, words: str) -> None:
+    document_ = leak_meter()
+    *keys, last = place.split(".")
+    inner = document_
+    for key in keys:
+        inner = inner[key]
+    inner[last] = value
+    (run / "odd.json").write_text(json.dumps(document_), encoding="utf-8")
+    with pytest.raises(RunError, match=words) as told:
+        write_reports(run, leaks=run / "odd.json")
+    assert str(told.value).startswith(str(run / "odd.json"))
+
+
 def test_a_report_that_cannot_be_written_costs_no_training(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -418,18 +460,6 @@ def test_arrays_have_nothing_to_play(tmp_path: Path) -> None:
     assert str(done.run.report) in done.as_text()
     bare = train(tmp_path / "rows.npz", tmp_path / "tiny.toml", out=tmp_path / "bare", report=False)
     assert not bare.run.report.exists() and not bare.run.card.exists() and "report" not in bare.as_text().splitlines()[-1]
-
-
-def test_a_validation_part_does_not_tell_what_its_own_temperature_is_worth(run: Path) -> None:
-    metrics = json.loads((run / "metrics.json").read_bytes())
-    told = {**metrics["calibration"], "calibrated": {"calibration_error": 0.1}, "calibration_error_by_chance": 0.2}
-    write_json(run / "metrics.json", {**metrics, "judged_on": "test", "calibration": {**told, "cannot_tell": ""}})
-    assert "it means what it says" in Page(html_of(run)).text
-    write_json(run / "metrics.json", {**metrics, "judged_on": "valid", "calibration": told})
-    assert "cannot be told: these very tracks chose the epoch" in Page(html_of(run)).text
-    assert "it means what it says" not in Page(html_of(run)).text
-    write_json(run / "metrics.json", {**metrics, "judged_on": "test", "calibration": {**told, "cannot_tell": "too few"}})
-    assert "Whether they mean what they say cannot be told: too few." in Page(html_of(run)).text
 
 
 def test_warnings_stand_beside_the_figure(run: Path) -> None:
@@ -463,18 +493,78 @@ def test_figures_that_are_out_of_date_are_called_so(run: Path) -> None:
 # What others put beside.
 
 
+def leak_meter(**more: Any) -> dict[str, Any]:
+    """What ``harken leaks`` writes, as far as a report reads it, of the data and the recipe of the fixture ``run``."""
+
+    def accuracy() -> dict[str, Any]:
+        return {"accuracy": {"value": 0.9375, "low": 0.9, "high": 0.96, "n": 100}}
+
+    titles = {"clips": "clips at random", "tracks": "tracks at random", "groups": "tracks apart"}
+    splits: dict[str, Any] = {
+        name: {"title": title, "same_as": None, "means": "songs <heard>", "clip": accuracy(), "track": accuracy()}
+        for name, title in titles.items()
+    }
+    splits["tracks"]["same_as"] = "groups"
+    head = {"format": "harken leaks", "version": 1, "recipe": "tiny", "data": "songs", "splits": splits}
+    return {**head, "grouping": "none", "verdict": {"sentence": "0.94 was memory."}, "notes": ["a note"], **more}
+
+
 def test_the_leak_meter_is_shown_where_it_was_run(run: Path) -> None:
     assert 'id="leaks"' not in html_of(run)
-    accuracy = {"accuracy": {"value": 0.9375, "low": 0.9, "high": 0.96, "n": 100}}
-    under = {"same_as": None, "means": "songs <heard>", "clip": accuracy, "track": accuracy}
-    splits = {"clips": under, "tracks": {**under, "same_as": "groups"}, "groups": under}
-    document_ = {"splits": splits, "grouping": "artist tags", "verdict": {"sentence": "0.94 was memory."}, "notes": ["a note"]}
-    write_json(run / "leaks.json", document_)
+    write_json(run / "leaks.json", leak_meter())
     page = Page(html_of(run))
     rows = page.tables["The same recipe under three splits"]
-    assert [row[0] for row in rows[1:]] == ["clips at random", "artists apart"]
+    assert [row[0] for row in rows[1:]] == ["clips at random", "tracks apart"]  # as the meter itself calls them
     assert rows[1][1:3] == ["0.938", "0.90 to 0.96"] and rows[1][5] == "songs <heard>"
     assert "0.94 was memory." in page.text and "a note" in page.text
+    assert "The leak meter was run with" not in page.text
+
+
+@pytest.mark.parametrize("name", ["artists apart", EVIL])
+def test_the_splits_are_called_as_the_leak_meter_calls_them(name: str, run: Path) -> None:
+    document_ = leak_meter(notes=[])
+    document_["splits"]["groups"]["title"] = name
+    write_json(run / "leaks.json", document_)
+    assert Page(html_of(run)).tables["The same recipe under three splits"][2][0] == visible(name)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"recipe": "wave-conv"}, "run with wave-conv on songs, and this run is of tiny on songs: how much"),
+        ({"data": "dances"}, "run with tiny on dances, and this run is of tiny on songs: how much"),
+        ({"classes": ["jig", "reel"]}, "tiny on songs (classes: jig, reel), and this run is of tiny on songs (classes: "),
+        ({"recipe": EVIL, "data": EVIL}, f"run with {EVIL} on {EVIL}, and"),
+    ],
+)
+def test_a_leak_meter_of_something_else_is_called_so(more: dict[str, Any], words: str, run: Path) -> None:
+    write_json(run / "leaks.json", leak_meter(**more))
+    page = Page(html_of(run))
+    assert words in page.text and "this run's figure is memory, it does not tell." in page.text
+
+
+@pytest.mark.parametrize(
+    ("told", "name", "same"),
+    [
+        ("/music/songs.csv", "songs.csv", True),
+        ("C:\\music\\songs\\", "songs", True),
+        (".", "songs", True),  # nobody can tell any more
+        ("emotify:/music/x", "emotify", True),
+        ("gtzan:/music/x", "gtzan features", True),
+        ("arrays:songs.npz", "songs.npz", True),
+        ("gtzan:/music/x", "emotify", False),
+        ("/music/songs.csv", "songs", False),
+    ],
+)
+def test_data_are_told_by_their_name(told: str, name: str, same: bool, run: Path) -> None:
+    write_json(run / "run.json", {**json.loads((run / "run.json").read_bytes()), "data": told})
+    write_json(run / "leaks.json", leak_meter(data=name))
+    assert ("The leak meter was run with" not in Page(html_of(run)).text) == same
+
+
+def test_a_leak_meter_of_classes_in_another_order_is_of_the_same(run: Path) -> None:
+    write_json(run / "leaks.json", leak_meter(classes=read_run(run).classes[::-1]))
+    assert "The leak meter was run with" not in Page(html_of(run)).text
 
 
 def test_calibration_is_shown_where_it_was_measured(run: Path) -> None:
@@ -720,7 +810,7 @@ def test_the_commands_in_the_docs_work(run: Path, tmp_path: Path, monkeypatch: p
     assert len(lines) == 3
     (tmp_path / "runs").mkdir()
     run.rename(tmp_path / "runs" / "dances")
-    write_json(tmp_path / "leaks.json", {"splits": {}})
+    write_json(tmp_path / "leaks.json", leak_meter())
     monkeypatch.chdir(tmp_path)
     for line in lines:
         done = CliRunner().invoke(harken, shlex.split(line))

@@ -1,8 +1,9 @@
 """Rivals: what is reached without listening, on the same folds as a cross-validation, and which recipes it keeps up with.
 
 Always answering the largest class, and a logistic regression of each trivial measure (:mod:`harken.judge.baselines`): loudness,
-duration, tempo, file format, learnt in each fold from the tracks that the recipes learnt from, and judged on the same others. A
-recipe is ahead where the paired difference over groups, within classes, leaves 0 out (:mod:`harken.judge.paired`).
+duration, tempo, file format, learnt in each fold from its training part, as the networks' weights are (not from the validation
+part, which chooses a network's epoch), judged on the same others. A recipe is ahead where the paired difference over groups,
+within classes, leaves 0 out (:mod:`harken.judge.paired`).
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def trivial_answers(labels: Numbers, classes: int, measures: Measures, splits: S
     learnt: set[str] = set()
     for repeat, dealt in enumerate(splits):
         for split in dealt:
-            rows = np.concatenate([split.train, split.valid])
+            rows = split.train
             here = measures.take(split.test)
             answers = {one.name: one.answers(here) for one in fit(measures.take(rows), labels[rows], classes).fitted}
             learnt |= set(answers)

@@ -12,6 +12,7 @@ from typing import Any
 
 from harken.files import write_text
 from harken.judge.text import count, number, short
+from harken.leaky import PROTOCOLS
 from harken.report import drawing, words
 from harken.report.examples import Example, telling, with_sound
 from harken.report.page import SHADES, described, document, scrolling, table, text
@@ -312,31 +313,24 @@ def _scores(found: Mapping[str, Any]) -> str:
 
 
 def _leaks(reading: Reading) -> str:
-    splits = reading.leaks.get("splits")
-    if not isinstance(splits, Mapping):
+    found = reading.leaks
+    if not found:
         return ""
-    titles = {
-        "clips": "clips at random",
-        "tracks": "tracks at random",
-        "groups": f"{words.group_word(reading.leaks.get('grouping'))} apart",
-    }
     rows = []
-    for name, each in splits.items():
-        if isinstance(each, Mapping) and not each.get("same_as"):
-            shown = [each.get(level, {}).get("accuracy", {}) for level in ("clip", "track")]
-            cells = [cell for found in shown for cell in _cells(found)[:2]]
-            rows.append((text(titles.get(str(name), name)), *cells, text(each.get("means", ""))))
-    verdict = reading.leaks.get("verdict")
-    sentence = verdict.get("sentence") if isinstance(verdict, Mapping) else None
+    for name in PROTOCOLS:
+        under = found["splits"][name]
+        if not under["same_as"]:
+            cells = [cell for level in ("clip", "track") for cell in _cells(under[level]["accuracy"])[:2]]
+            rows.append((text(under["title"]), *cells, text(under["means"])))
+    another = words.of_another(reading)
     head = ("the split", "clip accuracy", "95 % interval", "track accuracy", "95 % interval", "what it asks for")
-    told = (reading.leaks.get("recipe"), reading.leaks.get("data"))
-    of = _p(f"Measured with {text(told[0])} on {text(told[1])}: trainings of their own, with equally many clips.", "soft")
-    notes = [str(note) for note in reading.leaks.get("notes") or []]
+    of = f"Measured with {text(found['recipe'])} on {text(found['data'])}: trainings of their own, with equally many clips."
     return (
-        (_p(f"<strong>{text(sentence)}</strong>") if sentence else "")
+        (_p(text(another), "warn") if another else "")
+        + _p(f"<strong>{text(found['verdict']['sentence'])}</strong>")
         + table("The same recipe under three splits", head, rows, kind="last", label="The leak meter")
-        + (of if all(told) else "")
-        + _items(notes)
+        + _p(of, "soft")
+        + _items(found["notes"])
     )
 
 

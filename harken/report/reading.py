@@ -20,12 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from harken.errors import RunError
+from harken.judge.leaks import FORMAT, VERSION
+from harken.leaky import PROTOCOLS
 from harken.run import Run
 
 logger = logging.getLogger("harken")
 
 LEAKS = "leaks.json"
-"""What ``harken leaks`` leaves in a run's folder."""
+"""The leak meter's figures, where somebody has put them beside a run; ``harken leaks`` writes them into a folder of its own."""
+_WHOLE_NUMBER, _MOST = 1e15, 1e3
+"""Larger ones are no counts, and no accuracies or their bounds."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,8 @@ class Reading:
         Of recipe.toml.
     recipe_text : str
     leaks : dict
-        Of the leak meter; empty where it was not run.
+        Of the leak meter, in the shapes that ``harken leaks`` writes; empty where it was not run. It may have been run with
+        another recipe or on other data.
     model_hash, model_bytes : str, int
         SHA-256 and size of model.harken; empty and 0 where there is none.
     missing : tuple of str
@@ -145,13 +150,13 @@ def read_run(folder: str | os.PathLike[str], *, leaks: str | os.PathLike[str] | 
     ----------
     folder : path-like
     leaks : path-like, optional
-        What ``harken leaks`` wrote, where it lies elsewhere than in the folder.
+        What ``harken leaks`` wrote; default: ``leaks.json`` in the folder, where it is there.
 
     Raises
     ------
     RunError
         There is no such folder, or no metrics.json in it that could be read: the training is not finished, or it is no run; or
-        the file of ``leaks`` is not there or damaged.
+        the leak meter's file is not there, damaged, or nothing that ``harken leaks`` wrote.
     """
     run = Run(folder)
     metrics = _metrics(run)
@@ -214,9 +219,51 @@ def _leaks(folder: Path, given: str | os.PathLike[str] | None) -> dict[str, Any]
         raise RunError(f"there is no file {path}; expected what 'harken leaks' has written") from None
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} cannot be read ({error}); run 'harken leaks' again") from error
-    if not isinstance(found, dict):
-        raise RunError(f"{path} is nothing that 'harken leaks' has written; run it again")
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise RunError(f"{path} is nothing that 'harken leaks' has written; give the leaks.json of its folder")
+    if found.get("version") != VERSION:
+        raise RunError(
+            f"{path} is of version {found.get('version')!r:.20}, and this Harken knows version {VERSION}; run 'harken "
+            "leaks' again"
+        )
+    odd = _odd(found)
+    if odd:
+        raise RunError(f"{path} is damaged: {odd}; run 'harken leaks' again")
     return found
+
+
+def _odd(found: Mapping[str, Any]) -> str:
+    """Say what of a leak meter's figures, as far as a report shows them, has not the shape that they are written in."""
+    verdict, notes, splits = (found.get(name) for name in ("verdict", "notes", "splits"))
+    wanted: list[tuple[str, Any, type]] = [(name, found.get(name), str) for name in ("recipe", "data")]
+    wanted += [("verdict.sentence", _of(verdict, "sentence"), str), ("notes", notes, list), ("splits", splits, dict)]
+    wanted += [(f"notes[{place}]", note, str) for place, note in enumerate(notes if isinstance(notes, list) else ())]
+    for name in PROTOCOLS:
+        under = _of(splits, name)
+        wanted += [(f"splits.{name}", under, dict)]
+        wanted += [(f"splits.{name}.{key}", _of(under, key), str) for key in ("title", "means")]
+        if _of(under, "same_as") not in (None, *PROTOCOLS):
+            return f"splits.{name}.same_as is none of {', '.join(PROTOCOLS)}"
+        wanted += [(f"splits.{name}.{level}.accuracy", _accuracy(_of(under, level)), dict) for level in ("clip", "track")]
+    kinds: dict[type, str] = {str: "a text", list: "a list", dict: "an object with its figures"}
+    return next((f"{name} is not {kinds[kind]}" for name, value, kind in wanted if not isinstance(value, kind)), "")
+
+
+def _of(found: Any, key: str) -> Any:
+    return found.get(key) if isinstance(found, dict) else None
+
+
+def _accuracy(level: Any) -> dict[str, Any] | None:
+    """Return the accuracy of a level; None where its figures are no numbers."""
+    found = _of(level, "accuracy")
+    if not isinstance(found, dict) or not _is_number(found.get("n"), _WHOLE_NUMBER):
+        return None
+    figures = [found.get(name) for name in ("value", "low", "high")]
+    return found if all(figure is None or _is_number(figure, _MOST) for figure in figures) else None
+
+
+def _is_number(value: Any, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= most
 
 
 def _optional(path: Path, read: Any, missing: list[str]) -> Any:
