@@ -462,6 +462,18 @@ def test_arrays_have_nothing_to_play(tmp_path: Path) -> None:
     assert not bare.run.report.exists() and not bare.run.card.exists() and "report" not in bare.as_text().splitlines()[-1]
 
 
+def test_a_validation_part_does_not_tell_what_its_own_temperature_is_worth(run: Path) -> None:
+    metrics = json.loads((run / "metrics.json").read_bytes())
+    told = {**metrics["calibration"], "calibrated": {"calibration_error": 0.1}, "calibration_error_by_chance": 0.2}
+    write_json(run / "metrics.json", {**metrics, "judged_on": "test", "calibration": {**told, "cannot_tell": ""}})
+    assert "it means what it says" in Page(html_of(run)).text
+    write_json(run / "metrics.json", {**metrics, "judged_on": "valid", "calibration": told})
+    assert "cannot be told: these very tracks chose the epoch" in Page(html_of(run)).text
+    assert "it means what it says" not in Page(html_of(run)).text
+    write_json(run / "metrics.json", {**metrics, "judged_on": "test", "calibration": {**told, "cannot_tell": "too few"}})
+    assert "Whether they mean what they say cannot be told: too few." in Page(html_of(run)).text
+
+
 def test_warnings_stand_beside_the_figure(run: Path) -> None:
     metrics = json.loads((run / "metrics.json").read_bytes())
     changed = {**metrics, "judged_on": "valid", "judged_before": 2, "seen": {"affected": 3}, "groups": 4}
