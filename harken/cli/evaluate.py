@@ -27,7 +27,7 @@ from harken.cli.console import (
 @model_argument
 @click.argument("data", type=click.Path())
 @data_options
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the bootstrap.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of what is drawn by lot.")
 @click.option(
     "--perturb",
     metavar="A,B",
@@ -58,7 +58,7 @@ def command(
 ) -> None:
     """Judge MODEL on DATA: clip and track accuracy with 95 % intervals over groups, per-class figures, confusion."""
     from harken.classifier import Classifier
-    from harken.datasets import read
+    from harken.datasets import Arrays, read
     from harken.engines import check
     from harken.judge.text import count
     from harken.perturb import Changes, changes_named, judge_changes
@@ -89,6 +89,9 @@ def command(
     if as_json:
         print_json(evaluation.as_json() | ({"perturb": changes.as_json()} if changes else {}))
     else:
+        if dataset.test is not None:
+            unit = "row" if isinstance(dataset.test, Arrays) else "track"
+            click.echo(f"{dataset.name}: its own test part is judged ({count(len(dataset.test), unit)})\n")
         # All failed files are named on stderr, so the text says only how many there are.
         click.echo(replace(evaluation, failed=()).as_text())
         if changes:

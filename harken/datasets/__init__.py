@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -17,12 +17,13 @@ from typing import Protocol
 from harken.datasets.arrays import Arrays, read_arrays
 from harken.datasets.dataset import NO_GROUPS, Dataset, check_learnable, in_classes, leave_out, select_classes
 from harken.datasets.folder import read_folder
-from harken.datasets.grouping import TAGGED_SHARE, TAGS, alike, visible, with_file_groups, with_tag_groups
+from harken.datasets.grouping import GROUP_COLUMNS, TAGGED_SHARE, TAGS, alike, visible, with_file_groups, with_tag_groups
 from harken.datasets.known import READERS
-from harken.datasets.table import read_table
+from harken.datasets.known.place import tell_lacking, tell_shared
+from harken.datasets.table import read_parted_table
 from harken.errors import DataError, brief, suggest
 from harken.progress import Progress, silent
-from harken.tracks import Tracks
+from harken.tracks import Track, Tracks
 
 __all__ = [
     "ARRAYS",
@@ -148,9 +149,43 @@ def _read_path(data: str, label: str, group: str | None, asked: _Classes, progre
         raise DataError(f"{path} is a model and no data; {_EXPECTED}")
     if path.suffix.lower() == ".toml":
         raise DataError(f"{path} is a recipe and no data (it goes with --recipe); {_EXPECTED}")
-    tracks, grouping = read_table(path, label, group)
-    dataset = _chosen(Dataset(path.name, tracks), *asked)
-    return _grouped(dataset, grouping, progress)
+    table = read_parted_table(path, label, group)
+    dataset = _grouped(_chosen(Dataset(path.name, table.tracks), *asked), table.grouping, progress)
+    return dataset if table.parts is None else _parted(dataset, dict(zip(map(_mark, table.tracks), table.parts, strict=True)))
+
+
+def _parted(dataset: Dataset, parts: Mapping[_Mark, str]) -> Dataset:
+    """Divide a table's tracks as its column ``part`` says; a table of one part alone is one table."""
+    assert isinstance(dataset.train, Tracks)
+    tracks = dataset.train
+    names = [parts[_mark(track)] for track in tracks]
+    there = [name for name in ("train", "valid", "test") if name in names]
+    if len(there) == 1:
+        if there != ["train"]:
+            _log.warning("%s: all rows are of the %s part: they are taken as one table", dataset.name, there[0])
+        return dataset
+    if "train" not in there:
+        raise DataError(
+            f"{dataset.name}: its column part says {' and '.join(there)}, and no row train; expected rows to learn from, or a "
+            "table without that column"
+        )
+    chosen = {name: tracks.select(place for place, found in enumerate(names) if found == name) for name in there}
+    divided = replace(dataset, train=chosen["train"], valid=chosen.get("valid"), test=chosen.get("test"))
+    tell_lacking(divided)
+    tell_shared(divided, _group_noun(dataset.grouping))
+    return divided
+
+
+def _group_noun(grouping: str) -> str:
+    return next((name for name in GROUP_COLUMNS if name in grouping), "file" if grouping == "files" else "group")
+
+
+_Mark = tuple[str, float, float | None]
+
+
+def _mark(track: Track) -> _Mark:
+    """Return what tells a track from all others of its table."""
+    return track.path, track.start, track.end
 
 
 def _no_such(data: str) -> str:

@@ -1,4 +1,4 @@
-"""A CSV table of tracks: the columns ``path`` and ``label``, perhaps ``start`` and ``end`` (seconds), perhaps groups.
+"""A CSV table of tracks: the columns ``path`` and ``label``, perhaps ``start`` and ``end`` (seconds), groups, and ``part``.
 
 The delimiter (comma, semicolon, tab) is the one that parts the first line into most columns. Text is UTF-8, with or without a
 byte order mark, else Latin-1. Paths are relative to the table's folder, or absolute. Column names are found in any case. Labels
@@ -11,8 +11,8 @@ import csv
 import logging
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 
@@ -32,14 +32,55 @@ MOST_COLUMNS = 16_384
 _SHOWN = 5
 """How many lines or paths a message names."""
 
+PART = "part"
+"""The column that says which part of the split a row is in."""
+FAILED = "failed"
+"""What ``splits.csv`` of a run says of files that could not be heard."""
+_PARTS = {"train": "train", "valid": "valid", "validation": "valid", "test": "test", FAILED: FAILED}
+
 Rows = list[tuple[int, list[str]]]
 """Line numbers and cells."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What a table holds.
+
+    Attributes
+    ----------
+    tracks : Tracks
+    grouping : str or None
+        ``"column artist"``, ``"none"``; None where the table has no known column.
+    parts : tuple of str, optional
+        Each track's part ("train", "valid", "test"); None where the table has no column ``part``, or an empty one.
+    """
+
+    tracks: Tracks
+    grouping: str | None
+    parts: tuple[str, ...] | None = None
 
 
 def read_table(
     path: Path, label: str = "label", group: str | None = None, *, must_exist: bool = True
 ) -> tuple[Tracks, str | None]:
-    """Read the tracks of a table.
+    """Read the tracks of a table, whatever its parts are.
+
+    As :func:`read_parted_table`, but a column ``part`` is not looked at.
+
+    Parameters
+    ----------
+    path : Path
+    label : str
+    group : str, optional
+    must_exist : bool
+        Refuse a table none of whose files is there.
+    """
+    found = _read(path, label, group, must_exist=must_exist, parted=False)
+    return found.tracks, found.grouping
+
+
+def read_parted_table(path: Path, label: str = "label", group: str | None = None) -> Table:
+    """Read the tracks of a table, with the part of each where it has a column ``part``.
 
     Parameters
     ----------
@@ -49,21 +90,21 @@ def read_table(
     group : str, optional
         Columns, parted by commas, that make the group together; ``"none"`` for no groups; default: the first known column
         (:data:`harken.datasets.grouping.GROUP_COLUMNS`) other than the label's that is not empty.
-    must_exist : bool
-        Refuse a table none of whose files is there.
 
     Returns
     -------
-    Tracks
-    str or None
-        The grouping: ``"column artist"``, ``"none"``; None where the table has no known column.
+    Table
 
     Raises
     ------
     DataError
-        No table, no such column, no rows; rows without a path or label, with a span that is none, or that contradict each other
-        (all of them named at once); or not one of the files is there.
+        No table, no such column, no rows; rows without a path or label, with a span or a part that is none, or that contradict
+        each other (all of them named at once); or not one of the files is there.
     """
+    return _read(path, label, group, must_exist=True, parted=True)
+
+
+def _read(path: Path, label: str, group: str | None, *, must_exist: bool, parted: bool) -> Table:
     header, rows = read_rows(path)
     columns = _Columns(path, header)
     if {"x0", "x1", "part"} <= {name.lower() for name in header}:
@@ -79,10 +120,13 @@ def read_table(
     )
     groups = _group_columns(columns, rows, layout.label, group)
     names = [joint_name([header[at] for at in groups], [_cell(cells, at) for at in groups]) for _, cells in rows]
-    tracks = _tracks(path, label, rows, layout, names)
+    part = columns.optional(PART) if parted else None
+    if part is not None and part not in (layout.label, *groups) and any(_cell(cells, part) for _, cells in rows):
+        layout = replace(layout, part=part)
+    tracks, parts = _tracks(path, label, rows, layout, names)
     if must_exist:
         _check_some_exist(path, tracks)
-    return tracks, _grouping(header, groups, group)
+    return Table(tracks, _grouping(header, groups, group), None if layout.part is None else parts)
 
 
 @dataclass(frozen=True)
@@ -93,17 +137,21 @@ class _Layout:
     label: int
     start: int | None
     end: int | None
+    part: int | None = None
 
 
-def _tracks(path: Path, label: str, rows: Rows, layout: _Layout, groups: Sequence[str | None]) -> Tracks:
-    """Return a track for each row; what is wrong is told for all rows at once."""
+def _tracks(
+    path: Path, label: str, rows: Rows, layout: _Layout, groups: Sequence[str | None]
+) -> tuple[Tracks, tuple[str, ...]]:
+    """Return a track for each row, and the part of each; what is wrong is told for all rows at once."""
     mistakes = _Mistakes(path)
-    tracks: dict[tuple[str, float, float | None], tuple[int, Track]] = {}
+    tracks: dict[tuple[str, float, float | None], _Row] = {}
     duplicates: list[str] = []
     labels: list[str] = []
     for (line, cells), group in zip(rows, groups, strict=True):
         name, start, end = _cell(cells, layout.path), _seconds(cells, layout.start), _seconds(cells, layout.end)
         named = _cell(cells, layout.label)
+        part = "train" if layout.part is None else _PARTS.get(_cell(cells, layout.part).casefold())
         if not name:
             mistakes.add("has no path", "have no path", line)
         elif not visible(named).strip():
@@ -113,13 +161,16 @@ def _tracks(path: Path, label: str, rows: Rows, layout: _Layout, groups: Sequenc
             mistakes.add(f"has {lost}", f"have {lost}", line)
         elif not _is_span(start, end):
             mistakes.add("has no span (start and end in seconds)", "have no span (start and end in seconds)", line)
+        elif part is None:
+            assert layout.part is not None
+            mistakes.add(*_NO_PART, f"{line}: {_cell(cells, layout.part)!r}")
         else:
             labels.append(named)
             track = Track(_locate(path.parent, name), class_name(named), group, start or 0.0, end)
-            known = tracks.setdefault((os.path.normpath(track.path), track.start, track.end), (line, track))
+            known = tracks.setdefault((os.path.normpath(track.path), track.start, track.end), (line, track, part))
             if known[0] != line:
                 duplicates.append(name)
-                mistakes.compare(known, (line, track), name)
+                mistakes.compare(known, (line, track, part), name)
     mistakes.refuse()
     for spellings in same_classes(labels):
         _log.warning(
@@ -133,7 +184,17 @@ def _tracks(path: Path, label: str, rows: Rows, layout: _Layout, groups: Sequenc
             "row" if len(duplicates) == 1 else "rows",
             _some(duplicates),
         )
-    return Tracks(track for _, track in tracks.values())
+    return _without_failed(path, tracks.values())
+
+
+def _without_failed(path: Path, rows: Collection[_Row]) -> tuple[Tracks, tuple[str, ...]]:
+    """Return the tracks and their parts, but for those of which a run's ``splits.csv`` says that they failed."""
+    kept = [(track, part) for _, track, part in rows if part != FAILED]
+    if not kept:
+        raise DataError(f"{path}: every row has the part {FAILED!r}; expected rows of train, valid or test")
+    if len(kept) < len(rows):
+        _log.warning("%s: %d of %d rows have the part %r, and are left out", path, len(rows) - len(kept), len(rows), FAILED)
+    return Tracks(track for track, _ in kept), tuple(part for _, part in kept)
 
 
 # ---- the file
@@ -290,6 +351,11 @@ def _grouping(header: Sequence[str], groups: list[int], group: str | None) -> st
 
 # ---- rows
 
+_Row = tuple[int, Track, str]
+"""Its line, the track, and the part."""
+_WRONG = "a part that is none (expected train, valid or test; a column that is no split needs another name)"
+_NO_PART = (f"has {_WRONG}", f"have {_WRONG}")
+
 
 def _seconds(cells: list[str], at: int | None) -> float | None:
     """Return a time in seconds, None for an empty cell, NaN for one that holds no number. A decimal comma is understood."""
@@ -311,16 +377,16 @@ class _Mistakes:
     """What is wrong with a table's rows: collected, and told all at once."""
 
     path: Path
-    lines: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    lines: dict[tuple[str, str], list[int | str]] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
 
-    def add(self, one: str, many: str, line: int) -> None:
+    def add(self, one: str, many: str, line: int | str) -> None:
         self.lines.setdefault((one, many), []).append(line)
 
-    def compare(self, known: tuple[int, Track], other: tuple[int, Track], name: str) -> None:
+    def compare(self, known: _Row, other: _Row, name: str) -> None:
         """Note that two rows of one track say different things."""
-        for what in ("label", "group"):
-            values = getattr(known[1], what), getattr(other[1], what)
+        said = {what: (getattr(known[1], what), getattr(other[1], what)) for what in ("label", "group")}
+        for what, values in {**said, "part": (known[2], other[2])}.items():
             if values[0] != values[1]:
                 where = f"{brief(values[0])!r} in line {known[0]}, {brief(values[1])!r} in line {other[0]}"
                 self.contradictions.append(f"{brief(name)} has two {what}s ({where})")

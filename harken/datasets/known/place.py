@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -129,20 +128,26 @@ def in_parts(name: str, parts: Mapping[str, Iterable[Track]], grouping: str = NO
     lists = {part: list(tracks) for part, tracks in parts.items()}
     if not lists.get("train"):
         raise DataError(f"{name}: there is no track in its training part; expected a complete copy")
-    counts = {part: Counter(track.label for track in tracks) for part, tracks in lists.items() if tracks}
-    classes = sorted({str(label) for counted in counts.values() for label in counted})
-    for label in classes:
-        lacking = [part for part, counted in counts.items() if label not in counted]
+    classes = sorted({str(track.label) for tracks in lists.values() for track in tracks})
+    whole = {part: Tracks(tracks, classes) for part, tracks in lists.items() if tracks}
+    dataset = Dataset(name, whole["train"], whole.get("valid"), whole.get("test"), grouping)
+    tell_lacking(dataset)
+    return dataset
+
+
+def tell_lacking(dataset: Dataset) -> None:
+    """Log which class stands in some parts only."""
+    counts = {part: tracks.counts() for part, tracks in dataset.parts.items()}
+    for label in dataset.classes:
+        lacking = [part for part, counted in counts.items() if not counted.get(label)]
         if lacking:
             _log.warning(
                 "%s: the class %r has no track in the %s part; to leave it out, give --without %s",
-                name,
+                dataset.name,
                 label,
                 " and the ".join(lacking),
                 label,
             )
-    whole = {part: Tracks(tracks, classes) for part, tracks in lists.items() if tracks}
-    return Dataset(name, whole["train"], whole.get("valid"), whole.get("test"), grouping)
 
 
 class Links:
