@@ -20,9 +20,9 @@ from harken import __version__
 from harken.errors import Failure
 from harken.judge.baselines import MAJORITY, sentences
 from harken.judge.figure import Figure, figure, plain_number
-from harken.judge.intervals import LEVEL, macro_f1, macro_f1_interval
+from harken.judge.intervals import LEVEL, macro_f1, macro_f1_interval, widened
 from harken.judge.outoffold import OutOfFold, confidence_table, out_of_fold
-from harken.judge.paired import Paired, compare_all
+from harken.judge.paired import Paired, compare_all, widening
 from harken.judge.rivals import FoldRival, rivals_of
 from harken.judge.text import WIDTH, confusion_lines, count, number, short, table
 from harken.metrics import ClassFigures, accuracy, confusion, decisions, log_loss, per_class
@@ -341,9 +341,9 @@ class CrossValidation:
         lines = ["On the same folds"]
         for pair in self.pairs:
             lines += _wrapped(pair.in_words(), "  ")
-        few = [pair.method for pair in self.pairs if "bootstrap" not in pair.method]
-        if few and any(pair.low is not None for pair in self.pairs):
-            lines += _wrapped(f"(There are few groups, so the interval is {few[0]}.)", "  ")
+        methods = "; ".join(dict.fromkeys(pair.method for pair in self.pairs if pair.low is not None))
+        if methods:
+            lines += _wrapped(f"(How the interval was made: {methods}.)", "  ")
         if len(self.pairs) > 1:
             level = f"{100 * self.pairs[0].level:.1f} %"
             lines += _wrapped(
@@ -446,14 +446,17 @@ def scored(judged: Judged, answers: Answers) -> Score:
     made = decided >= 0
     f1 = macro_f1(labels[made], decided[made], len(classes))
     interval = macro_f1_interval(labels[made], decided[made], groups[made], len(classes))
+    # A training has luck, and every fold has one of its own: what folds differ beyond their groups widens all three.
+    wider = widening(decided[made] == labels[made], groups[made], judged.fold[made], judged.repeat[made])
+    interval = widened(interval, f1, (0.0, 1.0), wider)
     return Score(
         recipe=answers.recipe,
         engine=answers.engine,
         device=answers.device,
         parameters=answers.parameters,
-        track=figure(labels, decided, groups),
+        track=figure(labels, decided, groups, wider),
         macro_f1=Figure(f1, interval.low, interval.high, int(made.sum()), interval.groups, interval.method),
-        clip=figure(labels[answers.clip_row], answers.clip_answers, groups[answers.clip_row]),
+        clip=figure(labels[answers.clip_row], answers.clip_answers, groups[answers.clip_row], wider),
         log_loss=log_loss(labels, answers.probabilities),
         calibration=out_of_fold(
             labels, answers.probabilities, groups, track=judged.track, repeat=judged.repeat, fold=judged.fold

@@ -22,8 +22,6 @@ from harken.judge.intervals import macro_f1, macro_f1_interval
 from harken.judge.measures import Measures
 from harken.judge.paired import paired
 
-MAJORITY = "majority"
-
 Numbers = npt.NDArray[np.int64]
 
 
