@@ -329,7 +329,7 @@ class Classifier:
         tracks : Tracks, Arrays, Features or path
             Their labels must be classes of the model.
         seed : int
-            Of the bootstrap.
+            Of what is drawn by lot: the baselines' folds, what chance makes of the confidence.
         workers : int, optional
         raw : bool
             Leave the model's temperature out.

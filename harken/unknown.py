@@ -383,12 +383,12 @@ def _joined(
         share=share,
         each=tuple(each),
         separation=separation(trials, seed=seed),
-        kept=_share(~below[~unknown], groups[~unknown], seed),
-        recognised=_share(below[unknown], groups[unknown], seed),
+        kept=_share(~below[~unknown], groups[~unknown]),
+        recognised=_share(below[unknown], groups[unknown]),
         failed=failed,
     )
 
 
-def _share(right: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64], seed: int) -> Figure:
-    found = ratio_interval(right, groups, seed=seed)
+def _share(right: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]) -> Figure:
+    found = ratio_interval(right, groups)
     return Figure(float(right.mean()), found.low, found.high, len(right), found.groups, found.method)

@@ -399,6 +399,6 @@ def test_many_classes_folds_and_recipes_fit_a_terminal_too():
 def test_few_groups_say_so_and_claim_nothing():
     found = imagined(["a", "b"], 6, {"one": 0.9, "two": 0.2})
     text = found.as_text()
-    assert "These data cannot tell one and two apart" in text and "few groups, so the interval is Student's t over 6" in text
+    assert "These data cannot tell one and two apart" in text and "How the interval was made: Student's t over 6" in text
     assert "Always answering 'a' (0.50) cannot be told from two on these tracks" in " ".join(text.split())
     assert "--repeats and --seeds tell how much chance is in a training" in " ".join(text.split())

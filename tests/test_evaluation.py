@@ -239,7 +239,7 @@ def test_the_text_never_says_just_accuracy():
     before = {words[i - 1] for i, word in enumerate(words) if word.strip(".,:") == "accuracy"}
     assert before == {"clip", "track"}
     assert "95 % interval" in text
-    assert "over 12 groups, because a class has 4 only" in text
+    assert "over 12 groups, widened because a class has 4 only" in text
 
 
 def test_the_text_of_known_figures():
@@ -254,7 +254,7 @@ def test_the_text_of_known_figures():
         "comparison      0.500 for always 'jig', 0.500 by chance\n"
         "\n"
         "With 95 % confidence the track accuracy lies between 0.00 and 1.00 on other groups like these\n"
-        "(Student's t over 4 groups).\n"
+        "(Korn and Graubard's interval over 4 groups, widened because a class has 2 only).\n"
         "\n"
         "class  precision  recall     F1  tracks\n"
         "jig        1.000   0.500  0.667       2\n"
@@ -270,8 +270,7 @@ def test_the_text_of_known_figures():
         "log-loss                0.400\n"
         "Brier score             0.250\n"
         "calibration error       0.000\n"
-        "It means what it says, as far as these tracks tell\n"
-        "(on 4 tracks a calibration error of up to 0.28 would be no wonder)."
+        "Whether it means what it says cannot be told: that takes 8 groups, and these tracks are of 4."
     )
 
 

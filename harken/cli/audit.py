@@ -26,7 +26,7 @@ from harken.cli.console import (
     "--train-list", type=click.Path(), metavar="FILE", help="What the tool has trained on: a path a line, or a table."
 )
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Only these rows of PREDICTIONS; may be given again.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the bootstrap.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of what is drawn by lot.")
 @baselines_option
 @json_option
 @quiet_option

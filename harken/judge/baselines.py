@@ -364,8 +364,8 @@ def judge(
             continue
         gains = (ours[both] == truth[both]).astype(np.float64) - (theirs[both] == truth[both])
         within = within_classes(gains, truth[both], together[both])
-        difference = difference_interval(within, np.zeros(len(within)), together[both], labels=truth[both], seed=seed)
-        shown = figure(truth, np.where(both, theirs, -1), together, seed)
+        difference = difference_interval(within, np.zeros(len(within)), together[both], labels=truth[both])
+        shown = figure(truth, np.where(both, theirs, -1), together)
         rivals.append(Rival(name, shown, float(gains.mean()), difference))
     return Trivial(tuple(rivals), learnt_from)
 

@@ -283,7 +283,7 @@ def evaluate(
     raw : bool
         Leave the temperature out.
     seed : int
-        Of the bootstrap.
+        Of what chance makes of the confidence.
 
     Raises
     ------
@@ -300,8 +300,8 @@ def evaluate(
     shown, calibration = judge_confidence(labels, means, groups, confidence, classes=tracks.classes, raw=raw, seed=seed)
     return Evaluation(
         classes=(classes := tracks.classes),
-        clip=figure(labels[index], np.where(judged[index], clip_answers, -1), groups[index], seed),
-        track=figure(labels, answers, groups, seed),
+        clip=figure(labels[index], np.where(judged[index], clip_answers, -1), groups[index]),
+        track=figure(labels, answers, groups),
         per_class=per_class(labels, answers, classes),
         confusion=confusion(labels, answers, len(classes)),
         log_loss=calibration.shown.log_loss,
@@ -362,7 +362,7 @@ def beside(
     hashes : sequence of str or None, optional
         What each track holds, as :func:`evaluate` took them.
     seed : int
-        Of the bootstrap, and of the folds.
+        Of the baselines' folds.
     """
     tracks = evaluation.tracks
     answers = decisions(evaluation.track_probabilities)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harken.judge.intervals import LEVEL, ratio_interval
+from harken.judge.intervals import LEVEL, ratio_interval, widened
 from harken.judge.text import number
 from harken.metrics import accuracy
 
@@ -50,7 +50,7 @@ class Figure:
 
 
 def figure(
-    labels: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], seed: int = 0
+    labels: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], wider: float = 1.0
 ) -> Figure:
     """Return the accuracy of answers, with its interval.
 
@@ -58,12 +58,14 @@ def figure(
     ----------
     labels, answers, groups : ndarray of int64, shape (rows,)
         An answer of -1 is none, and is in no figure.
-    seed : int
-        Of the bootstrap.
+    wider : float
+        How many times the interval is to be widened (:func:`harken.judge.paired.widening`).
     """
     made = answers >= 0
-    interval = ratio_interval(labels[made] == answers[made], groups[made], labels=labels[made], seed=seed)
-    return Figure(accuracy(labels, answers), interval.low, interval.high, int(made.sum()), interval.groups, interval.method)
+    interval = ratio_interval(labels[made] == answers[made], groups[made], labels=labels[made])
+    value = accuracy(labels, answers)
+    interval = widened(interval, value, (0.0, 1.0), wider)
+    return Figure(value, interval.low, interval.high, int(made.sum()), interval.groups, interval.method)
 
 
 def plain_number(value: float) -> float | None:

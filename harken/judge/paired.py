@@ -1,14 +1,15 @@
 """Paired: which of two recipes is better, told from their answers for the same tracks of the same folds.
 
 What is compared is the difference of two accuracies, row by row, over the groups that the rows belong to
-(:func:`harken.judge.intervals.difference_interval`): a bootstrap over groups, Student's t under ten groups, refused under two.
+(:func:`harken.judge.intervals.difference_interval`): Student's t, wider with few groups in a class, none under two.
 Answers of several repeats and seeds are pooled, a group with all its answers.
 
 Groups are not all that varies: every fold has a training of its own, and two recipes of equal worth differ more from fold to
 fold than their groups explain. That excess is estimated by moments, as R. DerSimonian and N. Laird estimate by how much trials
 differ beyond chance ("Meta-analysis in clinical trials", 1986): the variance of the folds' differences within a repeat, less
 what the spread of the groups inside each fold makes of it, and not less than 0. Divided by the number of folds it is added to
-the variance over groups, and the interval is widened in proportion. That the training sets of folds overlap is in no interval
+the variance over groups, and the interval is widened in proportion; that of a single recipe's accuracy just so
+(:func:`widening`). That the training sets of folds overlap is in no interval
 (Y. Bengio, Y. Grandvalet, "No unbiased estimator of the variance of k-fold cross-validation", 2004).
 
 Where more than two recipes are compared, each interval has a higher confidence, so that all of them hold together with the
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.judge.baselines import within_classes
-from harken.judge.intervals import LEVEL, difference_interval
+from harken.judge.intervals import LEVEL, difference_interval, widened
 from harken.judge.text import count
 
 Floats = npt.NDArray[np.float64]
@@ -109,7 +110,6 @@ def paired(
     folds: npt.ArrayLike,
     repeats: npt.ArrayLike,
     level: float = LEVEL,
-    seed: int = 0,
     fixed_classes: bool = False,
 ) -> Paired:
     """Compare the answers of two recipes for the same rows.
@@ -129,8 +129,6 @@ def paired(
     repeats : array of int, shape (rows,)
     level : float
         The interval's confidence.
-    seed : int
-        Of the bootstrap.
     fixed_classes : bool
         Take how much there is of each class as given, and not as chance: for an answer that favours one class
         (:func:`harken.judge.baselines.within_classes`).
@@ -140,27 +138,21 @@ def paired(
     Paired
     """
     gains = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
-    places = np.stack([np.asarray(repeats, dtype=np.int64), np.asarray(folds, dtype=np.int64)])
-    units = np.unique(places, axis=1, return_inverse=True)[1].reshape(-1)
-    by_unit = np.bincount(units, weights=gains)
+    by_unit = np.bincount(_units(folds, repeats), weights=gains)
     value = float(gains.mean()) if len(gains) else float("nan")
     if fixed_classes and len(gains):
         gains = within_classes(gains, np.asarray(labels), np.asarray(groups))
-    interval = difference_interval(gains, np.zeros(len(gains)), groups, labels=labels, level=level, seed=seed)
-    low, high, method = interval.low, interval.high, interval.method
-    if low is not None and high is not None:
-        wider = _widening(gains, np.asarray(groups), units, places[0])
-        low, high = max(-1.0, value - (value - low) * wider), min(1.0, value + (high - value) * wider)
-        method += f", widened {wider:.2f} times because folds differ more than their groups do" if wider >= 1.005 else ""
+    interval = difference_interval(gains, np.zeros(len(gains)), groups, labels=labels, level=level)
+    interval = widened(interval, value, (-1.0, 1.0), widening(gains, groups, folds, repeats))
     return Paired(
         first=names[0],
         second=names[1],
         difference=value,
-        low=low,
-        high=high,
+        low=interval.low,
+        high=interval.high,
         level=level,
         groups=interval.groups,
-        method=method,
+        method=interval.method,
         folds=len(by_unit),
         better=int((by_unit > 0).sum()),
         worse=int((by_unit < 0).sum()),
@@ -212,8 +204,20 @@ def compare_all(
     return tuple(found)
 
 
-def _widening(gains: Floats, groups: npt.NDArray[Any], units: Numbers, repeats: Numbers) -> float:
-    """Return by how much the interval over groups grows with what folds differ beyond their groups; 1 where they do not."""
+def widening(gains: npt.ArrayLike, groups: npt.ArrayLike, folds: npt.ArrayLike, repeats: npt.ArrayLike) -> float:
+    """Return how many times wider the interval over groups is with what folds differ beyond their groups; 1 where they do not.
+
+    Parameters
+    ----------
+    gains : array, shape (rows,)
+        What is averaged: right or wrong, or the difference of two recipes.
+    groups, folds, repeats : array of int, shape (rows,)
+        As :func:`paired` takes them.
+    """
+    gains, groups, repeats = np.asarray(gains, dtype=np.float64), np.asarray(groups), np.asarray(repeats, dtype=np.int64)
+    if not len(gains):
+        return 1.0
+    units = _units(folds, repeats)
     over_groups = _variance(gains, groups)
     excess, trials = 0.0, 0
     for repeat in np.unique(repeats):
@@ -228,6 +232,12 @@ def _widening(gains: Floats, groups: npt.NDArray[Any], units: Numbers, repeats: 
     if not trials or over_groups <= 0:
         return 1.0
     return float(np.sqrt(1 + max(0.0, excess / trials) / trials / over_groups))
+
+
+def _units(folds: npt.ArrayLike, repeats: npt.ArrayLike) -> Numbers:
+    """Return the folds of all repeats numbered from 0 on."""
+    places = np.stack([np.asarray(repeats, dtype=np.int64), np.asarray(folds, dtype=np.int64)])
+    return np.unique(places, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def _variance(gains: Floats, groups: npt.NDArray[Any]) -> float:

@@ -68,7 +68,7 @@ def judge_changes(
     names : sequence of str
         Of :data:`harken.perturb.PERTURBATIONS`.
     seed : int
-        Of the noise and of the bootstrap: the same seed gives the same figures.
+        Of the noise, and of all else that is drawn: the same seed gives the same figures.
     workers : int, optional
         Tracks that are worked on at once; default: one a core.
     baselines : bool
@@ -99,7 +99,7 @@ def judge_changes(
     for number, (key, change) in enumerate(passes.items()):
         done = partial(_tell, progress, number * len(chosen), len(passes) * len(chosen))
         heard[key] = _answers(classifier, chosen, changed_stream(change, seed), workers, done)
-    return _judged(evaluation, judged, changes, heard, seed)
+    return _judged(evaluation, judged, changes, heard)
 
 
 def changed_stream(change: Change, seed: int) -> Stream:
@@ -170,7 +170,6 @@ def _judged(
     judged: npt.NDArray[np.intp],
     changes: Sequence[Change],
     heard: Mapping[str, list[Prediction]],
-    seed: int,
 ) -> Changes:
     """Compare the answers, over the tracks that have one every time."""
     tracks = evaluation.tracks.select(judged)
@@ -181,7 +180,7 @@ def _judged(
     labels = tracks.labels[whole]
     groups = _groups(tracks)[whole]
     before = decisions(evaluation.track_probabilities[judged])[whole]
-    compared = _Comparison(labels, groups, seed)
+    compared = _Comparison(labels, groups)
     controls = {
         key.removeprefix("control "): compared.of(CONTROLS[key.removeprefix("control ")], answers[key][whole], before)
         for key in heard
@@ -200,7 +199,7 @@ def _judged(
     return Changes(
         evaluation=evaluation,
         before=float(np.mean(before == labels)) if len(labels) else float("nan"),
-        interval=ratio_interval(before == labels, groups, labels=labels, seed=seed),
+        interval=ratio_interval(before == labels, groups, labels=labels),
         n=len(labels),
         controls=controls,
         lines=tuple(lines),
@@ -211,15 +210,15 @@ def _judged(
 class _Comparison:
     """Compares answers with others to the same tracks."""
 
-    def __init__(self, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], seed: int) -> None:
-        self._labels, self._groups, self._seed = labels, groups, seed
+    def __init__(self, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]) -> None:
+        self._labels, self._groups = labels, groups
 
     def of(self, change: Change, ours: npt.NDArray[np.int64], theirs: npt.NDArray[np.int64], padded: int = 0) -> Changed:
         """Return what a change did: its answers beside those of its control."""
         labels, groups = self._labels, self._groups
         right, wanted = ours == labels, theirs == labels
         accuracy, control, share = (float(np.mean(each)) if len(labels) else np.nan for each in (right, wanted, ours != theirs))
-        interval = difference_interval(right, wanted, groups, labels=labels, seed=self._seed)
+        interval = difference_interval(right, wanted, groups, labels=labels)
         return Changed(change, accuracy, control, share, interval, padded)
 
 
