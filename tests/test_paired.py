@@ -10,7 +10,7 @@ import pytest
 from harken.folds import Split, fold_splits
 from harken.judge.intervals import difference_interval
 from harken.judge.measures import Measures
-from harken.judge.paired import Paired, compare_all, paired
+from harken.judge.paired import Paired, compare_all, paired, widening
 from harken.judge.rivals import rivals_of, trivial_answers
 
 COLUMNS = ("groups", "labels", "folds", "repeats")
@@ -190,3 +190,10 @@ def test_rivals_learn_from_the_training_part_alone():
     one, other = (trivial_answers(labels, 2, each, [[Split(train, valid, test)]]) for each in measured)
     assert (one["loudness"][0][test] == labels[test]).all()
     assert np.array_equal(one["loudness"], other["loudness"])
+
+
+def test_a_single_recipe_s_interval_grows_with_the_luck_of_its_trainings():
+    calm, lucky = (simulated(np.random.default_rng(2), repeats=4, noise=noise) for noise in (0.0, 0.2))
+    calm, lucky = (widening(data["ours"], data["groups"], data["folds"], data["repeats"]) for data in (calm, lucky))
+    assert 1 <= calm < 1.2 < lucky
+    assert widening([], [], [], []) == 1
