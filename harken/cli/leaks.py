@@ -17,6 +17,7 @@ from harken.cli.console import (
     progress_for,
     quiet_option,
     split_names,
+    workers_option,
 )
 
 
@@ -29,12 +30,7 @@ from harken.cli.console import (
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="The first seed.")
 @engine_options
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Files, and then trainings, worked on at once (default: one a core).",
-)
+@workers_option
 @json_option
 @quiet_option
 @click.pass_context
