@@ -1,7 +1,7 @@
 """What a cross-validation came to: figures with intervals, folds side by side, recipes compared, and how it reads.
 
 Every track is judged once in each repeat and by each seed's model, never by one that has learnt from it. All answers are
-pooled: an accuracy is the share of right ones, and its interval resamples groups, each with all its answers. Figures are of
+pooled: an accuracy is the share of right ones, and its interval is over groups, each with all its answers. Figures are of
 tracks unless they say otherwise.
 """
 
@@ -26,7 +26,7 @@ from harken.judge.paired import Paired, compare_all, widening
 from harken.judge.rivals import FoldRival, rivals_of
 from harken.judge.text import WIDTH, confusion_lines, count, number, short, table
 from harken.metrics import ClassFigures, accuracy, confusion, decisions, log_loss, per_class
-from harken.tracks import Tracks
+from harken.tracks import Tracks, groups_in_words
 
 MOST_FOLDS_SHOWN = 30
 """Folds beyond which the report shows each repeat instead of each fold; crossval.csv has them all."""
@@ -295,13 +295,15 @@ class CrossValidation:
     def _groups_in_words(self) -> str:
         if self.grouping == "none":
             return "no groups: each track counts as its own, and if one artist is in two folds the figures flatter"
-        return f"{count(self.groups, 'group')} ({self.grouping}), none of them in two folds"
+        return f"{groups_in_words(self.judged.tracks.groups, self.grouping)}; no group is in two folds"
 
     def _head(self) -> list[str]:
         trainings = self.folds * self.repeats * self.seeds
+        verb = "is" if len(self.failed) == 1 else "are"
         tracks, classes = count(len(self.judged.tracks), "track"), count(len(self.classes), "class", "classes")
         return [
             *_wrapped(f"{self.name}: {tracks}, {classes}; {self._groups_in_words()}"),
+            *([f"{count(len(self.failed), 'file')} failed and {verb} in no fold"] if self.failed else []),
             f"{self._amount} = {count(trainings, 'training')} of each recipe; split {self.split[:12]}",
         ]
 

@@ -1,6 +1,6 @@
 """Gaps between two splits: how much more the one promises, with an interval that neither groups nor seeds make too narrow.
 
-Under each split there are answers of several seeds. An accuracy is the share of right ones among all; its interval resamples
+Under each split there are answers of several seeds. An accuracy is the share of right ones among all; its interval is over
 groups (:mod:`harken.judge.intervals`). A gap is the difference of two splits' accuracies, paired over groups: what is easy or
 hard about a group is so under both. Its variance has two parts, added up: that of the linearised difference over groups
 (W. Cochran, "Sampling Techniques", 1977, section 6.3), and that of the differences of single seeds, because a net that is
