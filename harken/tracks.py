@@ -28,6 +28,30 @@ def normal_name(name: str | None) -> str | None:
     return " ".join(unicodedata.normalize("NFKC", name or "").casefold().split()) or None
 
 
+def groups_in_words(groups: Iterable[str | None], grouping: str = "", unit: str = "track") -> str:
+    """Return how many groups there are, and how many tracks stand alone, in the words that all reports use.
+
+    Parameters
+    ----------
+    groups : iterable of str or None
+        The group of each track.
+    grouping : str
+        Where they come from.
+    unit : str
+        What has no group: "track", "row".
+
+    Examples
+    --------
+    >>> groups_in_words(["A", "a", "B", None], "column artist")
+    '2 groups (column artist), and 1 track without one'
+    """
+    names = [normal_name(group) for group in groups]
+    alone, number = names.count(None), len(set(names) - {None})
+    where = f" ({grouping})" if grouping else ""
+    rest = f", and {alone:,} {unit if alone == 1 else f'{unit}s'} without one" if alone else ""
+    return f"{number:,} {'group' if number == 1 else 'groups'}{where}{rest}"
+
+
 @dataclass(frozen=True, slots=True)
 class Track:
     """One recording.

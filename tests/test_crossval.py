@@ -318,6 +318,11 @@ def test_failed_files_are_named_and_the_others_judged(tone, tmp_path, monkeypatc
     document = json.loads(done.stdout)
     assert document["tracks"] == 12 and [entry["path"] for entry in document["failed"]] == [str(tmp_path / "broken.wav")]
     assert document["recipes"][0]["clip"]["accuracy"]["n"] == 24
+    told = CliRunner().invoke(harken, [*asked, "--out", str(tmp_path / "out")], catch_exceptions=False)
+    assert told.stdout.splitlines()[:2] == [
+        "songs.csv: 12 tracks, 2 classes; 12 groups (column artist); no group is in two folds",
+        "1 file failed and is in no fold",
+    ]
 
 
 def test_the_documents_name_every_key_and_column(done):

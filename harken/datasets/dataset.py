@@ -13,7 +13,7 @@ import numpy as np
 from harken.datasets.arrays import Arrays
 from harken.datasets.grouping import class_name
 from harken.errors import DataError, brief, suggest
-from harken.tracks import Tracks
+from harken.tracks import Tracks, groups_in_words
 
 _SHOWN = 50
 """How many classes a message names."""
@@ -84,12 +84,9 @@ class Dataset:
     def _groups(self) -> str:
         unit = "row" if isinstance(self.train, Arrays) and self.train.paths is None else "track"
         groups = [group for part in self.parts.values() for group in _groups_of(part)]
-        alone = groups.count(None)
-        if alone == len(groups):
+        if groups.count(None) == len(groups):
             return f"no groups: each {unit} counts as its own"
-        count = len(set(groups) - {None})
-        rest = f", and {alone} {unit if alone == 1 else f'{unit}s'} without one" if alone else ""
-        return f"{count} {'group' if count == 1 else 'groups'} ({self.grouping}){rest}"
+        return groups_in_words(groups, self.grouping, unit)
 
 
 def _amount(part: Tracks | Arrays) -> str:
