@@ -27,6 +27,7 @@ from harken.archive import Model, load_model, save_model
 from harken.confidence import Confidence
 from harken.datasets import Arrays, read
 from harken.datasets.arrays import read_arrays
+from harken.decoders import shown
 from harken.engines import EngineNet, build, check, check_names, engine_for
 from harken.errors import DataError, HarkenError, ModelError
 from harken.folds import check_seed, group_numbers
@@ -55,6 +56,9 @@ BATCH = 64
 """Clips that are heard and classified at once."""
 AT_ONCE = 1 << 24
 """Bytes that as many clips may have together, of what a net reads; larger ones are classified fewer at a time."""
+
+_SILENCE = 1e-4
+"""The widest spread of the numbers of a clip without sound."""
 
 
 class Classifier:
@@ -417,11 +421,12 @@ class Classifier:
         """Classify what workers hear, a few clips at a time, and answer in the tracks' order."""
         clips: dict[int, tuple[list[tuple[float, float]], list[Probabilities]]] = {}
         ready: dict[int, Prediction] = {}
-        said = 0
+        said, sounding = 0, set[int]()
         for heard in hear_many(tracks, self._frontend, workers, stream):
             times, probabilities = clips.setdefault(heard.position, ([], []))
             if heard.x is not None:
                 times += heard.times
+                sounding |= set() if _silent(heard.x) else {heard.position}
                 probabilities.append(class_probabilities(self._net().forward(heard.x)))
                 continue
             path = tracks[heard.position].path
@@ -429,10 +434,18 @@ class Classifier:
             if heard.failure:
                 ready[heard.position] = failure(path, self.classes, heard.failure)
             else:
+                if heard.position not in sounding:
+                    logger.warning("%s is silent: its answer says nothing of music", shown(path))
                 ready[heard.position] = answer(path, self.classes, times, np.concatenate(probabilities), confidence)
+            sounding.discard(heard.position)
             while said in ready:
                 yield ready.pop(said)
                 said += 1
+
+
+def _silent(clips: npt.NDArray[np.floating]) -> bool:
+    """Tell whether clips hold one number everywhere, or but one that is not 0, as every frontend makes it of silence."""
+    return all(np.ptp(clip) <= _SILENCE or np.count_nonzero(np.abs(clip) > _SILENCE) <= 1 for clip in clips)
 
 
 def _given(data: Data, progress: Progress) -> tuple[str, dict[str, Labelled]]:

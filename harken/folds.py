@@ -220,7 +220,7 @@ def split(
     if test and valid and fewest == 2:
         few = [name for name, count in zip(classes, table.groups_per_class(), strict=True) if count == 2]
         warnings_.append(
-            f"the class {_listed(few)} has two groups only: one to learn from and one to validate with, none to test on. "
+            f"{_classes(few)} two groups only: one to learn from and one to validate with, none to test on. "
             "There is no test part; the validation part is no judge, because it chose the model"
         )
         test = 0.0
@@ -369,11 +369,12 @@ class _Table:
         counts = self.groups_per_class()
         empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
         if empty:
-            raise DataError(f"the class {_listed(empty)} has no track; add some, or leave it out (--without)")
+            it = "it" if len(empty) == 1 else "them"
+            raise DataError(f"{_classes(empty)} no track; add some, or leave {it} out (--without)")
         single = [name for name, count in zip(self.classes, counts, strict=True) if count < needed]
         if single:
             raise DataError(
-                f"the class {_listed(single)} has one group only (one artist, tune, instrument), which cannot be learnt and "
+                f"{_classes(single)} one group only (one artist, tune, instrument), which cannot be learnt and "
                 "judged at once; add tracks of another group, leave the class out (--without), or group by something else "
                 "(--group)"
             )
@@ -401,7 +402,7 @@ class _Table:
         few = [name for name, count in zip(self.classes, counts, strict=True) if count < 3]
         if few:
             raise DataError(
-                f"the class {_listed(few)} has two groups only, and folds need three of each class: one to learn from, one "
+                f"{_classes(few)} two groups only, and folds need three of each class: one to learn from, one "
                 "to validate with, one to judge. Add tracks of another group, leave the class out (--without), or group by "
                 "something else (--group)"
             )
@@ -538,6 +539,11 @@ def _group_warnings(groups: Sequence[str | None]) -> list[str]:
     if alone:
         return [f"{alone} of {len(groups)} tracks have no group; each counts as its own"]
     return []
+
+
+def _classes(names: Sequence[str]) -> str:
+    """Return "the class 'jig' has", "the classes 'jig', 'reel' have"."""
+    return f"the class {_listed(names)} has" if len(names) == 1 else f"the classes {_listed(names)} have"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -682,3 +682,26 @@ def test_every_key_of_the_document_is_told(tmp_path, truth, paths, shares):
     told = set(re.findall(r"\w+", JUDGING.split("### In Python, and as JSON")[1]))
     keys = {*document, *document["per_class"]["jig"], *document["calibration"], *document["worst"][0], *document["interval"]}
     assert keys <= told
+
+
+def test_the_truth_given_as_predictions_is_told(tmp_path, truth):
+    said = audit(truth, truth).as_text()
+    assert "!! THESE MAY BE NO PREDICTIONS" in said and "equals the truth in all 60 rows" in said
+    paths, labels, _, _ = rows_of()
+    named = write(
+        tmp_path / "a.csv", ("path", "predicted"), [[path, CLASSES[one]] for path, one in zip(paths, labels, strict=True)]
+    )
+    wrong = write(tmp_path / "b.csv", ("path", "label"), [[path, CLASSES[0]] for path in paths])
+    assert not any("THESE MAY BE" in audit(each, truth).as_text() for each in (named, wrong))
+
+
+def test_classes_without_a_judged_track_and_tracks_without_a_prediction_are_told(tmp_path, truth):
+    paths, labels, _, _ = rows_of()
+    kept = [path for path, label in zip(paths, labels, strict=True) if label != 2]
+    rows = [[path, CLASSES[2] if place == 0 else CLASSES[0]] for place, path in enumerate(kept)]
+    said = audit(write(tmp_path / "p.csv", ("path", "predicted"), rows), truth).as_text()
+    missing = len(paths) - len(kept)
+    assert f"{missing} tracks of the data are not predicted, and in no figure" in said
+    assert f"no judged track is of '{CLASSES[2]}', which counts as 0" in said and "the judged classes have a mean F1 of" in said
+    whole = audit(write(tmp_path / "q.csv", ("path", "predicted"), [[path, CLASSES[0]] for path in paths]), truth).as_text()
+    assert "not predicted" not in whole and "no judged track is of" not in whole

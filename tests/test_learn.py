@@ -37,7 +37,7 @@ from harken.learn import (
     targets,
 )
 from harken.learn.batches import Part, balanced_weights, batches, order
-from harken.learn.recipe import learn
+from harken.learn.recipe import _warn_if_unmoved, learn
 from harken.learn.schedules import RATES
 from harken.nets import Net, layer_from_table
 from harken.recipes import SGD, Adam, AdamW, Constant, Cosine, ReduceOnPlateau, Training, load_recipe
@@ -567,3 +567,21 @@ def test_validation_features_that_are_no_numbers_are_named() -> None:
 def test_a_validation_loss_that_is_no_number() -> None:
     with pytest.raises(HarkenError, match="validation clips after epoch 2"):
         scripted(Training(epochs=3), [1.0, float("nan"), 1.0])
+
+
+@pytest.mark.parametrize(
+    ("losses", "accuracy", "warned"),
+    [
+        ([0.2] * 6, 0.1, True),
+        ([0.2, 0.199] * 3, 0.1, True),
+        ([0.2] * 6, 0.95, False),
+        ([0.2, 0.19] * 3, 0.1, False),
+        ([0.2] * 2, 0.1, False),
+    ],
+)
+def test_a_loss_that_never_falls_is_told(
+    losses: list[float], accuracy: float, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = tuple(Epoch(place, loss, accuracy, None, None, 0.1, 1.0) for place, loss in enumerate(losses, 1))
+    _warn_if_unmoved(TrainingResult(rows, 1, {}, {}, "training", False))
+    assert ("put a batch_norm first" in caplog.text) == warned and len(caplog.records) == warned

@@ -20,6 +20,7 @@ from harken.judge.baselines import Rival, Trivial
 from harken.perturb import CONTROLS, PERTURBATIONS, Change, Changes, changed_stream, changes_named, judge_changes, judging
 from harken.perturb.changes import BIT_RATE, MP3_RATES, mp3, noise
 from harken.perturb.judging import PIECE, working_rate
+from harken.perturb.report import _percent
 from harken.perturb.stretch import shifted, stretched
 from harken.prediction import Prediction, answer, failure
 from harken.tracks import Track, Tracks
@@ -493,3 +494,7 @@ def test_the_documents_say_what_is_done(capsys: pytest.CaptureFixture[str], clic
     found = judge_changes(Ear(beats, 100 / 60), clicks, ["tempo"]).as_json()
     keys = {*found, *found["before"], *found["changes"][0], *found["changes"][0]["difference"]}
     assert keys <= set(re.findall(r'"(\w+)"', section))
+
+
+def test_a_share_that_is_not_zero_is_never_called_zero() -> None:
+    assert [_percent(share) for share in (0.0, 0.002, 0.01, 0.5)] == ["0 %", "fewer than 1 %", "1 %", "50 %"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from harken.archive import Model
 from harken.metrics import decisions, track_probabilities
 from harken.prediction import answer, failure
 from harken.recipes import recipe_from_table
+from harken.tracks import Track, Tracks
+from tests.conftest import sine, write_samples
 
 CLASSES = ("high", "low", "odd")
 NAN = float("nan")
@@ -99,3 +102,22 @@ def test_who_predicts_loads_nothing_of_runs() -> None:
     code = "import sys, harken.cli.predict, harken.classifier; print(*sorted({'filelock', 'tomli_w'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("kind", ["waveform", "mel", "summary"])
+def test_a_silent_file_is_named_as_such(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, level in (("silent", 0.0), ("a", 0.5), ("b", 0.1), ("c", 0.3), ("d", 0.2)):
+        write_samples(tmp_path / f"{name}.wav", sine(1.0, 8000, amplitude=level), 8000)
+    table: dict[str, Any] = {
+        "frontend": {"kind": kind, "rate": 8000, "clip": 0.5},
+        "training": {"epochs": 1},
+        "net": [{"layer": "flatten"}, {"layer": "dense", "units": "classes", "activation": "softmax"}],
+    }
+    learnt = Tracks(Track(str(tmp_path / f"{name}.wav"), "xy"[place % 2]) for place, name in enumerate("abcd"))
+    classifier = Classifier(recipe_from_table(table, "tiny")).fit(learnt)
+    caplog.clear()
+    answers = list(classifier.predict_files([tmp_path / "a.wav", tmp_path / "silent.wav"]))
+    assert all(each.error is None for each in answers)
+    assert [record.getMessage().rpartition("/")[2] for record in caplog.records] == [
+        "silent.wav is silent: its answer says nothing of music"
+    ]

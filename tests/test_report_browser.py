@@ -136,6 +136,16 @@ def test_no_page_scrolls_sideways_and_every_text_can_be_read(browser: Browser, w
     browser.picture(SCREENSHOTS / f"report-{width}-{'dark' if dark else 'light'}.png")
 
 
+def test_the_table_of_classes_fits_a_telephone_and_cards_stand_in_pairs(browser: Browser) -> None:
+    browser.look(360)
+    wide = "const box = document.querySelector('table.figures').parentElement; return [box.scrollWidth, box.clientWidth]"
+    needed, there = browser.run(wide)
+    assert needed <= there
+    browser.look(1280)
+    columns = "return getComputedStyle(document.querySelector('.cards')).gridTemplateColumns.split(' ').length"
+    assert browser.run(columns) == 2
+
+
 def test_on_paper_it_is_black_on_white_and_within_its_width(browser: Browser) -> None:
     browser.look(794, dark=True, paper=True)
     assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

@@ -30,7 +30,7 @@ from harken.files import cache_folder
 from harken.folds import check_seed
 from harken.judge.baselines import Baselines, fit
 from harken.judge.measures import Measures, measure_tracks
-from harken.metrics import track_probabilities
+from harken.metrics import decisions, track_probabilities
 from harken.progress import Progress, silent
 from harken.store import features_of_arrays
 from harken.store.hashes import identities
@@ -131,7 +131,7 @@ def audit(
         lost_rows=len(lost),
         without=tuple(tracks[place].path for place in sorted(set(range(len(tracks))) - set(places))),
         all_tracks=len(tracks),
-        notes=(*answers.notes, *_clip_notes(units, answers), *_disagreement(table, found, tracks)),
+        notes=(*answers.notes, *_clip_notes(units, answers), *_doubts(table, answers, found, tracks)),
         labels_only=answers.labels_only,
         classes=len(tracks.classes),
     )
@@ -214,6 +214,25 @@ class _Units:
     rows: np.ndarray
     probabilities: np.ndarray
     confidences: np.ndarray | None
+
+
+def _doubts(table: Table, answers: Answers, found: Sequence[int | Lost], tracks: Tracks) -> list[str]:
+    return [*_disagreement(table, found, tracks), *_the_truth(answers, found, tracks)]
+
+
+def _the_truth(answers: Answers, found: Sequence[int | Lost], tracks: Tracks) -> list[str]:
+    """Warn where what was read as predictions seems to be the truth itself: a column "label" that is right in every row."""
+    if not answers.labels_only or not answers.of_labels:
+        return []
+    said = decisions(answers.probabilities)
+    pairs = [(said[row], tracks[place].label) for row, place in enumerate(found) if not isinstance(place, Lost)]
+    if not all(one >= 0 and answers.classes[one] == label for one, label in pairs):
+        return []
+    return [
+        f"!! THESE MAY BE NO PREDICTIONS: a column called like true labels was read as the answers, and equals the truth in "
+        f"{'the only row' if len(pairs) == 1 else f'all {len(pairs):,} rows'}.",
+        "!! If it is the truth, every figure below means nothing. Where it is an answer, call its column 'predicted'.",
+    ]
 
 
 def _one_recipe(table: Table) -> Table:

@@ -68,6 +68,8 @@ class Answers:
         Which columns were read, in words.
     notes : tuple of str
         What its reader should know, in whole sentences.
+    of_labels : bool
+        The predicted labels stand in a column called "label" or "class", which might as well be the truth.
     """
 
     keys: tuple[str, ...]
@@ -78,6 +80,7 @@ class Answers:
     labels_only: bool
     source: str
     notes: tuple[str, ...]
+    of_labels: bool = False
 
 
 def answers_of(table: Table, classes: Sequence[str]) -> Answers:
@@ -268,7 +271,8 @@ def _of_labels(
         )
     said = [class_name(cell) for cell in table.column(at)]
     notes = ["There are predicted labels only: without a probability for each class there is no log-loss and no Brier score."]
-    if table.header[at].casefold() in ("label", "class"):
+    doubtful = table.header[at].casefold() in ("label", "class")
+    if doubtful:
         notes.append(f"The column '{table.header[at]}' was taken for the predicted label.")
     filled = {name for name in said if name}
     if filled and not filled & set(classes):
@@ -286,7 +290,7 @@ def _of_labels(
     sure, confidences = _confidences(table, names, {path, at})
     return Answers(
         keys, starts, every, rows, confidences, True, f"{table.header[path]}; predicted label ({table.header[at]}){sure}",
-        tuple(notes),
+        tuple(notes), doubtful,
     )  # fmt: skip
 
 

@@ -319,11 +319,18 @@ class Audit:
         if read.lost_rows:
             named = "; ".join(f"{lost.key} ({lost.reason})" for lost in read.lost[:3])
             more = f"; and {len(read.lost) - 3:,} more" if len(read.lost) > 3 else ""
-            lines.append(f"{count(read.lost_rows, 'row')} found no track and are in no figure: {named}{more}.")
+            verb = "is" if read.lost_rows == 1 else "are"
+            lines.append(f"{count(read.lost_rows, 'row')} found no track and {verb} in no figure: {named}{more}.")
+        if read.without:
+            here = listing(read.without)
+            lines.append(
+                f"{count(len(read.without), 'track')} of the data {_are(read.without)} not predicted, and in no figure: {here}."
+            )
         if self.unanswered:
             share = self.track.n / (self.track.n + len(self.unanswered)) * self.track.value if self.track.n else 0.0
             lines.append(
-                f"{count(len(self.unanswered), 'track')} got no answer and are in no figure ({listing(self.unanswered)}); "
+                f"{count(len(self.unanswered), 'track')} got no answer and {_are(self.unanswered)} in no figure "
+                f"({listing(self.unanswered)}); "
                 f"counted as wrong, the track accuracy is {number(share)}."
             )
         return lines
@@ -373,6 +380,7 @@ class Audit:
             chances = len(self.classes)
             lines.append(f"log-loss        {number(promise.log_loss)} (equal chances for all classes: {np.log(chances):.3f})")
             lines.append(f"Brier score     {number(promise.brier)} (equal chances for all classes: {1 - 1 / chances:.3f})")
+        lines += self._unjudged()
         lines.append(f"comparison      {number(share)} for always '{name}', {number(1 / self.reading.classes)} by chance")
         if self.track.low is not None and self.track.high is not None:
             lines += [
@@ -386,6 +394,19 @@ class Audit:
                     "No groups are known: where several tracks are of one artist, the interval is too narrow (--group COLUMN)."
                 )
         return lines
+
+    def _unjudged(self) -> list[str]:
+        """Say which classes lower the macro-F1 because they were answered, but no track of them was judged."""
+        judged_ones = [each.f1 for each in self.per_class.values() if each.support]
+        answered = self.confusion.sum(axis=0) > 0
+        empty = [name for (name, each), said in zip(self.per_class.items(), answered, strict=True) if said and not each.support]
+        if not empty or not judged_ones:
+            return []
+        verb = "counts" if len(empty) == 1 else "count"
+        return [
+            f"                (no judged track is of {listing(empty)}, which {verb} as 0, being answered for others;",
+            f"                the judged classes have a mean F1 of {number(float(np.nan_to_num(judged_ones).mean()))})",
+        ]
 
     def _classes(self) -> list[str]:
         rows = [
@@ -539,6 +560,10 @@ def _not_seen(sides: BothSides, here: str, lost: str) -> list[str]:
         f"No judged track, group or copy was found on the training list, but not all of it could be compared: {here}.",
         f"{count(len(sides.lost), 'entry is', 'entries are')} no track of these data: {lost}. {cure}",
     ]
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _span(low: float | None, high: float | None) -> str:

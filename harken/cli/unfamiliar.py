@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harken.confidence import KEPT, Confidence
+from harken.confidence import KEPT, Confidence, is_background
 from harken.decoders import shown
 from harken.errors import ModelError
 from harken.prediction import Prediction
@@ -53,7 +53,9 @@ class Manner:
             raise click.UsageError("--unknown-share says how --unknown decides: give --unknown too, or leave it out")
         kept = (KEPT if share is None else share) if unknown else None
         known = tuple(one.model.confidence for one in models.values())
-        least = tuple(None if kept is None else _threshold(name, one, kept) for name, one in zip(models, known, strict=True))
+        least = tuple(
+            None if kept is None else _threshold(name, one.model.confidence, kept, one.classes) for name, one in models.items()
+        )
         return cls(raw, kept, least, tuple(models), known)
 
     @property
@@ -80,7 +82,7 @@ class Manner:
                 click.echo(f"{whose}Measured for {_percent(known.price.share)}: {known.price.in_words()}.", err=True)
 
 
-def _threshold(name: str, known: Confidence, share: float) -> float:
+def _threshold(name: str, known: Confidence, share: float, classes: Sequence[str]) -> float:
     least = known.threshold(share)
     if least is not None:
         return least
@@ -91,6 +93,12 @@ def _threshold(name: str, known: Confidence, share: float) -> float:
             f"ask for at most {int(1000 * most) / 10:g} % with --unknown-share"
         )
     reason = f" ({known.reason})" if known.reason else ""
+    background = next(filter(is_background, classes), None)
+    if background is not None:
+        raise ModelError(
+            f"{shown(name)} cannot tell what is unfamiliar by itself{reason}, but it has learnt a class {background!r}, and "
+            "what it takes for that is called unknown anyway: leave --unknown out, or train it on more tracks"
+        )
     raise ModelError(
         f"{shown(name)} cannot tell what is unfamiliar{reason}; train it on more tracks, or teach it a class named unknown"
     )

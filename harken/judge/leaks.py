@@ -319,7 +319,8 @@ class Leaks:
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     def _head(self) -> list[str]:
-        return [f"The leak meter: {self.recipe} on {self.data}, {count(len(self.seeds), 'seed')}, {self.epochs} epochs at most"]
+        amount = f"{count(len(self.seeds), 'seed')}, {count(self.epochs, 'epoch')} at most"
+        return [f"The leak meter: {self.recipe} on {self.data}, {amount}"]
 
     def _shown(self) -> list[str]:
         return [name for name in PROTOCOLS if name in self.splits]

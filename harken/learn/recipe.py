@@ -26,6 +26,11 @@ from harken.tracks import normal_name
 
 logger = logging.getLogger("harken")
 
+UNMOVED, UNMOVED_EPOCHS = 0.01, 5
+"""A training loss that falls by a smaller share than this, over so many epochs or more, is worth a warning."""
+KNOWN = 0.9
+"""Unless so many of the training clips are known anyway."""
+
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
@@ -106,6 +111,7 @@ def learn(
         state=state,
         progress=progress,
     )
+    _warn_if_unmoved(result)
     with built.working():
         record = _record(result, seed, chosen, built)
     known = _trained_on([train] if valid is None else [train, valid])
@@ -114,6 +120,21 @@ def learn(
     best = replace(model, weights=_float32(result.best_weights), record={**record, "epoch": result.best_epoch})
     last = replace(model, weights=_float32(result.last_weights), record={**record, "epoch": len(result.history)})
     return Learnt(best, last, result)
+
+
+def _warn_if_unmoved(result: TrainingResult) -> None:
+    """Warn where the training loss has hardly fallen over several epochs: then nothing was learnt."""
+    losses = [row.loss for row in result.history]
+    known = max(row.clip_accuracy for row in result.history) >= KNOWN
+    if len(losses) >= UNMOVED_EPOCHS and not known and min(losses) > (1 - UNMOVED) * losses[0]:
+        logger.warning(
+            "the net has learnt next to nothing: the training loss was %.5g after the first epoch and never below %.5g in %d "
+            "epochs. Where the numbers that it reads have very different sizes (a table of features), put a batch_norm first; "
+            'else try another learning rate (docs/data.md, "Learning from a table of features")',
+            losses[0],
+            min(losses),
+            len(losses),
+        )
 
 
 def _float32(weights: Weights) -> dict[str, npt.NDArray[np.float32]]:

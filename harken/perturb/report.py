@@ -208,7 +208,9 @@ def _rivals(evaluation: Evaluation) -> dict[str, Figure]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if isfinite(share) else "-"
+    if not isfinite(share):
+        return "-"
+    return "fewer than 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 
 def _of_100(share: float) -> str:

@@ -271,7 +271,7 @@ def _classes(reading: Reading) -> str:
     if isinstance(macro, Mapping):
         said += _p(f"Macro-F1, the mean of the classes' F1: {text(words.figure(macro))}.")
     header = ("class", "precision", "recall", "F1", "judged", "learnt from")
-    return said + table("Figures of each class", header, rows, label="Figures of each class")
+    return said + table("Figures of each class", header, rows, kind="figures", label="Figures of each class")
 
 
 def _calibration(reading: Reading) -> str:
@@ -352,7 +352,7 @@ def _examples(reading: Reading) -> str:
     blocks = []
     for name in dict.fromkeys(each.track.label for each in shown):
         cards = "".join(_card(each) for each in shown if each.track.label == name)
-        blocks.append(f'<h3>{text(name)}</h3>\n<div class="grid">{cards}</div>')
+        blocks.append(f'<h3>{text(name)}</h3>\n<div class="grid cards">{cards}</div>')
     return "".join(notes) + "\n".join(blocks)
 
 

@@ -56,6 +56,7 @@ table.slim thead th > span { writing-mode: vertical-rl; transform: rotate(180deg
   white-space: nowrap }
 SHADES
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); gap: 1rem; margin: .6rem 0 }
+@media (min-width: 44rem) { .cards { grid-template-columns: repeat(2, minmax(0, 1fr)) } }
 figure { margin: 0; min-width: 0 }
 .card { border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .8rem; background: var(--panel);
   break-inside: avoid }
@@ -81,7 +82,9 @@ nav ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2re
 img { max-width: 100% } img.plot { height: auto; background: #fff }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .5rem }
 @media (max-width: 30rem) { body { padding: .8rem .8rem 2rem } th, td { padding: .3rem .45rem }
-  table { font-size: .9rem } th.name { max-width: 8rem } table.words th.name { max-width: 7rem } }
+  table { font-size: .9rem } th.name { max-width: 8rem } table.words th.name { max-width: 7rem }
+  table.figures { font-size: .75rem } table.figures th, table.figures td { padding: .3rem .2rem }
+  table.figures th.name { max-width: 5.5rem; overflow-wrap: anywhere; padding-left: 0 } }
 @media print {
   :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --panel: #fff; --link: #000;
     --one: #0072b2; --two: #b84a00; --right: 0, 114, 178; --wrong: 213, 94, 0; --warn: #fff }
