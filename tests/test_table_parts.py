@@ -17,17 +17,20 @@ from harken.datasets import Dataset, read
 from harken.datasets.table import read_table
 from harken.doctor import examine
 from harken.errors import DataError
+from harken.report.card import card
+from harken.report.reading import Reading
+from harken.tracks import groups_in_words
 from harken.train import train
 
 LABELS = ("jig", "reel")
 
 
-def sounds(folder: Path, number: int = 12) -> list[Path]:
+def sounds(folder: Path, number: int = 12, seed: int = 0) -> list[Path]:
     """Write short sounds, every one another."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for place in range(number):
-        samples = 0.3 * np.random.default_rng(place).uniform(-1, 1, 4_800)
+        samples = 0.3 * np.random.default_rng([place, seed]).uniform(-1, 1, 4_800)
         soundfile.write(folder / f"{place:02d}.wav", samples.astype(np.float32), 16_000)
         paths.append(folder / f"{place:02d}.wav")
     return paths
@@ -149,3 +152,77 @@ def test_what_the_parts_tear_is_told(tmp_path, caplog, monkeypatch):
 def test_a_class_that_a_part_lacks_is_told(tmp_path, caplog):
     read(table(tmp_path, ["train", "train", "train", "test"]))
     assert "the class 'jig' has no track in the test part" in caplog.text
+
+
+def test_classes_that_only_the_test_data_have_are_serious_and_counted_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARKEN_CACHE", str(tmp_path / "cache"))
+    learnt = table(tmp_path / "a", ["train"] * 4)
+    judged = table(tmp_path / "b", ["test"] * 4, ["w", "x", "y", "z"])
+    sounds(tmp_path / "b", 4, seed=1)
+    judged.write_text(judged.read_text().replace("jig", "tango").replace("reel", "waltz"))
+    found = examine(learnt, test=judged, workers=1).as_text()
+    verdict = "clean.csv: not fit for training as it is: the test data hold 2 classes that training lacks"
+    assert found.splitlines()[0].startswith(verdict)
+    assert "train: 4 tracks; 2 classes: jig 2, reel 2\ntest: 4 tracks; 2 classes: tango 2, waltz 2\n" in found
+    assert "tango: 2 in test, none in train" in found
+    same = examine(learnt, test=learnt, workers=1)
+    assert "unlearnt_classes" in same.absent and "unlearnt_classes" not in examine(learnt, workers=1).absent
+
+
+@pytest.mark.parametrize(
+    ("kept", "dropped"),
+    [
+        ("pop.00001", "copy same"),
+        ("song", "song (1)"),
+        ("song", "song 2"),
+        ("song", "Kopie von song"),
+        ("zebra", "Copy of zebra"),
+        ("xylophone", "a_copy"),
+        ("copyright", "song copy"),
+        ("pop.00001", "pop.00002"),
+        ("a", "b"),
+    ],
+)
+def test_of_equal_files_the_one_is_kept_that_does_not_look_like_a_copy(tmp_path, monkeypatch, kept, dropped):
+    monkeypatch.setenv("HARKEN_CACHE", str(tmp_path / "cache"))
+    for place, path in enumerate(sounds(tmp_path / "raw", 4)):
+        target = tmp_path / "music" / LABELS[place % 2] / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    sound = (tmp_path / "music" / "jig" / "00.wav").read_bytes()[:-2] + b"\x01\x01"
+    for name in (kept, dropped):
+        (tmp_path / "music" / "jig" / f"{name}.wav").write_bytes(sound)
+    examine(tmp_path / "music", workers=1).write_table(tmp_path / "clean.csv")
+    with (tmp_path / "clean.csv").open() as file:
+        left = {Path(row["path"]).stem for row in csv.DictReader(file)}
+    assert kept in left and dropped not in left
+
+
+def test_groups_and_those_without_one_are_told_in_one_way(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARKEN_CACHE", str(tmp_path / "cache"))
+    path = table(tmp_path, ["train"] * 4, ["one", "two", "", ""])
+    words = "2 groups (column tune), and 2 tracks without one"
+    assert words in read(path).describe() and words in examine(path, workers=1).as_text()
+    assert groups_in_words(read(path).train.groups, "column tune") == words
+
+
+def test_half_of_emotify_is_told_as_half_copied(tmp_path, caplog):
+    rows = [f"{genre}/{number}.mp3,{genre},a{number}" for genre in ("classical", "pop") for number in range(4)]
+    (tmp_path / "tracks.csv").write_text("\n".join(["path,label,artist", *rows]))
+    (tmp_path / "pop").mkdir()
+    for number in range(3):
+        (tmp_path / "pop" / f"{number}.mp3").write_bytes(b"x")
+    assert len(read(f"emotify:{tmp_path}").train) == 3
+    assert "half-copied: 5 of 8 files that should be there are missing (classical/0.mp3" in caplog.text
+
+
+def test_the_card_says_how_much_of_a_published_set_was_used(tmp_path):
+    reading = Reading(
+        tmp_path,
+        {"classes": ["pop", "rock"], "parts": {"train": {"tracks": 200}, "test": {"tracks": 40}}},
+        {"data": "emotify:music", "grouping": "column artist"},
+        recipe={"name": "wave-mlp"},
+    )
+    told = card(reading)
+    assert "**Used here:** 240 of the 400 tracks published" in told and "**Size as published:** 6.7 h" in told
+    assert "Only 240 of 400 tracks of the published set were used" in told.split("## Limitations")[1]

@@ -75,6 +75,7 @@ class Diagnosis:
         if len(self.collection.part_names) < 2:
             words.pop("across_parts")
             words.pop("groups_across_parts")
+            words.pop("unlearnt_classes")
         if all(heard.refusal for _, heard in self.collection.sounds):
             words.pop("near_copies")
             words.pop("passages")

@@ -20,6 +20,7 @@ UNBALANCED = 3.0
 LOOKED_FOR = {
     "one_class": "a single class",
     "one_group": "classes that cannot be split",
+    "unlearnt_classes": "classes that only the test part has",
     "groups_across_parts": "artists on both sides of the split",
     "unbalanced": "unequal classes",
     "concentrated": "classes that are mostly one artist",
@@ -31,7 +32,7 @@ LOOKED_FOR = {
 
 def class_findings(collection: Collection) -> Iterator[Finding]:
     """Yield what is wrong with classes and groups."""
-    for check in (_one_class, _one_group, _across_parts, _unbalanced, _concentrated, _no_groups, _in_classes):
+    for check in (_one_class, _one_group, _unlearnt, _across_parts, _unbalanced, _concentrated, _no_groups, _in_classes):
         found = check(collection)
         if found is not None:
             yield found
@@ -81,6 +82,37 @@ def _one_group(collection: Collection) -> Finding | None:
     title = f"{count(len(few), 'class has', 'classes have')} too few {word} to be divided"
     brief = f"{count(len(few), 'class', 'classes')} that cannot be split"
     return Finding("one_group", "serious" if alone else "look", title, advice, cases, brief)
+
+
+def _unlearnt(collection: Collection) -> Finding | None:
+    """Find classes that are judged, and were never learnt."""
+    if "train" not in collection.part_names or len(collection.part_names) < 2:
+        return None
+    counts: dict[str, Counter[str]] = {}
+    for track, part in zip(collection.tracks, collection.parts, strict=True):
+        counts.setdefault(str(track.label), Counter())[part] += 1
+    lacking = {name: found for name, found in counts.items() if "train" not in found}
+    if not lacking:
+        return None
+    cases = tuple(
+        Case(
+            f"{name}: {', '.join(f'{number} in {part}' for part, number in found.items())}, none in train",
+            {"label": name, "parts": dict(found)},
+        )
+        for name, found in sorted(lacking.items())
+    )
+    where = " and the ".join(part for part in collection.part_names if any(part in found for found in lacking.values()))
+    many = count(len(lacking), "class", "classes")
+    known = ", ".join(name for name, found in sorted(counts.items()) if "train" in found)
+    return Finding(
+        "unlearnt_classes",
+        "serious",
+        f"The {where} data hold {many} that the training data lack",
+        f"A model never learns their names, and cannot be judged on them. It learns {known}: rename the classes, "
+        "or leave those out (--without).",
+        cases,
+        f"the {where} data hold {many} that training lacks",
+    )
 
 
 def _groups_of_classes(collection: Collection) -> dict[str, set[int]]:

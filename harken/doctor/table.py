@@ -8,16 +8,23 @@ below it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harken.doctor.collection import Collection as Examined
 from harken.doctor.copies import Copies
 from harken.doctor.sounds import is_unusable
 from harken.errors import DataError
 from harken.files import write_csv
 from harken.folds import joined
 from harken.tracks import Track, normal_name
+
+_COPY = re.compile(r"(?<![^\W_])(copy|copies|kopie|copie|copia|duplicate|duplikat)(?![^\W_])|\(\d+\)\s*$")
+"""What systems write into the name of a copy."""
+_NUMBERED = re.compile(r"(.+?)[ _.-]+\d+")
+"""A name with a number behind it."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,21 @@ def left_out(copies: Copies, *, keep_test: bool) -> dict[int, str]:
                 train = [position for position in family if collection.parts[position] == "train" and position not in reasons]
                 reasons.update(dict.fromkeys(train, where))
     for positions in collection.copies:
-        left = [position for position in positions if position not in reasons]
+        left = _copies_last(collection, [position for position in positions if position not in reasons])
         reasons.update({position: f"the same bytes as {collection.called(left[0])}" for position in left[1:]})
     return reasons
+
+
+def _copies_last(collection: Examined, positions: Sequence[int]) -> list[int]:
+    """Return tracks of the same bytes, last those called like copies: "copy of one", "one (1)", "one 2" beside "one"."""
+    stems = {position: Path(collection.tracks[position].path).stem.casefold() for position in positions}
+    others = set(stems.values())
+
+    def looks_copied(position: int) -> tuple[bool, bool]:
+        numbered = _NUMBERED.fullmatch(stems[position])
+        return bool(_COPY.search(stems[position])), numbered is not None and numbered[1] in others
+
+    return sorted(positions, key=looks_copied)
 
 
 def joined_groups(copies: Copies, kept: Collection[int]) -> tuple[list[str], int]:
@@ -128,7 +147,7 @@ def write_table(path: Path, copies: Copies, *, test_apart: bool) -> Cleaned:
     groups, joined = joined_groups(copies, set(kept))
     remarks = _remarks(copies, reasons)
     spans = any(track.start or track.end is not None for track in collection.tracks)
-    parts = not test_apart and len(collection.part_names) > 1
+    parts = len({collection.parts[position] for position in mine}) > 1
     header = ["path", "label", "group", *(["start", "end"] if spans else []), *(["part"] if parts else []), "remark"]
     rows = []
     for position in kept:

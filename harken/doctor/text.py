@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from harken.doctor.collection import Collection
 from harken.doctor.findings import SEVERITIES, Finding, count
-from harken.tracks import normal_name
+from harken.tracks import groups_in_words, normal_name
 
 WIDTH = 100
 """Characters in a line of prose."""
@@ -34,15 +35,25 @@ def verdict(collection: Collection, findings: Sequence[Finding]) -> str:
 def summary(collection: Collection) -> list[str]:
     """Return lines on what was looked at: tracks, hours, classes, groups."""
     total = sum(heard.sound.duration for _, heard in collection.sounds)
-    counts = collection.tracks.counts()
-    classes = ", ".join(f"{name} {number}" for name, number in list(counts.items())[:12]) + (", …" if len(counts) > 12 else "")
-    lines = [f"{count(len(collection), 'track')}, {_time(total)} of sound; {count(len(counts), 'class', 'classes')}: {classes}"]
-    known = {normal_name(group) for group in collection.tracks.groups} - {None}
-    if known:
-        lines.append(f"{count(len(known), 'group')} ({collection.grouping})")
+    heading = f"{count(len(collection), 'track')}, {_time(total)} of sound"
     if len(collection.part_names) > 1:
-        lines.append("parts: " + ", ".join(f"{name} {collection.parts.count(name):,}" for name in collection.part_names))
+        lines = [f"{heading}, in {len(collection.part_names)} parts"]
+        for part in collection.part_names:
+            mine = Counter(
+                str(track.label) for track, found in zip(collection.tracks, collection.parts, strict=True) if found == part
+            )
+            lines.append(f"{part}: {count(mine.total(), 'track')}; {_classes(mine)}")
+    else:
+        lines = [f"{heading}; {_classes(collection.tracks.counts())}"]
+    if any(map(normal_name, collection.tracks.groups)):
+        lines.append(groups_in_words(collection.tracks.groups, collection.grouping))
     return [line for text in lines for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
+
+
+def _classes(counts: Mapping[str, int]) -> str:
+    """Return "2 classes: a 9, b 4"."""
+    named = ", ".join(f"{name} {number}" for name, number in sorted(counts.items())[:12]) + (", …" if len(counts) > 12 else "")
+    return f"{count(len(counts), 'class', 'classes')}: {named}"
 
 
 def report(collection: Collection, findings: Sequence[Finding], absent: Mapping[str, str], *, everything: bool) -> str:

@@ -157,7 +157,8 @@ def _data(reading: Reading) -> str:
     if facts:
         rows += [
             ("Dataset", md(facts.title)),
-            ("Size", md(facts.size)),
+            ("Used here", md(words.used(reading))),
+            ("Size as published", md(facts.size)),
             ("Licence", md(facts.licence)),
             ("Citation", md(facts.citation)),
             ("Home", md(facts.home)),

@@ -139,6 +139,7 @@ def warnings(reading: Reading) -> list[str]:
     groups = reading.get("groups")
     if isinstance(groups, int) and 0 < groups < FEW_GROUPS and has_groups(reading):
         found.append(f"Only {count(groups, 'group')} judged it: another few might give a quite different figure.")
+    found += _missing(reading)
     failed = reading.metrics.get("failed") or []
     if failed:
         found.append(f"{count(len(failed), 'file')} failed and {'is' if len(failed) == 1 else 'are'} in no figure; see below.")
@@ -226,6 +227,37 @@ def confusions(reading: Reading, most: int) -> list[tuple[str, str, int, int]]:
 def known(reading: Reading) -> Facts | None:
     """Return what is known of the data, where they were named ``name:ROOT``."""
     return FACTS.get(str(reading.record.get("data", "")).partition(":")[0])
+
+
+_USABLE = {"gtzan": 930}
+"""Of how many tracks the parts are that a known dataset brings, where some are in none."""
+
+
+def used(reading: Reading) -> str:
+    """Return how many tracks the run used of a known dataset: "240 of the 400 tracks published"; else empty."""
+    facts, tracks = known(reading), _tracks(reading)
+    if facts is None or not tracks:
+        return ""
+    return f"{tracks:,} of the {facts.tracks:,} tracks published" if tracks < facts.tracks else count(tracks, "track")
+
+
+def _tracks(reading: Reading) -> int:
+    """Return how many tracks are in the parts."""
+    given = reading.get("parts")
+    counts = [each.get("tracks") for each in given.values()] if isinstance(given, Mapping) else list(reading.parts.values())
+    return sum(each for each in counts if isinstance(each, int))
+
+
+def _missing(reading: Reading) -> list[str]:
+    """Say that a known dataset is not whole."""
+    facts, tracks = known(reading), _tracks(reading)
+    whole = 0 if facts is None else _USABLE.get(facts.name, facts.tracks)
+    if not 0 < tracks < whole:
+        return []
+    return [
+        f"Only {tracks:,} of {whole:,} tracks of the published set were used: files are missing, or were left out. The figure "
+        "is not to be held beside figures of the whole set."
+    ]
 
 
 def date(reading: Reading) -> str:

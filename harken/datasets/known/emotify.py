@@ -9,13 +9,14 @@ Processing & Management 52, 2016.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from harken.datasets.dataset import NO_GROUPS, Dataset
 from harken.datasets.folder import read_folder
 from harken.datasets.grouping import TAGS, with_tag_groups
-from harken.datasets.known.place import check_root, choose, names_in, not_here, tell_counts
+from harken.datasets.known.place import check_root, choose, names_in, not_here, tell_counts, tell_missing
 from harken.datasets.table import read_table
 from harken.tracks import Tracks
 
@@ -46,10 +47,10 @@ def read_emotify(root: Path, *, label: str, group: str | None) -> Dataset:
     grouped = choose("emotify", "--group", group, (*TAGS, NO_GROUPS), "artist")
     home = next((root / place for place in ("", "emotifymusic") if _is_home(root / place)), None)
     if home is None:
-        raise not_here("emotify", root, f"{TABLE}, or the folders {', '.join(GENRES)} with files like 1.mp3")
+        raise not_here("emotify", root, f"{TABLE} and the folders {', '.join(GENRES)}, or these alone with files like 1.mp3")
     if (home / TABLE).is_file():
         tracks, grouping = read_table(home / TABLE, "label", grouped)
-        dataset = Dataset("emotify", tracks, grouping=grouping or NO_GROUPS)
+        dataset = Dataset("emotify", _there(home, tracks), grouping=grouping or NO_GROUPS)
     else:
         dataset = _by_tags(read_folder(home), grouped)
     tell_counts(f"emotify ({home})", dataset.train.counts(), dict.fromkeys(GENRES, PER_GENRE))
@@ -58,7 +59,21 @@ def read_emotify(root: Path, *, label: str, group: str | None) -> Dataset:
 
 def _is_home(folder: Path) -> bool:
     there = names_in(folder)
-    return {"electronic", "classical"} <= there or (TABLE in there and bool({"electronic", "classical"} & there))
+    return {"electronic", "classical"} <= there or (TABLE in there and bool(set(GENRES) & there))
+
+
+def _there(home: Path, tracks: Tracks) -> Tracks:
+    """Return the tracks whose file is there, and tell of the others."""
+    found = {(genre, name) for genre in {Path(track.path).parent for track in tracks} for name in names_in(genre)}
+    missing = [track.path for track in tracks if (Path(track.path).parent, Path(track.path).name) not in found]
+    tell_missing(
+        f"emotify ({home}), half-copied",
+        [os.path.relpath(path, home) for path in missing],
+        len(tracks),
+        "copy them again, or go on without them",
+    )
+    lost = set(missing)
+    return Tracks(track for track in tracks if track.path not in lost)
 
 
 def _by_tags(tracks: Tracks, grouped: str) -> Dataset:
