@@ -371,7 +371,8 @@ class Audit:
         name, share = self.majority
         ranged = f1.method if f1.low is None or f1.high is None else f"{_PERCENT} interval {f1.low:.2f} to {f1.high:.2f}"
         lines = [
-            f"{count(self.track.n, self.unit)} judged, in {count(self.groups, 'group')}, {len(self.classes)} classes",
+            f"{count(self.track.n, self.unit)} judged, {len(self.classes)} classes; "
+            f"{count(self.groups, 'group')}, a track without one counting as its own",
             "",
             f"track accuracy  {self.track.in_words()}",
             f"macro-F1        {number(self.macro_f1)}, {ranged}",
