@@ -594,7 +594,7 @@ def test_nsynth_can_be_learnt_by_source_and_by_instrument(tmp_path, caplog):
 
 def test_single_instruments_cannot_be_split_by_instrument_and_the_error_says_what_can_be_done(tmp_path):
     tracks = read(f"nsynth:{make_nsynth(tmp_path)}", label="instrument", group="instrument").train
-    with pytest.raises(DataError, match=r"has one group only .*; add tracks of another group, leave the class out .*--group"):
+    with pytest.raises(DataError, match=r"have one group only .*; add tracks of another group, leave the class out .*--group"):
         split(tracks.labels, tracks.groups, tracks.classes, seed=0)
     many = [f"class {number:02d}" for number in range(30)]
     with pytest.raises(DataError, match=r"the classes .*'class 07' and 22 more have one group only"):
