@@ -185,7 +185,8 @@ class Classifier:
         heard = hear_parts(name, given, self.recipe.frontend, workers=self.workers, progress=progress)
         if heard.failed:
             first = heard.failed[0]
-            logger.warning("%s: %d files failed and are not learnt from (%s: %s)", name, len(heard.failed), *astuple(first))
+            many = "1 file failed and is" if len(heard.failed) == 1 else f"{len(heard.failed)} files failed and are"
+            logger.warning("%s: %s not learnt from (%s: %s)", name, many, *astuple(first))
         parts = parts_of(heard, seed=self.seed, test=False)
         learnt = learn(
             self.recipe,

@@ -2,7 +2,7 @@
 
 Every training runs in a process of its own, one after the other, so that times and memory are its own; for each seed all pairs
 take their turn. A training that is done is not done again: the same command goes on where it was stopped. Seeds change the
-split too; a pair's accuracy is that of its answers of all seeds together, and its interval resamples groups, each with all its
+split too; a pair's accuracy is that of its answers of all seeds together, and its interval is over groups, each with all its
 answers.
 """
 

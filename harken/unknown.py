@@ -1,9 +1,10 @@
 """How well a recipe tells what it never learnt: one class is left out at a time, and its tracks are offered as the unknown.
 
 For every class, a network learns the others (with groups apart, as ``harken train`` does), settles on its validation part which
-familiarity keeps 95 % of known tracks, and is then given the known tracks of its test part and all tracks of the class that it
-has not learnt. Only the data's own training part is used where they bring parts: a test part stays untouched. Classes that
-stand for the unknown themselves (:data:`harken.confidence.BACKGROUND`) are learnt, and never left out.
+familiarity keeps 95 % of known tracks, and is then given the known tracks of its test part and the tracks of the class that it
+has not learnt, but those of groups (artists …) that it has met in other classes. Only the data's own training part is used
+where they bring parts: a test part stays untouched. Classes that stand for the unknown themselves
+(:data:`harken.confidence.BACKGROUND`) are learnt, and never left out.
 
 Every training runs in a process of its own (:mod:`harken.jobs`) and leaves a file in the folder; the same command goes on where
 it was stopped.
@@ -29,7 +30,7 @@ from harken.engines import check, engine_for
 from harken.errors import DataError, Failure, ModelError
 from harken.files import write_json
 from harken.folds import check_seed, group_numbers
-from harken.jobs import Job, done, jobs_at_once
+from harken.jobs import Job, ResultsFolder, content_mark, done, jobs_at_once
 from harken.judge.figure import Figure
 from harken.judge.intervals import ratio_interval
 from harken.judge.text import count, number, short, table
@@ -227,6 +228,8 @@ def measure_unknown(
     if into is not None:
         load_model(into)  # before all else: whether there is one
     folder = default_folder(f"unknown-{chosen.name}", data, resume=True) if out is None else Path(out)
+    guard = ResultsFolder(folder, "harken unknown", "measurement of the unknown")
+    guard.refuse_foreign()
     dataset = read(data, label=label, group=group, classes=classes, without=without, progress=progress)
     check_learnable(dataset.train)
     names = tuple(name for name in dataset.classes if not is_background(name))
@@ -241,10 +244,12 @@ def measure_unknown(
     how = {"seed": seed, "engine": engine, "device": device}
     paths = [folder / f"class{place}-seed{seed}.json" for place in range(1, len(names) + 1)]
     jobs = [_job(heard, name, chosen, share, path=path, how=how) for name, path in zip(names, paths, strict=True)]
-    results = done(jobs, at_once=jobs_at_once(workers, engine, device), stage="classes left out", progress=progress)
-    each = [_left_out(heard, name, share, result, seed) for name, result in zip(names, results, strict=True)]
-    found = _joined(dataset.name, chosen.name, folder, share, each, failed=heard.failed, seed=seed)
-    write_json(folder / RESULT, found.as_json())
+    asked = {"tracks": content_mark(heard.parts["train"]), "recipe": chosen.to_table(), "engine": engine, "device": device}
+    with guard.held(asked):
+        results = done(jobs, at_once=jobs_at_once(workers, engine, device), stage="classes left out", progress=progress)
+        each = [_left_out(heard, name, share, result, seed) for name, result in zip(names, results, strict=True)]
+        found = _joined(dataset.name, chosen.name, folder, share, each, failed=heard.failed, seed=seed)
+        write_json(folder / RESULT, found.as_json())
     if into is not None:
         remember(found, into)
     return found
@@ -286,8 +291,10 @@ def _job(heard: Heard, name: str, recipe: Recipe, share: float, *, path: Path, h
         There are too few tracks or groups to settle a threshold on.
     """
     whole = heard.parts["train"]
-    valid = _parts(heard, name, how["seed"]).valid
+    parts = _parts(heard, name, how["seed"])
+    valid = parts.valid
     assert valid is not None, "looked at when the data were divided"
+    _strangers(whole, name, [parts.train, valid])
     groups = len(np.unique(group_numbers(valid.tracks.groups, valid.hashes)))
     if len(valid.tracks) < LEAST_TRACKS or groups < LEAST_GROUPS:
         raise _unsettled(heard.name, name, share, len(valid.tracks), groups)
@@ -329,8 +336,7 @@ def _train(heard: Heard, name: str, recipe: Recipe, how: Mapping[str, Any]) -> d
     assert parts.valid is not None and parts.test is not None, "looked at by _parts"
     learnt = learn(recipe, parts.train, parts.valid, seed=seed, engine_name=engine, device=device)
     model = Classifier.of(learnt.best, engine=engine, device=device).calibrate(parts.valid, learnt=parts.train)
-    strange = whole.select(np.flatnonzero(whole.tracks.labels == whole.tracks.classes.index(name)))
-    strange = _anonymous(strange, _others(whole, name))
+    strange = _anonymous(whole.select(_strangers(whole, name, [parts.train, parts.valid])), _others(whole, name))
     scores = np.concatenate([model.familiarity(parts.test), model.familiarity(strange)])
     return {
         "tracks": _positions(whole, [parts.test, strange]).tolist(),
@@ -340,6 +346,19 @@ def _train(heard: Heard, name: str, recipe: Recipe, how: Mapping[str, Any]) -> d
         "settled_on": {"tracks": model.model.confidence.tracks, "groups": model.model.confidence.groups},
         "accuracy": model.evaluate(parts.test, seed=seed).track.value,
     }
+
+
+def _strangers(whole: Features, name: str, learnt: Sequence[Features]) -> npt.NDArray[np.int64]:
+    """Return where a class's tracks are, but those of groups (artists …) that other classes let the network learn."""
+    numbers = group_numbers(whole.tracks.groups, whole.hashes)
+    met = np.isin(numbers, numbers[_positions(whole, learnt)])
+    found = np.flatnonzero((whole.tracks.labels == whole.tracks.classes.index(name)) & ~met)
+    if not len(found):
+        raise DataError(
+            f"every track of {name} is of a group that other classes have too, so none is unknown; leave the class out "
+            f"(--without {name}), or name another column with --group"
+        )
+    return found
 
 
 def _left_out(heard: Heard, name: str, share: float, result: Mapping[str, Any], seed: int) -> LeftOut:

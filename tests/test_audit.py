@@ -154,8 +154,9 @@ def test_clips_with_labels_vote(tmp_path, truth, paths, shares):
     assert audit(predictions(tmp_path, paths, shares), truth).as_json()["calibration"]["of"] == "confidence"
 
 
-@pytest.mark.parametrize(("tunes", "told"), [(7, False), (12, True)])
-def test_with_few_groups_nothing_is_said_of_what_confidence_promises(tmp_path, truth, paths, shares, tunes, told):
+@pytest.mark.parametrize("few", [(7, False), (12, True)])
+def test_with_few_groups_nothing_is_said_of_what_confidence_promises(tmp_path, truth, paths, shares, few):
+    tunes, told = few
     judged = [place for place in range(60) if place // 3 % GROUPS < tunes]
     found = audit(predictions(tmp_path, [paths[place] for place in judged], shares[judged]), truth)
     text = found.as_text()

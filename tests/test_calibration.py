@@ -128,7 +128,7 @@ def test_chance_is_told_with_groups_enough_only(sizes: list[int], told: bool) ->
 
 
 def test_with_few_groups_hardly_any_error_could_stand_out() -> None:
-    """Why it takes eight: a boast of half a point that every group shares is no more than chance makes of five groups' signs."""
+    """Why it takes eight: a boast that every group shares is no more than chance makes of five groups' signs."""
     groups = np.repeat(np.arange(5), 8)
     rows = np.tile([0.95, 0.05], (40, 1))
     labels = np.tile([0, 1], 20)

@@ -101,7 +101,7 @@ def test_the_warnings_of_a_split_are_always_logged(music: Path, recipe: Recipe, 
         tracks = Tracks(replace(track, group=None) for track in read(music / "tracks.csv").train)
         Classifier(recipe).fit(Tracks([Track("gone.wav", "loud"), *tracks]))
         assert f"the tracks: {FLATTERY}" in caplog.text
-        assert "1 files failed and are not learnt from (gone.wav: no such file" in caplog.text
+        assert "1 file failed and is not learnt from (gone.wav: no such file" in caplog.text
         caplog.clear()
         export_features(music, tmp_path / "x.npz", frontend=recipe.frontend, group="none")
         assert f"music: {FLATTERY}" in caplog.text

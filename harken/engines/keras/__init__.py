@@ -5,8 +5,8 @@ may be taken out, saved, and trained on with Keras. A step here does not go thro
 function for each backend (:mod:`~harken.engines.keras.backends`) its gradients, and Keras' optimizer takes them.
 
 **Backends.** Torch is the one that this is tested with. On JAX 0.10 (with ``JAX_ENABLE_X64=1``) the first 47
-tests of ``tests/test_keras.py`` were run once and passed. TensorFlow's functions are written after Keras' documentation and were
-not run; take them as a beginning. Which backend it is, Keras decides (``KERAS_BACKEND``, or its
+tests of ``tests/test_keras.py`` were run once and passed. TensorFlow's functions are written after Keras' documentation and
+were not run; take them as a beginning. Which backend it is, Keras decides (``KERAS_BACKEND``, or its
 ``keras.json``); only where nothing is set and the backend that Keras would take is not installed, is torch taken.
 
 **Where Keras differs from Harken**, and what is done about it:
