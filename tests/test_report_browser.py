@@ -17,6 +17,7 @@ import soundfile
 from harken.files import write_csv, write_json, write_text
 from harken.report import write_reports
 from tests.browser import MISSING, Browser, open_browser
+from tests.test_report import leak_meter
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING or "there is one")
 
@@ -57,7 +58,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     soundfile.write(sound, 0.3 * np.sin(2 * np.pi * 440 * time), 22050)
     confusion = random.poisson(0.4, (len(CLASSES), len(CLASSES))) + np.diag(random.integers(3, 90, len(CLASSES)))
     figure = {"value": 0.8125, "low": 0.75, "high": 0.875, "n": int(confusion.sum())}
-    under = {"same_as": None, "means": "songs that it has not heard, by artists that it has", "clip": {"accuracy": figure}}
     bins = [{"count": 9, "confidence": x, "accuracy": x**2, "accuracy_low": x**3, "accuracy_high": x} for x in (0.3, 0.6, 0.9)]
     trivial = {"figures": {"loudness": figure, "tempo": figure}, "remarks": ["It knows more than loudness."]}
     metrics: dict[str, Any] = {
@@ -81,7 +81,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "created": "2026-01-02",
     }
     write_json(folder / "run.json", {"format": "harken run", "version": 1, **record})
-    write_json(folder / "leaks.json", {"splits": {"clips": under, "groups": under}, "verdict": {"sentence": "It was memory."}})
+    write_json(folder / "leaks.json", leak_meter())
     write_text(folder / "recipe.toml", f'name = "wave-conv"\ntitle = "{"A title " * 20}"\nnotes = "{"z" * 400}"\n')
     write_csv(folder / "history.csv", ["epoch", "loss", "valid_loss"], [(n, 2 / n, 2.5 / n) for n in range(1, 9)])
     header = ["level", "path", "start", "end", "group", "label", "answer", *(f"p_{name}" for name in CLASSES)]
