@@ -60,7 +60,7 @@ def torch_layers(net):
 
 
 def _torch_modules(layer, shape, as_steps):
-    """Return the modules of one layer, the last of them the one whose weight L2 is for; sequences may lie as LSTMs read them."""
+    """Return the modules of one layer, the last of them the one whose weight L2 is for (sequences may lie as LSTMs want)."""
     from torch import nn
 
     if layer.kind == "lstm":
