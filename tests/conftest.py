@@ -6,11 +6,12 @@ A hook does it and not a fixture, so that it also holds for the examples in docs
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[_CACHE], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_command_listens() -> Iterator[None]:
+    """Take away the handler that a command puts on the log to print warnings: it would print those of later tests too."""
+    logger = logging.getLogger("harken")
+    before = list(logger.handlers)
+    yield
+    for handler in set(logger.handlers).difference(before):
+        logger.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
@@ -68,11 +79,11 @@ def write_samples(path: Path, samples: np.ndarray, rate: int, **options: str) ->
 def _write_av(path: Path, samples: np.ndarray, rate: int, codec: str) -> None:
     import av
 
-    layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[1]]
+    layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1", 16: "hexadecagonal"}[samples.shape[1]]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
         stream.bit_rate = 192_000
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout=layout)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples).reshape(1, -1), format="flt", layout=layout)
         frame.sample_rate = rate
         for piece in (frame, None):
             container.mux(stream.encode(piece))

@@ -510,3 +510,15 @@ def test_the_bad_files_beside_the_repository(shared_data: Path, capfd: Any) -> N
     assert 0.05 < np.abs(samples).max() <= 1.2
     assert read_tags(bad / "good-but-aac.m4a").artist == "Greg Annussek"
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("channels", [6, 8, 16])
+def test_many_channels_of_aac_are_mixed(conftest_write: Any, tmp_path: Path, channels: int) -> None:
+    """PyAV looks for a null pointer behind eight, and with more channels of planar sound it reads on and may crash."""
+    path, tones = tmp_path / "a.m4a", np.zeros((48_000, channels), np.float32)
+    time = np.arange(len(tones)) / 48_000
+    tones[:, [0, -1]] = 0.4 * np.sin(2 * np.pi * np.outer(time, [440, 1000]))
+    conftest_write(path, tones, 48_000)
+    mono, rate = load_audio(path)
+    assert rate == 48_000 and audio_info(path).channels == channels
+    assert np.abs(np.fft.rfft(mono[:48_000]))[440] / 24_000 == pytest.approx(0.4 / channels, rel=0.1)

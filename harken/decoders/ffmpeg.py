@@ -22,6 +22,9 @@ _FORMATS = "aac,ac3,aiff,ape,asf,au,caf,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,m
 _LARGE = 32 << 20  # bytes from which on the memory for an MP4's table of packets is worth a look at its edit list
 _HEADERLESS = ("aac", "ac3", "mp3")  # FFmpeg guesses their length from the first frames' bit rate: no announcement
 
+_SAFE_PLANES = 7
+"""Channels of a planar frame that PyAV reads rightly: it looks for a null pointer behind them in FFmpeg's eight."""
+
 _log = logging.getLogger("harken")
 
 
@@ -170,6 +173,8 @@ class _Handle(FileIO):
 
 def channels_of(frame: Any) -> npt.NDArray[np.floating]:
     """Return a PyAV frame as floats at full scale ±1, shape (channels, frames)."""
+    if frame.format.is_planar and frame.layout.nb_channels > _SAFE_PLANES:
+        frame = _interleaved(frame)
     samples: npt.NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
@@ -178,6 +183,17 @@ def channels_of(frame: Any) -> npt.NDArray[np.floating]:
     middle = 128 if samples.dtype == np.uint8 else 0
     full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
     return (samples.astype(np.float64) - middle) / full_scale
+
+
+def _interleaved(frame: Any) -> Any:
+    """Return a planar frame as a packed one: of more than seven planes PyAV reads on behind the last, and may crash."""
+    import av  # noqa: PLC0415
+
+    try:
+        (packed,) = av.AudioResampler(format=frame.format.packed, layout=frame.layout, rate=frame.sample_rate).resample(frame)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UndecodableError(f"{frame.layout.nb_channels} channels that FFmpeg cannot put in order") from error
+    return packed
 
 
 def gathered(blocks: Iterable[Samples]) -> Iterator[Samples]:
