@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.archive import Model, TrainedOn, group_hash
+from harken.augment import Augmenter
 from harken.engines import EngineNet, build, engine_for
 from harken.engines.base import Weights
 from harken.learn.batches import part
 from harken.learn.callbacks import Callback, TrainingState
 from harken.learn.loop import TrainingResult, fit
+from harken.learn.taught import Taught
 from harken.progress import Progress, silent
 from harken.recipes import Recipe
 from harken.run import machine
@@ -59,6 +61,7 @@ def learn(
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
     state: TrainingState | None = None,
+    taught: Taught | None = None,
     progress: Progress = silent,
 ) -> Learnt:
     """Train a recipe's net on features.
@@ -78,6 +81,9 @@ def learn(
     callbacks : sequence of Callback
     state : TrainingState, optional
         Where a training was left off.
+    taught : Taught, optional
+        What a teacher answers for the clips of ``train``, and for further rows: learnt instead of the labels. ``valid`` keeps
+        its own.
     progress : Progress
         Stage ``"training"``.
 
@@ -103,10 +109,11 @@ def learn(
     built = build(net, training, engine=chosen, seed=seed, device=device)
     result = fit(
         built,
-        part(train, net, len(classes), training.class_weights),
+        part(train, net, len(classes), training.class_weights) if taught is None else taught.part(net, training.class_weights),
         None if valid is None else part(valid, net, len(classes)),
         training,
         seed=seed,
+        augmenter=None if recipe.augment is None else Augmenter(recipe.augment, recipe.frontend, seed),
         callbacks=callbacks,
         state=state,
         progress=progress,
