@@ -66,7 +66,7 @@ class Taught:
         missing = int((~np.isfinite(self.shares).all(axis=1)).sum())
         if missing:
             raise HarkenError(
-                f"the teacher has no answer for {missing:,} of {len(self.shares):,} examples: its weights, or what it was given, "
+                f"the teacher has no answer for {missing:,} of {len(self.shares):,} examples: its weights, or what it was given "
                 "hold NaN or infinity; take another teacher, or check the data"
             )
 
@@ -189,9 +189,9 @@ class Beside:
         """Return the rows at these positions; the draws of each are its own."""
         places = np.asarray(positions, dtype=np.int64)
         rows = np.array(self.examples.rows(self.first[places]), dtype=np.float32)
-        for row, place in zip(rows, places.tolist(), strict=True):
+        for row, place in enumerate(places.tolist()):
             draws = np.random.default_rng([self.seed, _DRAWN, place]).standard_normal(self.width.shape, dtype=np.float32)
-            row += self.width * draws
+            rows[row] += self.width * draws
         return rows
 
 
