@@ -33,6 +33,7 @@ from harken.nets.layers import (
     Residual,
     Sigmoid,
     Softmax,
+    Standardise,
     Tanh,
 )
 from harken.recipes.training import SGD
@@ -87,6 +88,7 @@ ONE_LAYER = [
     *[(kind(), shape) for kind in (GlobalMaxPool, GlobalAveragePool) for shape in ((7, 3), (4, 5, 3))],
     *[(BatchNorm(), shape) for shape in ((4,), (6, 3), (4, 5, 3))],
     (BatchNorm(momentum=0.5, epsilon=0.1), (5, 2)),
+    *[(Standardise(), shape) for shape in ((4,), (6, 3), (4, 5, 3))],
     *[(Dropout(rate=rate), shape) for rate, shape in ((0.0, (6,)), (0.5, (20,)), (0.2, (5, 4, 2)))],
     (Flatten(), (3, 4, 2)),
     (Reshape(shape=(6, -1)), (3, 4, 2)),
@@ -166,6 +168,7 @@ def test_a_layer_that_learns_nothing_before_one_that_does():
         (MaxPool(size=2, padding="same"), (7, 5, 3)),
         (AveragePool(size=3, stride=2), (7, 9, 3)),
         (BatchNorm(), (6, 4, 3)),
+        (Standardise(), (6, 4, 3)),
     ],
     ids=str,
 )
@@ -327,7 +330,7 @@ def test_extreme_values_do_not_overflow(on, layer, wanted):
 SEES_NAN = [ReLU(), LeakyReLU(), Tanh(), Sigmoid(), Softmax(), MaxPool(), Conv1D(filters=2, kernel=2), GlobalMaxPool()]
 
 
-@pytest.mark.parametrize("layer", [*SEES_NAN, BatchNorm(), AveragePool(), GlobalAveragePool()], ids=str)
+@pytest.mark.parametrize("layer", [*SEES_NAN, BatchNorm(), Standardise(), AveragePool(), GlobalAveragePool()], ids=str)
 def test_nan_is_handed_on_and_not_hidden(on, layer):
     x = np.zeros((1, 4, 2))
     x[0, 1, 1] = np.nan

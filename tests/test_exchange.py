@@ -41,6 +41,7 @@ from harken.nets.layers import (
     Residual,
     Sigmoid,
     Softmax,
+    Standardise,
     Tanh,
 )
 from harken.recipes import load_recipe, recipe_from_table, recipe_names
@@ -48,6 +49,8 @@ from harken.recipes import load_recipe, recipe_from_table, recipe_names
 NETS = [
     *[([Dense(units=5, activation=name)], (4,)) for name in ("linear", "relu", "leaky_relu", "tanh", "sigmoid", "softmax")],
     ([Dense(units=5, bias=False), BatchNorm(momentum=0.8, epsilon=1e-3), Dropout(rate=0.5)], (4,)),
+    ([Standardise(), Dense(units=5, activation="tanh")], (4,)),
+    ([Standardise(), Flatten()], (4, 5, 2)),
     ([Conv1D(filters=3, kernel=3, activation="softmax"), Flatten()], (9, 2)),
     ([Conv1D(filters=3, kernel=5, stride=3, padding="same", activation="leaky_relu"), BatchNorm(), Flatten()], (10, 2)),
     ([Conv1D(filters=3, kernel=2, stride=5, padding="same", bias=False), Flatten()], (11, 2)),

@@ -283,6 +283,7 @@ EXAMPLES = [
     Permute(axes=(2, 1)),
     Residual(layers=(Conv1D(filters=2, kernel=3), Residual(layers=(ReLU(),), activation="tanh"))),
     BatchNorm(momentum=0.99, epsilon=1e-3),
+    LAYERS["standardise"](),
     LSTM(units=3, bidirectional=True, output="last_state", recurrent_initializer="units_uniform", forget_bias=1.0),
     *[LAYERS[kind]() for kind in ("relu", "leaky_relu", "tanh", "sigmoid", "softmax", "global_max_pool")],
 ]

@@ -12,6 +12,8 @@ from harken.archive import Model
 from harken.engines import build
 from harken.errors import ModelError
 from harken.learn import class_probabilities
+from harken.nets.layers import Standardise
+from harken.nets.net import named
 
 NEAR = 1e-5
 """How far a probability may be from the NumPy engine's: sums of some thousand float32 products, in another order."""
@@ -52,10 +54,18 @@ def check_answers(model: Model, ask: Ask, *, program: str, path: str | os.PathLi
         x = (0.1 * rng.standard_normal((PROBES, frontend.clip_samples))).astype(np.float32)
         read: npt.NDArray[np.floating] = frontend(x)
     else:
-        x = read = rng.standard_normal((PROBES, *model.input_shape)).astype(np.float32)
+        x = read = _of_size(rng.standard_normal((PROBES, *model.input_shape)), model)
     wanted = class_probabilities(build(model.net, model.recipe.training, weights=model.weights).forward(read))
     found = np.stack([ask(x), np.concatenate([ask(row[None]) for row in x])])
     far = float(np.abs(found.astype(np.float64) - wanted).max())
     if not far <= NEAR:
         raise ModelError(f"{path}: {program}'s probabilities are off by {far:g}, and at most {NEAR:g} is allowed")
     return far
+
+
+def _of_size(noise: npt.NDArray[np.float64], model: Model) -> npt.NDArray[np.float32]:
+    """Return noise as large as what the net was trained on, where it says so by standardising it."""
+    if isinstance(model.net.layers[0], Standardise):
+        (name, _), *_ = named(model.net.layers)
+        noise = noise * model.weights[f"{name}/deviation"] + model.weights[f"{name}/mean"]
+    return noise.astype(np.float32)

@@ -37,7 +37,7 @@ class Module:
     name : str
         As the file has it.
     kind : str
-        "dense", "conv1d", "conv2d", "batch_norm", "lstm", or "unknown".
+        "dense", "conv1d", "conv2d", "batch_norm", "standardise", "lstm", or "unknown".
     weights : dict of str to ndarray of float32
         By Harken's short names, in its layout.
     keys : dict of str to str
@@ -196,6 +196,9 @@ def _torch_modules(name: str, group: Arrays) -> Iterator[Module]:
         known = {roles[role]: role for role in group if role in roles}
         yield Module(name, "batch_norm", {own: group[role] for own, role in known.items()}, _full(name, known))
         return
+    if group.keys() == {"mean", "deviation"}:
+        yield Module(name, "standardise", group, _full(name, {"mean": "mean", "deviation": "deviation"}))
+        return
     kinds = {2: "dense", 3: "conv1d", 4: "conv2d"}
     if weight is None or weight.ndim not in kinds or group.keys() - {"weight", "bias"}:
         yield Module(name, "unknown", group)
@@ -305,7 +308,9 @@ def _keras(root: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         arrays = found[layer]
         count = max(int(key.rpartition("/")[2]) for key in arrays) + 1
         roles: tuple[str, ...] = ("kernel", "bias")
-        if count > 2:
+        if layer.rpartition("/")[2].startswith("normalization"):
+            roles = ("mean", "variance", "count")
+        elif count > 2:
             recurrent = next(iter(arrays.values())).ndim == 2
             roles = ("kernel", "recurrent", "bias") if recurrent else ("gamma", "beta", "mean", "variance")
         elif "forward/0" in arrays or "lstm" in layer:
@@ -341,6 +346,8 @@ def _old_keras(root: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _keras_module(name: str, arrays: Arrays) -> Module:
     plain = {key.rpartition("/")[2] for key in arrays}
+    if plain == {"mean", "variance", "count"}:  # Keras' Normalization; count is of its own fitting
+        return Module(name, "standardise", {"mean": arrays["mean"], "deviation": np.sqrt(arrays["variance"])})
     kernel = next((array for key, array in arrays.items() if key.endswith("kernel")), None)
     if "recurrent" in plain:
         kind = "lstm"

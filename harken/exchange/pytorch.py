@@ -206,6 +206,14 @@ def _batch_norm(made: _Class, layer: kinds.BatchNorm, shape: Shape, name: str) -
     made.lines.append(f"x = {own}(x)" if len(shape) == 1 else f"x = {own}(x.movedim(-1, 1)).movedim(1, -1)")
 
 
+def _standardise(made: _Class, layer: kinds.Standardise, shape: Shape, name: str) -> None:
+    mean, deviation = made.weights[f"{name}/mean"], made.weights[f"{name}/deviation"]
+    empty = f"nn.Parameter(torch.ones({shape[-1]}), requires_grad=False)"
+    text = f"ParameterDict({{'mean': {empty}, 'deviation': {empty}}})"
+    own = made.module(name, text, mean=mean, deviation=deviation)
+    made.lines.append(f"x = (x - {own}['mean']) / {own}['deviation']")
+
+
 def _dropout(made: _Class, layer: kinds.Dropout, shape: Shape, name: str) -> None:
     made.lines.append(f"x = {made.module(name, f'Dropout({layer.rate})')}(x)")
 
@@ -270,6 +278,7 @@ WRITERS: dict[type[Layer], Writer] = {
     kinds.GlobalMaxPool: _global_pool,
     kinds.GlobalAveragePool: _global_pool,
     kinds.BatchNorm: _batch_norm,
+    kinds.Standardise: _standardise,
     kinds.Dropout: _dropout,
     kinds.Flatten: _reshape,
     kinds.Reshape: _reshape,

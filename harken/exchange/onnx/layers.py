@@ -35,6 +35,7 @@ from harken.nets.layers import (
     Residual,
     Sigmoid,
     Softmax,
+    Standardise,
     Tanh,
     same_padding,
 )
@@ -174,6 +175,12 @@ def _batch_norm(graph: Graph, layer: BatchNorm, shape: Shape, x: str, name: str)
     return y
 
 
+def _standardise(graph: Graph, layer: Standardise, shape: Shape, x: str, name: str) -> str:
+    mean, deviation = (graph.constant(graph.weights[f"{name}/{part}"], f"{name}/{part}") for part in ("mean", "deviation"))
+    y: str = graph.add("Div", graph.add("Sub", x, mean, name=f"{name}/centred"), deviation, name=name)
+    return y
+
+
 def _same(graph: Graph, layer: Dropout, shape: Shape, x: str, name: str) -> str:
     return x
 
@@ -251,6 +258,7 @@ WRITERS: dict[type[Layer], Writer] = {
     GlobalMaxPool: _global_pool,
     GlobalAveragePool: _global_pool,
     BatchNorm: _batch_norm,
+    Standardise: _standardise,
     Dropout: _same,
     Flatten: _reshape,
     Reshape: _reshape,

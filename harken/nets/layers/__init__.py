@@ -15,7 +15,7 @@ from harken.nets.layers.base import LAYERS, Activation, Initializer, Layer, Padd
 from harken.nets.layers.conv import Conv1D, Conv2D, as_pair, same_padding, window_places
 from harken.nets.layers.dense import Dense
 from harken.nets.layers.dropout import Dropout
-from harken.nets.layers.norm import BatchNorm
+from harken.nets.layers.norm import BatchNorm, Standardise
 from harken.nets.layers.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
 from harken.nets.layers.recurrent import LSTM
 from harken.nets.layers.residual import Residual
@@ -48,6 +48,7 @@ __all__ = [
     "Shape",
     "Sigmoid",
     "Softmax",
+    "Standardise",
     "Tanh",
     "WeightSpec",
     "as_pair",
@@ -107,11 +108,11 @@ def layers_from_tables(tables: Any, where: str = "") -> tuple[Layer, ...]:
     layers: list[Layer] = []
     mistakes: list[str] = []
     for index, table in enumerate(tables):
-        if isinstance(table, Layer):
-            layers.append(table)
-            continue
         try:
-            layers.append(layer_from_table(table, f"layer {index}"))
+            layer = table if isinstance(table, Layer) else layer_from_table(table, f"layer {index}")
+            if index and isinstance(layer, Standardise):
+                raise RecipeError(f"layer {index} ({layer.kind})", ["must stand first in the net: it is fitted to the data"])
+            layers.append(layer)
         except RecipeError as error:
             mistakes += [f"{error.where}: {mistake}" for mistake in error.mistakes]
     if mistakes:

@@ -1,4 +1,4 @@
-"""Batch normalisation."""
+"""Layers that bring numbers of different sizes to one: batch normalisation, and standardisation by the training part."""
 
 from __future__ import annotations
 
@@ -29,4 +29,24 @@ class BatchNorm(Layer):
             "beta": WeightSpec(channels, "zeros"),
             "mean": WeightSpec(channels, "zeros", trained=False),
             "variance": WeightSpec(channels, "ones", trained=False),
+        }
+
+
+@register("standardise")
+@dataclass(frozen=True, kw_only=True)
+class Standardise(Layer):
+    """``y = (x - mean) / deviation`` over all axes but the last, with one mean and one deviation a channel.
+
+    Both are weights that no gradient changes: they are fitted once, from the training part alone, before the first step
+    (:func:`harken.learn.standard.fit_standardise`, where it also stands which columns count as constant and get the deviation
+    1). So the layer stands first in a net, where it reads the data themselves; elsewhere a recipe with it is refused. It needs
+    no options, and treats training and prediction alike.
+    """
+
+    def weights(self, shape: Shape) -> dict[str, WeightSpec]:
+        """Return mean and deviation, each (channels)."""
+        channels = shape[-1:]
+        return {
+            "mean": WeightSpec(channels, "zeros", trained=False),
+            "deviation": WeightSpec(channels, "ones", trained=False),
         }

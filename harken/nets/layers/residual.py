@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from harken.errors import NetError
 from harken.nets.layers.base import Activation, Layer, Shape, register
 from harken.nets.layers.conv import Conv1D, Conv2D
+from harken.nets.layers.norm import Standardise
 
 
 @register("residual")
@@ -22,7 +23,9 @@ class Residual(Layer):
     activation: Activation = "relu"
 
     def mistakes(self) -> list[str]:
-        """Return whether the block is empty."""
+        """Return whether the block is empty, or holds what must stand first in a net."""
+        if any(isinstance(layer, Standardise) for layer in self.layers):
+            return ["layers: standardise must stand first in the net, and not in a block: it is fitted to the data"]
         return [] if self.layers else ["layers: a residual block holds at least one layer"]
 
     def output_shape(self, shape: Shape) -> Shape:

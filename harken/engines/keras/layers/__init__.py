@@ -12,7 +12,7 @@ from harken.engines.keras.layers.base import Context, Layer, Mask
 from harken.engines.keras.layers.conv import Conv
 from harken.engines.keras.layers.dense import Dense
 from harken.engines.keras.layers.dropout import Dropout
-from harken.engines.keras.layers.norm import BatchNorm
+from harken.engines.keras.layers.norm import BatchNorm, Standardise
 from harken.engines.keras.layers.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
 from harken.engines.keras.layers.recurrent import LSTM
 from harken.engines.keras.layers.residual import Residual
@@ -31,6 +31,7 @@ LAYERS: dict[str, type[Any]] = {
     "global_max_pool": GlobalMaxPool,
     "global_average_pool": GlobalAveragePool,
     "batch_norm": BatchNorm,
+    "standardise": Standardise,
     "dropout": Dropout,
     "flatten": Reshape,
     "reshape": Reshape,

@@ -1,4 +1,4 @@
-"""Batch normalisation: ``keras.layers.BatchNormalization`` over the last axis, with sums that keep their digits."""
+"""``keras.layers.BatchNormalization`` over the last axis, with sums that keep their digits; and ``Normalization``."""
 
 from __future__ import annotations
 
@@ -39,3 +39,42 @@ class BatchNorm(Row):
         for axis in reversed(range(len(self.shape))):
             x = keras.ops.mean(x, axis=axis, keepdims=True)
         return x
+
+
+class Standardise(Row):
+    """(batch, …, channels) → the same shape: ``keras.layers.Normalization``, which keeps the variance."""
+
+    def keras_layers(self, declared: nets.layers.Standardise, options: dict[str, Any]) -> list[Any]:
+        """Return Keras' layer, made to read its variables at every call.
+
+        By itself it works with copies of them, which would stay as they were when other weights are loaded, and takes 1e-7 for
+        a smaller deviation. It is a plain layer all the same, and as such it is saved.
+        """
+        norm = keras.layers.Normalization(axis=-1, **options)
+        norm.call = self._call
+        return [norm]
+
+    def variables(self) -> dict[str, Any]:
+        """Return mean and deviation."""
+        norm = self.row[0]
+        return {"mean": norm.adapt_mean, "deviation": Deviation(norm)}
+
+    def _call(self, inputs: Any) -> Any:
+        norm = self.row[0]
+        return (inputs - norm.adapt_mean) / keras.ops.sqrt(norm.adapt_variance)
+
+
+class Deviation:
+    """The deviation of a Normalization layer, as a variable: it is kept as its square, whose root is it again to the digit."""
+
+    def __init__(self, norm: Any) -> None:
+        self.norm = norm
+
+    @property
+    def value(self) -> Any:
+        """The deviation of each channel."""
+        return keras.ops.sqrt(self.norm.adapt_variance.value)
+
+    def assign(self, value: Any) -> None:
+        """Take over deviations."""
+        self.norm.adapt_variance.assign(keras.ops.square(value))

@@ -12,7 +12,7 @@ from harken.engines.numpy.layers.base import Context, Layer
 from harken.engines.numpy.layers.conv import Conv
 from harken.engines.numpy.layers.dense import Dense
 from harken.engines.numpy.layers.dropout import Dropout
-from harken.engines.numpy.layers.norm import BatchNorm, PooledBatchNorm
+from harken.engines.numpy.layers.norm import BatchNorm, PooledBatchNorm, Standardise
 from harken.engines.numpy.layers.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
 from harken.engines.numpy.layers.recurrent import LSTM
 from harken.engines.numpy.layers.residual import Residual
@@ -31,6 +31,7 @@ LAYERS: dict[str, type[Any]] = {
     "global_max_pool": GlobalMaxPool,
     "global_average_pool": GlobalAveragePool,
     "batch_norm": BatchNorm,
+    "standardise": Standardise,
     "dropout": Dropout,
     "flatten": Reshape,
     "reshape": Reshape,

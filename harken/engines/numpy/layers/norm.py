@@ -1,5 +1,7 @@
 """Batch normalisation: every channel is brought to mean 0 and variance 1 over the batch, then scaled and shifted as learnt.
 
+Beside it standardisation, by a mean and a deviation that the training part gave once.
+
 Sources: S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift"
 (2015), algorithms 1 and 2; T. Chan, G. Golub, R. LeVeque, "Algorithms for computing the sample variance" (1983) for variances
 by shifted sums, in one reading of the data.
@@ -178,3 +180,29 @@ class PooledBatchNorm(BatchNorm):
         self._scale(dy, self.few_lines)
         dx = self.pool.backward(dy, needs_input)
         return None if dx is None else self._subtract_means(dx)
+
+
+class Standardise(Layer):
+    """``y = (x - mean) / deviation`` by channel, with a mean and a deviation that are given and not learnt."""
+
+    def __init__(self, declared: nets.layers.Standardise, shape: Shape, name: str, context: Context) -> None:
+        super().__init__(declared, shape, name, context)
+        self.lines = Lines(shape, context)
+
+    def forward(self, x: Array, training: bool) -> Array:
+        """(batch, …, channels) → the same shape."""
+        y = self._take("y", x.shape)
+        mean, deviation = self.lines.along(self.weights["mean"]), self.lines.along(self.weights["deviation"])
+        for part, result in self.lines.blocks(x, y):
+            np.subtract(part, mean, out=result)  # first, so that a large mean takes no digits of what is left
+            np.divide(result, deviation, out=result)
+        return y
+
+    def backward(self, dy: Array, needs_input: bool) -> Array | None:
+        """``dx = dy / deviation``."""
+        if not needs_input:
+            return None
+        deviation = self.lines.along(self.weights["deviation"])
+        for (part,) in self.lines.blocks(dy):
+            np.divide(part, deviation, out=part)
+        return dy

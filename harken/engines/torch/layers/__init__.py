@@ -12,7 +12,7 @@ from harken.engines.torch.layers.base import Context, Layer
 from harken.engines.torch.layers.conv import Conv
 from harken.engines.torch.layers.dense import Dense
 from harken.engines.torch.layers.dropout import Dropout
-from harken.engines.torch.layers.norm import BatchNorm
+from harken.engines.torch.layers.norm import BatchNorm, Standardise
 from harken.engines.torch.layers.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
 from harken.engines.torch.layers.recurrent import LSTM
 from harken.engines.torch.layers.residual import Residual
@@ -31,6 +31,7 @@ LAYERS: dict[str, type[Any]] = {
     "global_max_pool": GlobalMaxPool,
     "global_average_pool": GlobalAveragePool,
     "batch_norm": BatchNorm,
+    "standardise": Standardise,
     "dropout": Dropout,
     "flatten": Reshape,
     "reshape": Reshape,

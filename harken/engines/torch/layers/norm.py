@@ -47,6 +47,14 @@ class BatchNorm(Layer):
             self.weights[name].mul_(self.momentum).add_(batch, alpha=1 - self.momentum)
 
 
+class Standardise(Layer):
+    """``y = (x - mean) / deviation``, by channel, with a mean and a deviation that are given and not learnt."""
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        """(batch, …, channels) → the same shape."""
+        return (x - self.weights["mean"]) / self.weights["deviation"]
+
+
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and biased variance of each channel of (batch, …, channels), both (channels)."""
     lines = x.reshape(-1, x.shape[-1])
