@@ -47,7 +47,7 @@ from harken.frontends import Arrays as ArraysFrontend
 from harken.learn import ArrayRows, Epoch, Part, fit, judge, outputs_of, targets
 from harken.nets import Layer, Net
 from harken.progress import Progress, silent
-from harken.recipes import SGD, Adam, Recipe, Training
+from harken.recipes import SGD, Adam, NetRecipe, Training
 from harken.recipes.training import Loss
 
 Array = npt.NDArray[np.float32]
@@ -195,7 +195,7 @@ class Sequential:
         ready = self._ready
         classes = max(2, self.net.output_shape[0])
         try:
-            recipe = Recipe(
+            recipe = NetRecipe(
                 name="sequential",
                 title="A net on arrays",
                 frontend=ArraysFrontend(shape=self.net.input_shape),
@@ -228,6 +228,8 @@ class Sequential:
         model = load_model(path)
         if model.recipe.frontend.kind != ArraysFrontend.kind:
             raise ModelError(f"{path} hears audio ({model.recipe.frontend.kind}), and no arrays; use harken.Classifier.load")
+        if not isinstance(model.recipe, NetRecipe):
+            raise ModelError(f"{path} holds no net (kind = {model.recipe.kind!r}); use harken.Classifier.load")
         seed = int(model.record.get("seed", 0))
         loaded = cls(model.net.layers, model.input_shape, seed=seed, engine=engine, device=device)
         loaded.training = model.recipe.training

@@ -19,7 +19,9 @@ from harken.judge.evaluation import evaluate
 from harken.learn.callbacks import Epoch
 from harken.nets.layers import LAYERS
 from harken.recipes import OPTIMIZERS, SCHEDULES, Training, recipe_from_table
-from harken.recipes.reader import KINDS, Published, _Head
+from harken.recipes.base import Published
+from harken.recipes.net import NetHead
+from harken.recipes.reader import KINDS
 from harken.settings import Settings
 from harken.tracks import Track, Tracks
 
@@ -58,7 +60,7 @@ def test_the_sample_recipe_loads_and_hears_decibels() -> None:
 @pytest.mark.parametrize(
     ("heading", "known"),
     [
-        ("The top level", names(_Head) | names(Published) | set(KINDS)),
+        ("The top level", names(NetHead) | names(Published) | set(KINDS)),
         ("`[frontend]`", {"kind", *FRONTENDS, *WINDOWS}.union(*map(names, FRONTENDS.values()))),
         (
             "`[training]`",

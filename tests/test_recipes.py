@@ -175,7 +175,7 @@ def test_all_mistakes_at_once() -> None:
     ("changes", "words"),
     [
         ({"kind": "nett"}, "unknown kind 'nett' (did you mean 'net'?)"),
-        ({"kind": "neighbours"}, "unknown kind 'neighbours'"),
+        ({"kind": "neighbors"}, "unknown kind 'neighbors' (did you mean 'neighbours'?)"),
         ({"kind": 3}, "unknown kind 3"),
         ({"kind": []}, "unknown kind []"),
         ({"titel": "x"}, "did you mean 'title'?"),

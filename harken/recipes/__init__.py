@@ -1,4 +1,4 @@
-"""Recipes: one TOML file says what is heard, what decides, and how it is trained.
+"""Recipes: one TOML file says what is heard, what decides (a network, or the nearest of the training tracks), and how.
 
 The known systems lie beside this file (:func:`recipe_names`); a user's own file works the same. A recipe is checked as a whole
 when it is read: unknown keys, layers and options, and values that cannot be, are refused all together.
@@ -11,7 +11,10 @@ when it is read: unknown keys, layers and options, and values that cannot be, ar
 3
 """
 
-from harken.recipes.reader import KINDS, Published, Recipe, load_recipe, recipe_from_table, recipe_names
+from harken.recipes.base import Declared, Published, Recipe
+from harken.recipes.neighbours import Neighbours, NeighboursRecipe
+from harken.recipes.net import NetRecipe
+from harken.recipes.reader import KINDS, load_recipe, recipe_from_table, recipe_names
 from harken.recipes.training import (
     OPTIMIZERS,
     SCHEDULES,
@@ -33,6 +36,10 @@ __all__ = [
     "AdamW",
     "Constant",
     "Cosine",
+    "Declared",
+    "Neighbours",
+    "NeighboursRecipe",
+    "NetRecipe",
     "Published",
     "Recipe",
     "ReduceOnPlateau",

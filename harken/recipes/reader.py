@@ -1,308 +1,53 @@
 """Reading recipes: from the known systems' names, from TOML files, from tables; and writing them again.
 
-A recipe's top level holds ``title``, ``kind``, ``source``, ``published``, ``parameters`` and ``notes``, all optional, and the
-tables of its kind: for ``kind = "net"`` these are ``[frontend]``, ``[training]`` and ``[[net]]``. :data:`KINDS` is where other
-ways to decide are entered.
+A recipe's top level holds ``title``, ``kind``, ``source``, ``published`` and ``notes``, all optional, and the tables of its
+kind: for ``kind = "net"`` these are ``[frontend]``, ``[training]`` and ``[[net]]`` (and ``parameters`` may be declared), for
+``kind = "neighbours"`` they are ``[frontend]`` and ``[neighbours]``. :data:`KINDS` is where the ways to decide are entered.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from importlib import resources
-from math import prod
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 from harken.errors import NetError, RecipeError, brief, suggest
 from harken.frontends import Frontend, frontend_from_table
-from harken.nets import Layer, Net, follow_classes
-from harken.nets.layers import Dense, layers_from_tables
-from harken.recipes.training import Cosine, Training
-from harken.settings import Count, Range, Settings
+from harken.recipes.base import Kind, Part, Published, Recipe
+from harken.recipes.neighbours import NeighboursRecipe, read_neighbours
+from harken.recipes.net import NetHead, NetRecipe, read_net, read_training
 
 SUFFIX = ".toml"
 LARGEST_FILE = 1 << 20
 """Bytes that a recipe's file may have."""
 
-MOST_WEIGHTS, MOST_OUTPUTS, MOST_IN_A_STEP = 1 << 30, 1 << 30, 1 << 36
-"""Numbers of 4 bytes that a net may have to learn (4 GiB), that its layers may give for a clip together, and for a batch
-(256 GiB). What is refused would not run anywhere; what is not may still be too much for a machine."""
-
 _T = TypeVar("_T")
-
-logger = logging.getLogger("harken")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published(Settings):
-    """The figure that a system was published with.
-
-    Attributes
-    ----------
-    figure : str
-        What it measures: ``"clip accuracy"``.
-    value : float
-        From 0 to 1.
-    data : str
-        On what it was measured: other data than the user's.
-    """
-
-    figure: str
-    value: Annotated[float, Range(low=0, high=1)]
-    data: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Head(Settings):
-    """The top level of a recipe, without its tables."""
-
-    name: str | None = None
-    title: str = ""
-    kind: str = "net"
-    source: str = ""
-    published: Published | None = None
-    parameters: Count | None = None
-    parameters_classes: Annotated[int, Range(low=2)] = 2
-    notes: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What is heard, what decides, and how it is trained.
-
-    Attributes
-    ----------
-    name : str
-        A known system's name, or the file's name without ``.toml``.
-    frontend : Frontend
-    training : Training
-    net : tuple of Layer
-        As declared: its last layer follows the number of classes (:meth:`bind`).
-    title : str
-    kind : str
-        ``"net"``.
-    source : str
-        Where the system was described.
-    published : dict, optional
-        ``figure``, ``value`` (0 to 1), ``data``.
-    parameters : int, optional
-        Of the net for ``parameters_classes`` classes; checked.
-    parameters_classes : int
-    notes : str
-
-    Raises
-    ------
-    RecipeError
-        The parts do not fit together.
-    NetError
-        The net's shapes are impossible; the message shows the layer table up to the fault.
-    """
-
-    name: str
-    frontend: Frontend
-    training: Training
-    net: tuple[Layer, ...]
-    title: str = ""
-    kind: str = "net"
-    source: str = ""
-    published: dict[str, Any] | None = None
-    parameters: int | None = None
-    parameters_classes: int = 2
-    notes: str = ""
-
-    def __post_init__(self) -> None:
-        try:
-            net = self.bind(self.parameters_classes)
-            counted = net.parameters
-        except NetError as error:
-            raise NetError(f"recipe {self.name}: the net cannot be built\n{error}") from None
-        if self.parameters not in (None, counted):
-            raise RecipeError(
-                self.name,
-                [f"parameters = {self.parameters}, but for {self.parameters_classes} classes the net has {counted}"],
-            )
-        too_large = _too_large(net, self.training.batch)
-        if too_large:
-            raise RecipeError(self.name, [too_large])
-        last = self.net[-1]
-        if self.training.loss == "cross_entropy" and isinstance(last, Dense) and last.activation == "sigmoid":
-            raise RecipeError(
-                self.name,
-                [
-                    "loss = 'cross_entropy' compares probabilities that sum to 1, and the last layer ends in 'sigmoid'; "
-                    "choose 'softmax', or the loss 'binary_cross_entropy' or 'mean_squared_error'"
-                ],
-            )
-
-    def bind(self, classes: int, input_shape: tuple[int, ...] | None = None) -> Net:
-        """Return the net for a number of classes.
-
-        Parameters
-        ----------
-        classes : int
-            From 2 on; the last layer follows it (:func:`harken.nets.follow_classes`).
-        input_shape : tuple of int, optional
-            Default: the frontend's.
-
-        Raises
-        ------
-        NetError
-            The layers do not fit; the message shows the layer table up to the fault.
-        """
-        return Net(follow_classes(self.net, classes), self.frontend.shape if input_shape is None else input_shape)
-
-    def replace(self, **changes: Any) -> Recipe:
-        """Return the recipe with other training settings.
-
-        Parameters
-        ----------
-        **changes
-            Keys of the ``[training]`` table (``epochs``, ``batch``, ``early_stopping`` …), or ``learning_rate``, which is
-            the optimizer's. None takes an option away. Where ``epochs`` are too few for the schedule's warmup, that is
-            shortened, and the log says so.
-
-        Raises
-        ------
-        RecipeError
-            Unknown keys, or values that cannot be.
-        """
-        rate = changes.pop("learning_rate", None)
-        if "schedule" not in changes:
-            changes |= self._shorter_warmup(changes.get("epochs"))
-        table = {key: value for key, value in {**self.training.to_table(), **changes}.items() if value is not None}
-        training = Training.from_table(table, f"{self.name} [training]")
-        if rate is not None:
-            training = replace(training, optimizer=replace(training.optimizer, learning_rate=rate))
-        return replace(self, training=training)
-
-    def _shorter_warmup(self, epochs: Any) -> dict[str, Any]:
-        """Return the schedule for so few epochs that its warmup would fill them all; nothing where it would not."""
-        schedule = self.training.schedule
-        if type(epochs) is not int or epochs < 1 or not isinstance(schedule, Cosine) or schedule.warmup < epochs:
-            return {}
-        logger.warning(
-            "recipe %s: the warmup of the learning rate is shortened from %d to %d, as %d %s to be learnt for",
-            self.name,
-            schedule.warmup,
-            epochs - 1,
-            epochs,
-            "epoch is" if epochs == 1 else "epochs are",
-        )
-        return {"schedule": {"kind": schedule.kind, **schedule.to_table(), "warmup": epochs - 1}}
-
-    def with_frontend(self, frontend: Frontend) -> Recipe:
-        """Return the recipe listening another way, as for arrays; the count of parameters is then not checked any more."""
-        return replace(self, frontend=frontend, parameters=None)
-
-    def to_table(self) -> dict[str, Any]:
-        """Return the recipe as the table that :func:`recipe_from_table` reads, complete with all defaults."""
-        head = {
-            "name": self.name,
-            "title": self.title,
-            "kind": self.kind,
-            "source": self.source,
-            "published": None if self.published is None else dict(self.published),
-            "parameters": self.parameters,
-            "parameters_classes": self.parameters_classes,
-            "notes": self.notes,
-        }
-        return {
-            **{key: value for key, value in head.items() if value is not None},
-            "frontend": self.frontend.to_table(),
-            "training": self.training.to_table(),
-            "net": [layer.to_table() for layer in self.net],
-        }
-
-    def to_toml(self) -> str:
-        """Return the recipe as the TOML text that :func:`load_recipe` reads."""
-        import tomli_w  # noqa: PLC0415 (who only reads recipes writes none)
-
-        return tomli_w.dumps(self.to_table())
-
-
-def _too_large(net: Net, batch: int) -> str:
-    """Say what no machine could hold; empty where nothing is."""
-    largest = max(net.rows, key=lambda row: max(row.parameters, prod(row.output_shape)))
-    outputs = sum(prod(row.output_shape) for row in net.rows)
-    cure = f"the largest layer is {largest.name}: {largest.parameters:,} weights, outputs of the shape {largest.output_shape}"
-    if net.parameters > MOST_WEIGHTS:
-        return f"the net would have {net.parameters:,} weights, and at most {MOST_WEIGHTS:,} can be held; {cure}"
-    if outputs > MOST_OUTPUTS:
-        return f"the net would compute {outputs:,} numbers for a clip, and at most {MOST_OUTPUTS:,} can be held; {cure}"
-    if outputs * batch > MOST_IN_A_STEP:
-        return (
-            f"batch = {brief(batch)}: the net would compute {outputs * batch:,} numbers for a batch, and at most "
-            f"{MOST_IN_A_STEP:,} can be held; take a smaller batch"
-        )
-    return ""
 
 
 def _read_frontend(table: Mapping[str, Any]) -> Frontend:
     return frontend_from_table(table, "[frontend]")
 
 
-def _read_training(table: Mapping[str, Any]) -> Training:
-    return Training.from_table(table, "[training]")
-
-
-def _read_net(tables: Sequence[Any]) -> tuple[Layer, ...]:
-    layers = layers_from_tables(tables, "[[net]]")
-    if not layers:
-        raise RecipeError("[[net]]", ["holds no layers"])
-    return layers
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A table of a recipe: how it is headed, what type TOML gives it, and who reads it.
-
-    Attributes
-    ----------
-    heading : str
-        ``"[frontend]"``.
-    shape : type
-        ``dict`` of a table, ``list`` of an array of tables.
-    read : callable
-        Builds the part, or raises :class:`RecipeError` with its mistakes.
-    required : bool
-        Whether a recipe must hold it; else an empty one is read.
-    """
-
-    heading: str
-    shape: type
-    read: Callable[[Any], Any]
-    required: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A way to decide: the tables that its recipes hold, and the class that they make.
-
-    Attributes
-    ----------
-    parts : mapping of str to Part
-        By key, which is also the field of ``recipe``.
-    recipe : callable
-        Takes the parts and the top level's values as keywords.
-    """
-
-    parts: Mapping[str, Part]
-    recipe: Callable[..., Recipe]
-
+_FRONTEND = Part("[frontend]", dict, _read_frontend)
 
 KINDS: dict[str, Kind] = {
     "net": Kind(
         {
-            "frontend": Part("[frontend]", dict, _read_frontend),
-            "training": Part("[training]", dict, _read_training, required=False),
-            "net": Part("[[net]]", list, _read_net),
+            "frontend": _FRONTEND,
+            "training": Part("[training]", dict, read_training, required=False),
+            "net": Part("[[net]]", list, read_net),
         },
-        Recipe,
-    )
+        NetRecipe,
+        NetHead,
+    ),
+    "neighbours": Kind(
+        {"frontend": _FRONTEND, "neighbours": Part("[neighbours]", dict, read_neighbours, required=False)},
+        NeighboursRecipe,
+    ),
 }
 """Every kind of recipe by its name."""
 
@@ -337,12 +82,13 @@ def _read(table: Mapping[str, Any], name: str) -> Recipe:
     parts = known_kind.parts if known_kind else {key: part for one in KINDS.values() for key, part in one.parts.items()}
     if known_kind is None:
         mistakes.append(f"unknown kind {kind!r} ({suggest(str(kind), KINDS)})")
-    head_keys = [field.name for field in fields(_Head)]
+    head_class = known_kind.head if known_kind else NetHead
+    head_keys = [field.name for field in fields(head_class)]
     mistakes += [
         f"unknown key {key!r} ({suggest(key, [*head_keys, *parts])})" for key in table if key not in {*head_keys, *parts}
     ]
     values = {key: value for key, value in table.items() if key in head_keys and key != "kind"}
-    head = _collect(mistakes, "", _Head.from_table, _with_published(values, mistakes), name)
+    head = _collect(mistakes, "", head_class.from_table, _with_published(values, mistakes), name)
     built = {key: _build(table, key, part, mistakes) for key, part in parts.items()} if known_kind else {}
     if mistakes or known_kind is None or head is None:
         raise RecipeError(name, mistakes)
