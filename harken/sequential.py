@@ -45,6 +45,7 @@ from harken.engines.base import Weights
 from harken.errors import DataError, HarkenError, ModelError, NetError
 from harken.frontends import Arrays as ArraysFrontend
 from harken.learn import ArrayRows, Epoch, Part, fit, judge, outputs_of, targets
+from harken.learn.standard import fit_standardise
 from harken.nets import Layer, Net
 from harken.progress import Progress, silent
 from harken.recipes import SGD, Adam, NetRecipe, Training
@@ -94,6 +95,7 @@ class Sequential:
         self.training = Training()
         self._built: EngineNet | None = None
         self._epochs = 0
+        self._standard_known = False
 
     def summary(self) -> str:
         """Return the layer table: layer, output shape, parameters."""
@@ -124,6 +126,7 @@ class Sequential:
         self.training = Training(loss=loss, optimizer=chosen, clip_value=clip_value, clip_norm=clip_norm)
         self._built = build(self.net, self.training, engine=self.engine, seed=self.seed, device=self.device)
         self._epochs = 0
+        self._standard_known = False
 
     def fit(
         self,
@@ -137,6 +140,9 @@ class Sequential:
         progress: Progress = silent,
     ) -> tuple[Epoch, ...]:
         r"""Learn from examples; a second call goes on from the weights of the first, and shows the examples in new orders.
+
+        A layer ``standardise`` is fitted to the examples of the first call, and then stays as it is; so it does where weights
+        were loaded before.
 
         Parameters
         ----------
@@ -164,6 +170,9 @@ class Sequential:
         training = Training(**{**vars(self.training), "epochs": epochs, "batch": batch})
         valid = None if validation is None else self._part(*validation)
         shown = self._part(x, y, weights)
+        if not self._standard_known:
+            fit_standardise(self._ready, shown.examples)
+            self._standard_known = True
         result = fit(self._ready, shown, valid, training, seed=self.seed, epochs_before=self._epochs, progress=progress)
         self._epochs += len(result.history)
         return result.history
@@ -183,6 +192,7 @@ class Sequential:
     def load_weights(self, weights: Mapping[str, npt.NDArray[np.floating]]) -> None:
         """Take over all weights; raises :class:`harken.errors.NetError` where some do not fit."""
         self._ready.load_weights(weights)
+        self._standard_known = True
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``.harken`` file, which ``harken info`` and :meth:`load` read.
@@ -234,6 +244,7 @@ class Sequential:
         loaded = cls(model.net.layers, model.input_shape, seed=seed, engine=engine, device=device)
         loaded.training = model.recipe.training
         loaded._epochs = int(model.record.get("epochs", 0))
+        loaded._standard_known = True
         loaded._built = build(loaded.net, loaded.training, engine=engine, seed=seed, weights=model.weights, device=device)
         return loaded
 

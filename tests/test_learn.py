@@ -584,4 +584,4 @@ def test_a_loss_that_never_falls_is_told(
 ) -> None:
     rows = tuple(Epoch(place, loss, accuracy, None, None, 0.1, 1.0) for place, loss in enumerate(losses, 1))
     _warn_if_unmoved(TrainingResult(rows, 1, {}, {}, "training", False))
-    assert ("put a batch_norm first" in caplog.text) == warned and len(caplog.records) == warned
+    assert ("put standardise first" in caplog.text) == warned and len(caplog.records) == warned

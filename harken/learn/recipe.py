@@ -18,6 +18,7 @@ from harken.engines.base import Weights
 from harken.learn.batches import part
 from harken.learn.callbacks import Callback, TrainingState
 from harken.learn.loop import TrainingResult, fit
+from harken.learn.standard import fit_standardise
 from harken.learn.taught import Taught
 from harken.progress import Progress, silent
 from harken.recipes import Recipe
@@ -107,6 +108,8 @@ def learn(
         )
     chosen = engine_for(training, engine_name)
     built = build(net, training, engine=chosen, seed=seed, device=device)
+    if state is None:
+        fit_standardise(built, train)
     result = fit(
         built,
         part(train, net, len(classes), training.class_weights) if taught is None else taught.part(net, training.class_weights),
@@ -136,7 +139,7 @@ def _warn_if_unmoved(result: TrainingResult) -> None:
     if len(losses) >= UNMOVED_EPOCHS and not known and min(losses) > (1 - UNMOVED) * losses[0]:
         logger.warning(
             "the net has learnt next to nothing: the training loss was %.5g after the first epoch and never below %.5g in %d "
-            "epochs. Where the numbers that it reads have very different sizes (a table of features), put a batch_norm first; "
+            "epochs. Where the numbers that it reads have very different sizes (a table of features), put standardise first; "
             'else try another learning rate (docs/data.md, "Learning from a table of features")',
             losses[0],
             min(losses),
