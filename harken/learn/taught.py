@@ -66,7 +66,7 @@ class Taught:
         missing = int((~np.isfinite(self.shares).all(axis=1)).sum())
         if missing:
             raise HarkenError(
-                f"the teacher has no answer for {missing:,} of {len(self.shares):,} examples: its weights, or what it was given "
+                f"the teacher has no answer for {missing:,} of {len(self.shares):,} examples: its weights or what it was given "
                 "hold NaN or infinity; take another teacher, or check the data"
             )
 
