@@ -31,6 +31,7 @@ ROOMS = [
     "frontends",
     "store",
     "nets",
+    "augment",
     "recipes",
     "confidence",
     "archive",

@@ -8,7 +8,7 @@ resumed training. Rows are read batch by batch: examples may lie on disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -156,12 +156,19 @@ def order(examples: int, seed: int, epoch: int) -> Positions:
     return np.random.default_rng([seed, epoch, _ORDER]).permutation(examples)
 
 
-def batches(shown: Part, size: int, positions: Positions) -> Iterator[Batch]:
-    """Yield the examples at these positions, ``size`` at a time; the last batch may be smaller."""
+Change = Callable[[Positions, Callable[[Positions], Floats], Floats, Floats | None], tuple[Floats, Floats, Floats | None]]
+"""Gives ``x``, targets and weights at some positions, changed, from what reads ``x`` and all targets and weights of a part."""
+
+
+def batches(shown: Part, size: int, positions: Positions, change: Change | None = None) -> Iterator[Batch]:
+    """Yield the examples at these positions, ``size`` at a time, changed where that is asked for; the last may be smaller."""
     for first in range(0, len(positions), size):
         chosen = positions[first : first + size]
-        weights = None if shown.weights is None else shown.weights[chosen]
-        yield Batch(shown.examples.rows(chosen), shown.targets[chosen], weights)
+        if change is not None:
+            yield Batch(*change(chosen, shown.examples.rows, shown.targets, shown.weights))
+        else:
+            weights = None if shown.weights is None else shown.weights[chosen]
+            yield Batch(shown.examples.rows(chosen), shown.targets[chosen], weights)
 
 
 def class_probabilities(outputs: npt.ArrayLike) -> Probabilities:

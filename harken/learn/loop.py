@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from time import perf_counter
 
 import numpy as np
 
+from harken.augment import Augmenter
 from harken.engines import EngineNet
 from harken.engines.base import Weights
 from harken.errors import HarkenError
-from harken.learn.batches import Batch, Part, Positions, batches, decided_by_outputs, judge, order
+from harken.learn.batches import Batch, Change, Part, Positions, batches, decided_by_outputs, judge, order
 from harken.learn.callbacks import BestEpoch, Callback, EarlyStopping, Epoch, Report, TrainingState
 from harken.learn.schedules import schedule_callback
 from harken.metrics import accuracy
@@ -58,6 +60,7 @@ def fit(
     seed: int = 0,
     shuffle: bool = True,
     epochs_before: int = 0,
+    augmenter: Augmenter | None = None,
     callbacks: Sequence[Callback] = (),
     state: TrainingState | None = None,
     progress: Progress = silent,
@@ -77,7 +80,9 @@ def fit(
     shuffle : bool
         False: every epoch shows the clips in the order in which they are given.
     epochs_before : int
-        Epochs that the net learnt in earlier trainings, whose orders are not shown again.
+        Epochs that the net learnt in earlier trainings, whose orders and changes are not shown again.
+    augmenter : Augmenter, optional
+        Changes the training clips, anew in every epoch; never the validation clips.
     callbacks : sequence of Callback
         Told of everything after the built-in ones, in their order.
     state : TrainingState, optional
@@ -103,8 +108,9 @@ def fit(
         job.tell("epoch_begin", epoch)
         rate = float(net.learning_rate)
         shown = order(len(train), seed, epochs_before + epoch) if shuffle else np.arange(len(train))
+        change = None if augmenter is None else partial(augmenter, epochs_before + epoch)
         with net.working():
-            loss, right = _learn(job, train, shown)
+            loss, right = _learn(job, train, shown, change)
             valid_loss, valid_right = _judge(job, valid) if valid is not None else (None, None)
         row = Epoch(epoch, loss, right, valid_loss, valid_right, rate, perf_counter() - began)
         job.history.append(row)
@@ -170,11 +176,11 @@ class _Job:
         )
 
 
-def _learn(job: _Job, train: Part, positions: Positions) -> tuple[float, float]:
+def _learn(job: _Job, train: Part, positions: Positions, change: Change | None) -> tuple[float, float]:
     """Go once through the training clips; return the mean loss and the share of right answers on the way."""
     epoch, losses = len(job.history) + 1, 0.0
     decided = np.empty(len(train), np.int64)
-    for step, batch in enumerate(batches(train, job.training.batch, positions), 1):
+    for step, batch in enumerate(batches(train, job.training.batch, positions, change), 1):
         loss, outputs = job.net.train_step(batch.x, batch.targets, batch.weights)
         if not isfinite(loss):
             raise _lost(job, f"in epoch {epoch}, step {step} of {job.steps}", [batch])

@@ -116,7 +116,7 @@ def learn(
         None if valid is None else part(valid, net, len(classes)),
         training,
         seed=seed,
-        augmenter=None if recipe.augment is None else Augmenter(recipe.augment, recipe.frontend, seed),
+        augmenter=Augmenter(recipe.augment, recipe.frontend, seed) if recipe.augment.changes else None,
         callbacks=callbacks,
         state=state,
         progress=progress,

@@ -1,4 +1,4 @@
-"""Recipes whose network decides: ``kind = "net"``, with ``[frontend]``, ``[training]`` and ``[[net]]``."""
+"""Recipes whose network decides: ``kind = "net"``, with ``[frontend]``, ``[training]``, ``[augment]`` and ``[[net]]``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Annotated, Any, ClassVar, Self
 
+from harken.augment import NOTHING, Augment
 from harken.errors import NetError, RecipeError, brief
 from harken.frontends import Frontend
 from harken.nets import Layer, Net, follow_classes
@@ -41,6 +42,8 @@ class NetRecipe(Recipe):
         A known system's name, or the file's name without ``.toml``.
     frontend : Frontend
     training : Training
+    augment : Augment
+        What is changed in training examples: nothing, unless the recipe says so.
     net : tuple of Layer
         As declared: its last layer follows the number of classes (:meth:`bind`).
     title : str
@@ -66,6 +69,7 @@ class NetRecipe(Recipe):
     KIND: ClassVar[str] = "net"
     training: Training
     net: tuple[Layer, ...]
+    augment: Augment = NOTHING
     parameters: int | None = None
     parameters_classes: int = 2
 
@@ -84,6 +88,9 @@ class NetRecipe(Recipe):
         too_large = _too_large(net, self.training.batch)
         if too_large:
             raise RecipeError(self.name, [too_large])
+        misfits = self.augment.misfits(self.frontend)
+        if misfits:
+            raise RecipeError(self.name, [f"[augment] {key} = {getattr(self.augment, key)}: {misfits[key]}" for key in misfits])
         last = self.net[-1]
         if self.training.loss == "cross_entropy" and isinstance(last, Dense) and last.activation == "sigmoid":
             raise RecipeError(
@@ -128,8 +135,9 @@ class NetRecipe(Recipe):
         return Net(follow_classes(self.net, classes), self.frontend.shape if input_shape is None else input_shape)
 
     def decides(self) -> dict[str, Any]:
-        """Return the tables ``training`` and ``net``."""
-        return {"training": self.training.to_table(), "net": [layer.to_table() for layer in self.net]}
+        """Return the tables ``training`` and ``net``, and ``augment`` where there is one."""
+        augment = {"augment": self.augment.to_table()} if self.augment.changes else {}
+        return {"training": self.training.to_table(), **augment, "net": [layer.to_table() for layer in self.net]}
 
     def decides_alike(self) -> dict[str, Any]:
         """Return these without the engine, which may change, and without the epochs, unless the schedule reckons with them."""
@@ -181,8 +189,14 @@ class NetRecipe(Recipe):
         return {"schedule": {"kind": schedule.kind, **schedule.to_table(), "warmup": epochs - 1}}
 
     def with_frontend(self, frontend: Frontend) -> Self:
-        """Return the recipe listening another way, as for arrays; the count of parameters is then not checked any more."""
-        return replace(self, frontend=frontend, parameters=None)
+        """Return the recipe listening another way, as for arrays; the count of parameters is then not checked any more.
+
+        Changes of training examples that such features do not allow are left out, and the log says so.
+        """
+        misfits = self.augment.misfits(frontend)
+        for key, reason in misfits.items():
+            logger.warning("recipe %s: [augment] %s is left out: %s", self.name, key, reason)
+        return replace(self, frontend=frontend, parameters=None, augment=self.augment.fitting(frontend))
 
     def _counted(self) -> dict[str, Any]:
         return {"parameters": self.parameters, "parameters_classes": self.parameters_classes}
@@ -208,6 +222,11 @@ def _too_large(net: Net, batch: int) -> str:
 def read_training(table: Mapping[str, Any]) -> Training:
     """Read a recipe's ``[training]``."""
     return Training.from_table(table, "[training]")
+
+
+def read_augment(table: Mapping[str, Any]) -> Augment:
+    """Read a recipe's ``[augment]``."""
+    return Augment.from_table(table, "[augment]")
 
 
 def read_net(tables: Sequence[Any]) -> tuple[Layer, ...]:

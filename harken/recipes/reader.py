@@ -1,8 +1,8 @@
 """Reading recipes: from the known systems' names, from TOML files, from tables; and writing them again.
 
 A recipe's top level holds ``title``, ``kind``, ``source``, ``published`` and ``notes``, all optional, and the tables of its
-kind: for ``kind = "net"`` these are ``[frontend]``, ``[training]`` and ``[[net]]`` (and ``parameters`` may be declared), for
-``kind = "neighbours"`` they are ``[frontend]`` and ``[neighbours]``. :data:`KINDS` is where the ways to decide are entered.
+kind: for ``kind = "net"`` these are ``[frontend]``, ``[training]``, ``[augment]`` and ``[[net]]`` (and ``parameters`` may be
+declared), for ``kind = "neighbours"`` they are ``[frontend]`` and ``[neighbours]``. :data:`KINDS` is where the ways to decide are entered.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harken.errors import NetError, RecipeError, brief, suggest
 from harken.frontends import Frontend, frontend_from_table
 from harken.recipes.base import Kind, Part, Published, Recipe
 from harken.recipes.neighbours import NeighboursRecipe, read_neighbours
-from harken.recipes.net import NetHead, NetRecipe, read_net, read_training
+from harken.recipes.net import NetHead, NetRecipe, read_augment, read_net, read_training
 
 SUFFIX = ".toml"
 LARGEST_FILE = 1 << 20
@@ -39,6 +39,7 @@ KINDS: dict[str, Kind] = {
         {
             "frontend": _FRONTEND,
             "training": Part("[training]", dict, read_training, required=False),
+            "augment": Part("[augment]", dict, read_augment, required=False),
             "net": Part("[[net]]", list, read_net),
         },
         NetRecipe,
