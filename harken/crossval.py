@@ -40,13 +40,13 @@ from harken.judge.outoffold import too_few
 from harken.judge.rivals import trivial_answers
 from harken.judge.text import count, listing
 from harken.metrics import decisions
-from harken.parts import Heard, hear_parts
+from harken.parts import hear_alike
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
 from harken.run import default_folder, differences, fingerprint
 from harken.store import Features
 from harken.store.hashes import content_of
-from harken.tracks import Track, Tracks
+from harken.tracks import Tracks
 
 logger = logging.getLogger("harken")
 
@@ -137,7 +137,7 @@ def crossval(
         What is asked for is wrong, the data cannot be dealt into such folds, the folder holds something else, the model is
         of another recipe, of other classes or of other tracks, or a training failed.
     """
-    chosen = _recipes(recipes, epochs)
+    chosen = chosen_recipes(recipes, epochs)
     for name, number in (("repeats", repeats), ("seeds", seeds)):
         if number < 1:
             raise HarkenError(f"{name} are {number}; expected 1 or more")
@@ -176,7 +176,8 @@ def crossval(
     return found
 
 
-def _recipes(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | None) -> list[Recipe]:
+def chosen_recipes(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | None) -> list[Recipe]:
+    """Return recipes of different names, for so many epochs; raises where two share one, or there is none."""
     found = [recipe if isinstance(recipe, Recipe) else load_recipe(recipe) for recipe in recipes]
     twice = [name for name, times in Counter(recipe.name for recipe in found).items() if times > 1]
     if twice:
@@ -258,24 +259,12 @@ def _hear(
     dataset: Dataset, recipes: Sequence[Recipe], workers: int | None, progress: Progress
 ) -> tuple[list[Features], tuple[Failure, ...]]:
     """Return each recipe's features of those tracks that all recipes can hear, and the files that one cannot."""
-    whole = _pooled(dataset)
-    heard: dict[Any, Heard] = {}
-    for recipe in recipes:
-        key = recipe.frontend.key()
-        if key not in heard:
-            heard[key] = hear_parts(dataset.name, {"train": whole}, recipe.frontend, workers=workers, progress=progress)
-    lost: set[Track] = {track for each in heard.values() for track in each.lost}
-    failures = {failure.path: failure for each in heard.values() for failure in each.failed}
-    features = {key: _without(each.parts["train"], lost) for key, each in heard.items()}
-    return [features[recipe.frontend.key()] for recipe in recipes], tuple(failures.values())
+    whole = {"train": pooled(dataset)}
+    heard = hear_alike(dataset.name, whole, [recipe.frontend for recipe in recipes], workers=workers, progress=progress)
+    return [each.parts["train"] for each in heard], heard[0].failed
 
 
-def _without(features: Features, lost: set[Track]) -> Features:
-    kept = [place for place, track in enumerate(features.tracks) if track not in lost]
-    return features if len(kept) == len(features.tracks) else features.select(kept)
-
-
-def _pooled(dataset: Dataset) -> Tracks | Arrays:
+def pooled(dataset: Dataset) -> Tracks | Arrays:
     """Put the parts that data bring together, as folds deal all of them anew."""
     parts = [in_classes(part, dataset.classes) for part in dataset.parts.values()]
     if len(parts) == 1:

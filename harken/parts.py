@@ -8,8 +8,9 @@ way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from harken.datasets import Arrays, check_learnable, in_classes
 from harken.errors import DataError, Failure
@@ -118,6 +119,44 @@ def hear_parts(
             raise DataError(f"{name}: no file of the {part} part could be heard{reason}")
     lost = tuple(part.tracks[position] for part in found.values() for position in part.silent)
     return Heard(name, {part: _audible(features_) for part, features_ in found.items()}, lost, failed)
+
+
+def hear_alike(
+    name: str,
+    given: Mapping[str, Labelled],
+    frontends: Sequence[Frontend],
+    *,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> list[Heard]:
+    """Hear the same parts with several frontends, each once, and keep those tracks alone that all of them can hear.
+
+    Parameters
+    ----------
+    name, given, workers, progress
+        As :func:`hear_parts` takes them.
+    frontends : sequence of Frontend
+
+    Returns
+    -------
+    list of Heard
+        One a frontend, of the same tracks in the same order; what one cannot hear is lost to all.
+    """
+    heard: dict[Any, Heard] = {}
+    for frontend in frontends:
+        if frontend.key() not in heard:
+            heard[frontend.key()] = hear_parts(name, given, frontend, workers=workers, progress=progress)
+    lost = tuple(dict.fromkeys(track for each in heard.values() for track in each.lost))
+    failures = {failure.path: failure for each in heard.values() for failure in each.failed}
+    for key, each in heard.items():
+        parts = {part: _without(features_, set(lost)) for part, features_ in each.parts.items()}
+        heard[key] = Heard(name, parts, lost, tuple(failures.values()))
+    return [heard[frontend.key()] for frontend in frontends]
+
+
+def _without(features_: Features, lost: Container[Track]) -> Features:
+    kept = [place for place, track in enumerate(features_.tracks) if track not in lost]
+    return features_ if len(kept) == len(features_.tracks) else features_.select(kept)
 
 
 def hear(
