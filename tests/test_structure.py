@@ -50,6 +50,7 @@ ROOMS = [
     "parts",
     "export",
     "classifier",
+    "library",
     "perturb",
     "train",
     "jobs",

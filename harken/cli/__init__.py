@@ -32,6 +32,7 @@ VERBS = {
     "evaluate": ("harken.cli.evaluate", "Judge a model on tracks it has not heard."),
     "audit": ("harken.cli.audit", "Judge the predictions of any tool."),
     "predict": ("harken.cli.predict", "Name songs."),
+    "library": ("harken.cli.library", "Name a whole collection once; list, count, export it."),
     "features": ("harken.cli.features", "Write what a network reads to a file."),
     "datasets": ("harken.cli.datasets", "List the datasets that are known by name, or show one."),
     "recipes": ("harken.cli.recipes", "List the known systems, or show one with its layers."),
