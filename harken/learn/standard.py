@@ -74,7 +74,9 @@ def standard_figures(blocks: Iterable[npt.ArrayLike], name: str = "the features"
         raise DataError(f"{name} have no rows: there is nothing to take a mean of")
     deviation = np.sqrt(squares / count)
     if deviation.max() > LARGEST:
-        raise DataError(f"{name} have a column with the deviation {deviation.max():.3g}; expected at most {LARGEST:g}: scale it")
+        raise DataError(
+            f"{name} have a column with the deviation {deviation.max():.3g}; expected at most {LARGEST:g}: scale it"
+        )
     constant = deviation <= np.maximum(STEP * np.abs(mean), SMALLEST)
     return mean.astype(np.float32), np.where(constant, 1, deviation).astype(np.float32)
 
