@@ -1,0 +1,338 @@
+"""Augmentation: drawn by seed, epoch and example alone, probabilities kept, masks as wide as declared, the rest untouched."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harken.augment import NOTHING, Augment, Augmenter
+from harken.engines import build
+from harken.errors import RecipeError
+from harken.frontends import Frontend, frontend_from_table
+from harken.frontends.arrays import Arrays
+from harken.learn import TrainingState, fit
+from harken.learn.batches import ArrayRows, Part, batches
+from harken.learn.callbacks import Checkpoint
+from harken.recipes import NetRecipe, load_recipe, recipe_from_table
+from harken.recipes.training import Training
+
+MEL = {"kind": "mel", "rate": 8000, "clip": 0.5, "n_mels": 10, "n_fft": 256, "hop_length": 200, "scale": "db"}
+WAVE = {"kind": "waveform", "rate": 100, "clip": 0.5}
+FRAMES = {"kind": "frames", "rate": 100, "clip": 0.5, "frame_length": 10}
+DECIDES = [{"layer": "flatten"}, {"layer": "dense", "units": "classes", "activation": "softmax"}]
+EVERYTHING = Augment(
+    share=0.8,
+    mixup=0.4,
+    time_mask=0.3,
+    time_masks=2,
+    frequency_mask=0.4,
+    frequency_masks=2,
+    roll=0.3,
+    gain=6,
+    tilt=6,
+    noise=0.1,
+)
+
+
+def frontend(table: dict[str, Any]) -> Frontend:
+    return frontend_from_table(table, "")
+
+
+def shown(examples: int = 12, table: dict[str, Any] | None = None, seed: int = 0) -> Part:
+    """Examples of three classes, with weights."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((examples, *frontend(table or MEL).shape), np.float32)
+    targets = np.eye(3, dtype=np.float32)[np.arange(examples) % 3]
+    return Part(ArrayRows(x), targets, 1 + np.arange(examples, dtype=np.float32))
+
+
+def changed(
+    augment: Augment, part: Part, places: Any = None, *, epoch: int = 1, seed: int = 0, table: dict[str, Any] | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    positions = np.arange(len(part)) if places is None else np.asarray(places)
+    x, targets, weights = Augmenter(augment, frontend(table or MEL), seed)(
+        epoch, positions, part.examples.rows, part.targets, part.weights
+    )
+    assert weights is not None
+    return x, targets, weights
+
+
+def equal(a: tuple[np.ndarray, ...], b: tuple[np.ndarray, ...]) -> bool:
+    return all(np.array_equal(one, other) for one, other in zip(a, b, strict=True))
+
+
+def recipe(augment: dict[str, Any], table: dict[str, Any] | None = None, **others: Any) -> NetRecipe:
+    made = recipe_from_table({"frontend": table or MEL, "net": DECIDES, "augment": augment, **others}, "mine")
+    assert isinstance(made, NetRecipe)
+    return made
+
+
+# -- laws: what is drawn ------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**40), st.integers(1, 1000), st.permutations(range(12)), st.integers(1, 12))
+def test_what_becomes_of_an_example_depends_on_seed_epoch_and_example_alone(
+    seed: int, epoch: int, places: list[int], size: int
+) -> None:
+    part = shown()
+    whole = changed(EVERYTHING, part, epoch=epoch, seed=seed)
+    some = changed(EVERYTHING, part, places[:size], epoch=epoch, seed=seed)
+    assert equal(some, tuple(each[places[:size]] for each in whole))
+
+
+def test_epochs_and_seeds_and_examples_differ() -> None:
+    part = replace(shown(), examples=ArrayRows(np.repeat(shown().examples.rows([0]), 12, axis=0)))
+    augment = Augment(gain=6, roll=0.3)
+    first = changed(augment, part)[0]
+    assert len({row.tobytes() for row in first}) == 12
+    for other in (changed(augment, part, epoch=2)[0], changed(augment, part, seed=1)[0]):
+        assert all((a != b).any() for a, b in zip(first, other, strict=True))
+
+
+def test_what_is_read_is_not_written_into() -> None:
+    part = shown()
+    before = part.examples.rows(np.arange(12)), part.targets.copy(), part.weights.copy()  # type: ignore[union-attr]
+    kept = part.examples.rows(np.arange(12))
+    Augmenter(replace(EVERYTHING, mixup=0.0), frontend(MEL), 0)(1, np.arange(12), lambda places: kept, part.targets)
+    changed(EVERYTHING, part)
+    assert equal(before, (kept, part.targets, part.weights))  # type: ignore[arg-type]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.05, 1), st.floats(0.05, 5))
+def test_mixed_targets_stay_probabilities_and_an_example_keeps_the_larger_part(seed: int, share: float, alpha: float) -> None:
+    part = shown()
+    x, targets, weights = changed(Augment(mixup=alpha, share=share), part, seed=seed)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    assert targets.min() >= 0 and x.dtype == targets.dtype == weights.dtype == np.float32
+    assert (targets[np.arange(12), np.arange(12) % 3] >= 0.5 - 1e-6).all()
+    assert weights.min() >= 1 - 1e-5 and weights.max() <= 12 + 1e-5
+
+
+def test_mixup_mixes_features_targets_and_weights_alike() -> None:
+    """Where a row is its one-hot target and its weight, all three tell the same shares."""
+    part = Part(ArrayRows(np.eye(12, dtype=np.float32)), np.eye(12, dtype=np.float32), np.arange(12, dtype=np.float32))
+    x, targets, weights = changed(Augment(mixup=1.0), part, table={**WAVE, "rate": 100, "clip": 0.12})
+    np.testing.assert_array_equal(x, targets)
+    np.testing.assert_allclose(weights, x @ np.arange(12), rtol=1e-5)
+    assert ((targets > 0).sum(axis=1) == 2).sum() > 6
+
+
+def test_a_share_of_the_examples_is_shown_as_it_is() -> None:
+    part = shown(400, WAVE)
+    x = changed(Augment(share=0.25, noise=0.5), part, table=WAVE)[0]
+    untouched = (x == part.examples.rows(np.arange(400))).all(axis=(1, 2))
+    assert 0.65 < untouched.mean() < 0.85
+
+
+# -- laws: each change ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("key", "axis"), [("time_mask", 1), ("frequency_mask", 0)])
+@pytest.mark.parametrize("number", [1, 3])
+def test_masks_are_whole_stretches_of_the_mean_and_as_wide_as_declared(key: str, axis: int, number: int) -> None:
+    part = shown(60)
+    before = part.examples.rows(np.arange(60))
+    after = changed(Augment(**{key: 0.3, key + "s": number}), part)[0]
+    size = before.shape[1 + axis]
+    widths = set()
+    for old, new in zip(before, after, strict=True):
+        masked = (new == old.mean()).all(axis=(1 - axis, 2))
+        np.testing.assert_array_equal(np.delete(new, masked, axis), np.delete(old, masked, axis))
+        runs = np.count_nonzero(np.diff(np.concatenate([[0], masked, [0]])) == 1)
+        assert runs <= number and masked.sum() <= number * int(0.3 * size)
+        widths.add(int(masked.sum()))
+    assert min(widths) <= 1 and max(widths) >= int(0.3 * size)
+
+
+def test_a_roll_keeps_all_values_and_goes_no_further_than_declared() -> None:
+    part = shown(60)
+    before, after = part.examples.rows(np.arange(60)), changed(Augment(roll=0.25), part)[0]
+    frames = before.shape[2]
+    found = []
+    for old, new in zip(before, after, strict=True):
+        rolls = [far for far in range(-frames // 2, frames // 2 + 1) if (np.roll(old, far, axis=1) == new).all()]
+        assert rolls
+        found.append(min(rolls, key=abs))
+    assert max(map(abs, found)) == frames // 4
+    assert min(found) < 0 < max(found)
+
+
+@pytest.mark.parametrize(
+    ("table", "dbs"), [({}, 1.0), ({"exponent": 2.0}, 2.0), ({"power": 1.0}, 0.5), ({"exponent": 2.0, "power": 1.0}, 1.0)]
+)
+def test_gain_is_what_a_louder_clip_would_give(table: dict[str, Any], dbs: float) -> None:
+    """In decibels it is added, in power multiplied, as if the samples had been louder by so many dB."""
+    hear = {**MEL, **table, "range_db": "none", "floor": 1e-30}
+    rng = np.random.default_rng(0)
+    samples = rng.standard_normal((8, frontend(hear).clip_samples)).astype(np.float32) / 10
+    for scale in ("db", "power"):
+        heard = frontend({**hear, "scale": scale})
+        part = Part(ArrayRows(heard(samples)), np.eye(8, dtype=np.float32), np.ones(8, np.float32))
+        after = changed(Augment(gain=6), part, table={**hear, "scale": scale})[0]
+        in_db = changed(Augment(gain=6), part, table=hear)[0] - part.examples.rows(np.arange(8))
+        gains = in_db.mean(axis=(1, 2, 3)) / dbs
+        assert np.abs(gains).max() <= 6 < 3 * np.ptp(gains)
+        louder = heard(samples * (10 ** (gains / 20)).astype(np.float32)[:, None])
+        np.testing.assert_allclose(after, louder, rtol=1e-3, atol=1e-3 if scale == "db" else 1e-7)
+
+
+def test_gain_of_samples_is_a_factor_and_tilt_a_line_over_the_bands() -> None:
+    part = shown(40, WAVE)
+    factors = changed(Augment(gain=6), part, table=WAVE)[0] / part.examples.rows(np.arange(40))
+    assert np.ptp(factors, axis=1).max() < 1e-5
+    assert 10 ** (-6 / 20) <= factors.min() < 0.8 and 1.2 < factors.max() <= 10 ** (6 / 20)
+    part = shown(40)
+    tilted = changed(Augment(tilt=6), part)[0] - part.examples.rows(np.arange(40))
+    assert np.ptp(tilted, axis=2).max() < 1e-5
+    slopes = tilted[:, -1, 0, 0] - tilted[:, 0, 0, 0]
+    assert -6 <= slopes.min() < -3 and 3 < slopes.max() <= 6
+    np.testing.assert_allclose(tilted[:, :, 0, 0], slopes[:, None] * np.linspace(-0.5, 0.5, 10), atol=1e-5)
+
+
+def test_noise_has_the_declared_share_of_the_clips_deviation() -> None:
+    part = shown(20)
+    part = replace(part, examples=ArrayRows(part.examples.rows(np.arange(20)) * np.arange(1, 21).reshape(-1, 1, 1, 1)))
+    noise = changed(Augment(noise=0.2), part)[0] - part.examples.rows(np.arange(20))
+    np.testing.assert_allclose(noise.std(axis=(1, 2, 3)), 0.2 * np.arange(1, 21), rtol=0.25)
+
+
+def test_frames_have_time_along_their_first_axis() -> None:
+    part = shown(20, FRAMES)
+    after = changed(Augment(time_mask=0.5), part, table=FRAMES)[0]
+    rows = (after != part.examples.rows(np.arange(20))).any(axis=2)
+    assert rows.any() and ((after == part.examples.rows(np.arange(20))).any(axis=2) | rows).all()
+    assert (after[rows].std(axis=1) < 1e-6).all()
+
+
+# -- in training ---------------------------------------------------------------------------------------------------------
+
+TRAINING = Training(epochs=3, batch=5)
+
+
+def train(engine: str, augment: Augment | None, *, state: Any = None, epochs: int = 3, states: list[Any] | None = None) -> Any:
+    made = recipe({})
+    net = build(made.bind(3), TRAINING, engine=engine, seed=3)
+    augmenter = None if augment is None else Augmenter(augment, made.frontend, 3)
+    keep = [] if states is None else [Checkpoint(states.append)]
+    return fit(
+        net, shown(), shown(seed=1), replace(TRAINING, epochs=epochs), seed=3, augmenter=augmenter, callbacks=keep, state=state
+    )
+
+
+def test_a_resumed_training_equals_an_unbroken_one_to_the_bit() -> None:
+    states: list[Any] = []
+    unbroken = train("numpy", EVERYTHING, states=states)
+    resumed = train("numpy", EVERYTHING, state=TrainingState.from_tree(states[0].to_tree()))
+    assert all(np.array_equal(unbroken.last_weights[name], resumed.last_weights[name]) for name in unbroken.last_weights)
+    assert [row.loss for row in unbroken.history] == [row.loss for row in resumed.history]
+    plain = train("numpy", None)
+    assert any((unbroken.last_weights[name] != plain.last_weights[name]).any() for name in plain.last_weights)
+
+
+def test_every_engine_sees_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, list[np.ndarray]] = {}
+    for engine in ("numpy", "torch"):
+        pytest.importorskip(engine)
+        net = build(recipe({}).bind(3), TRAINING, engine=engine, seed=3)
+        step = net.train_step
+
+        def watched(x: Any, targets: Any, weights: Any = None, *, engine: str = engine, step: Any = step) -> Any:
+            seen.setdefault(engine, []).extend([np.array(x), np.array(targets), np.array(weights)])
+            return step(x, targets, weights)
+
+        monkeypatch.setattr(net, "train_step", watched)
+        fit(net, shown(), shown(seed=1), TRAINING, seed=3, augmenter=Augmenter(EVERYTHING, frontend(MEL), 3))
+    assert len(seen["numpy"]) == 3 * 3 * 3
+    assert equal(tuple(seen["numpy"]), tuple(seen["torch"]))
+
+
+def test_validation_is_untouched_and_training_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = build(recipe({}).bind(3), TRAINING, engine="numpy", seed=3)
+    judged: list[np.ndarray] = []
+    learnt: list[np.ndarray] = []
+    evaluate, step = net.evaluate, net.train_step
+    monkeypatch.setattr(net, "evaluate", lambda x, *rest: (judged.append(np.array(x)), evaluate(x, *rest))[1])
+    monkeypatch.setattr(net, "train_step", lambda x, *rest: (learnt.append(np.array(x)), step(x, *rest))[1])
+    valid = shown(seed=1)
+    fit(net, shown(), valid, TRAINING, seed=3, augmenter=Augmenter(EVERYTHING, frontend(MEL), 3))
+    whole = valid.examples.rows(np.arange(12))
+    assert all(np.array_equal(np.concatenate(judged[first : first + 3]), whole) for first in (0, 3, 6))
+    plain = {row.tobytes() for row in shown().examples.rows(np.arange(12))}
+    assert sum(row.tobytes() in plain for batch in learnt for row in batch) < 18  # of 36; about a fifth is shown as it is
+
+
+def test_batches_without_a_change_are_as_before() -> None:
+    part = shown()
+    plain, same = batches(part, 5, np.arange(12)), batches(part, 5, np.arange(12), None)
+    assert all(equal((a.x, a.targets, a.weights), (b.x, b.targets, b.weights)) for a, b in zip(plain, same, strict=True))  # type: ignore[arg-type]
+
+
+# -- recipes -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_recipe_keeps_its_table_and_says_nothing_where_nothing_is_changed() -> None:
+    made = recipe({"mixup": 0.3, "time_mask": 0.2, "time_masks": 2})
+    assert made.to_table()["augment"] == {"mixup": 0.3, "time_mask": 0.2, "time_masks": 2}
+    assert recipe_from_table(made.to_table(), "mine") == made
+    for nothing in ({}, {"share": 0.5}):
+        assert "augment" not in recipe(nothing).to_table()
+        assert not recipe(nothing).augment.changes
+    assert load_recipe("wave-mlp").augment == NOTHING  # type: ignore[attr-defined]
+
+
+def test_what_arrays_do_not_allow_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    made = recipe({"gain": 6.0, "mixup": 0.3, "frequency_mask": 0.2, "frequency_masks": 2})
+    with caplog.at_level(logging.WARNING, "harken"):
+        assert made.with_frontend(Arrays(shape=(40, 21))).augment == Augment(mixup=0.3)
+    assert "gain is left out" in caplog.text and "frequency_mask is left out" in caplog.text
+    picture = made.with_frontend(Arrays(shape=(10, 21, 1)))
+    assert picture.augment == Augment(mixup=0.3, frequency_mask=0.2, frequency_masks=2)
+
+
+SUMMARY = {"kind": "summary"}
+
+
+@pytest.mark.parametrize(
+    ("augment", "table", "said"),
+    [
+        ({"mixupp": 0.2}, MEL, "did you mean 'mixup'"),
+        ({"time_masc": 0.2, "frequency_masks": 0}, MEL, "time_mask"),
+        ({"mixup": -0.1}, MEL, "at least 0"),
+        ({"mixup": "strong"}, MEL, "must be a number"),
+        ({"share": 0.0}, MEL, "above 0"),
+        ({"share": 1.5}, MEL, "at most 1"),
+        ({"time_mask": 1.1}, MEL, "at most 1"),
+        ({"time_mask": 0.2, "time_masks": 1.5}, MEL, "whole number"),
+        ({"time_mask": 0.2, "time_masks": 10**9}, MEL, "at most 20"),
+        ({"frequency_masks": 2}, MEL, "frequency_mask, how wide they are at most, is 0"),
+        ({"roll": 0.6}, MEL, "at most 0.5"),
+        ({"gain": -3.0}, MEL, "at least 0"),
+        ({"gain": float("nan")}, MEL, "finite"),
+        ({"noise": float("inf")}, MEL, "finite"),
+        ({"tilt": True}, MEL, "must be a number"),
+        ({"gain": 3.0}, {**MEL, "reference": "max"}, "takes the level out"),
+        ({"gain": 3.0}, SUMMARY, "what dB are in 'summary' features is not known"),
+        ({"time_mask": 0.1}, SUMMARY, "no time axis"),
+        ({"noise": 0.1}, SUMMARY, "no time axis"),
+        ({"roll": 0.1}, SUMMARY, "no time axis"),
+        ({"frequency_mask": 0.1}, WAVE, "no frequency axis"),
+        ({"tilt": 3.0}, FRAMES, "no frequency axis"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(augment: dict[str, Any], table: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        recipe(augment, table)
+    assert said in str(error.value) and "augment" in str(error.value)
+
+
+def test_the_table_must_be_a_table() -> None:
+    with pytest.raises(RecipeError, match=r"augment must be written as \[augment\]"):
+        recipe([{"mixup": 0.2}])  # type: ignore[arg-type]
