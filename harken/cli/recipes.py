@@ -75,6 +75,8 @@ def _print_one(recipe: Any) -> None:
         click.echo(f"notes:      {recipe.notes}")
     click.echo(f"reads:      {_options(recipe.frontend.to_table())}")
     click.echo(f"training:   {_options(recipe.training.to_table())}")
+    if recipe.augment.changes:
+        click.echo(f"augment:    {_options(recipe.augment.to_table())}")
     click.echo(f"\n{net.table()}\n(counted for {recipe.parameters_classes} classes)")
 
 
