@@ -144,8 +144,12 @@ def test_every_last_layer(last, classes, write, tmp_path):
 def test_every_recipe_with_its_frontend(name, tmp_path):
     model = recipe_model(name)
     frontend = model.recipe.frontend
-    assert to_onnx(model, tmp_path / "audio.onnx", audio_in=True) <= NEAR
     assert to_onnx(model, tmp_path / "net.onnx") <= NEAR
+    if frontend.kind == "summary":  # medians, a beat tracker: more than ONNX has operators for
+        with pytest.raises(ModelError, match="ONNX cannot hold a frontend of kind 'summary'"):
+            to_onnx(model, tmp_path / "audio.onnx", audio_in=True)
+        return
+    assert to_onnx(model, tmp_path / "audio.onnx", audio_in=True) <= NEAR
     rng = np.random.default_rng(3)
     time = np.arange(frontend.clip_samples) / frontend.rate
     tones = np.sin(2 * np.pi * frontend.rate / rng.uniform(3, 30, (3, 1)) * time) * rng.uniform(0.01, 1, (3, 1))

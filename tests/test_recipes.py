@@ -129,6 +129,7 @@ def test_published_sizes(name: str, classes: int, parameters: int, shape: tuple[
         ("note-cnn", 0.52515),
         ("note-lstm", 0.64844),
         ("note-blstm", 0.63696),
+        ("deep-knn", 0.73),
     ],
 )
 def test_published_figures(name: str, value: float) -> None:
