@@ -9,7 +9,7 @@
 """
 
 from harken.library.catalogue import Catalogue, default_place
-from harken.library.scan import Asker, Scan, scan
+from harken.library.scanning import Asker, Scan, scan
 from harken.library.sound import sound_hash
 
 __all__ = ["Asker", "Catalogue", "Scan", "default_place", "scan", "sound_hash"]

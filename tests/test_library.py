@@ -1,0 +1,628 @@
+"""The catalogue of a collection: each sound is named once, a second scan does what is missing, no kill loses or doubles."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import struct
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from harken.classifier import Classifier
+from harken.cli import harken
+from harken.errors import HarkenError
+from harken.library import Asker, Catalogue, Scan, scan, scanning, schema
+from harken.library import catalogue as catalogue_module
+from harken.library.export import file_names, write_labels, write_playlists
+from harken.library.query import Filter, one_model, rows, stats
+from harken.library.timeline import Heard, joined, pack, unpack
+from harken.prediction import Moment
+from tests.test_journal import write_model
+
+COUNT = 12
+"""Sound files of the collection; a copy and a file that is none are beside them."""
+
+
+def write_song(path: Path, seed: int, seconds: float = 1.7) -> Path:
+    """A WAV that was written long ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.random.default_rng(seed).normal(0, 0.1, int(400 * seconds)), 400)
+    return aged(path)
+
+
+def aged(path: Path, seconds: float = 3600) -> Path:
+    """Set a file's time back: what was changed a moment ago is not trusted."""
+    then = time.time_ns() - int(seconds * 1e9)
+    os.utime(path, ns=(then, then))
+    return path
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return write_model(folder / "tiny.harken"), write_model(folder / "other.harken", ("a", "b", "c"), seed=7)
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    folder = tmp_path / "music"
+    for number in range(COUNT):
+        write_song(folder / "abc"[number % 3] / f"{number}.wav", number)
+    shutil.copy2(folder / "a" / "0.wav", folder / "b" / "copy of 0.wav")
+    (folder / "broken.mp3").write_text("this is no sound\n" * 9)
+    aged(folder / "broken.mp3")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the catalogue of each test lies."""
+    path = tmp_path / "library.sqlite"
+    monkeypatch.setenv("HARKEN_CATALOGUE", str(path))
+    return path
+
+
+def scanned(folder: Path, model: Path, **options: object) -> Scan:
+    with Catalogue(create=True) as catalogue, catalogue.alone():
+        return scan(folder, Asker(catalogue, str(model)), **options)  # type: ignore[arg-type]
+
+
+def call(*arguments: object, code: int = 0) -> Result:
+    done = CliRunner().invoke(harken, ["library", *map(str, arguments)])
+    if isinstance(done.exception, HarkenError):
+        assert code == 2, done.exception
+        return done
+    assert done.exit_code == code, done.output
+    return done
+
+
+def labels(**wanted: object) -> dict[str, str]:
+    with Catalogue() as catalogue:
+        return {row.path: row.label for row in rows(catalogue, Filter(**wanted))}  # type: ignore[arg-type]
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of all files that models are asked for from now on."""
+    names: list[str] = []
+    answers = Asker.answers
+
+    def noting(self: Asker, paths: list[str]):
+        names.extend(paths)
+        return answers(self, paths)
+
+    monkeypatch.setattr(Asker, "answers", noting)
+    return names
+
+
+# What a scan does.
+
+
+def test_each_sound_is_named_once_and_as_predict_names_it(music: Path, models: tuple[Path, Path]) -> None:
+    done = scanned(music, models[0])
+    assert (done.found, done.new, done.named, done.same, done.gone) == (COUNT + 2, COUNT + 2, COUNT, 0, 0)
+    assert [Path(failure.path).name for failure in done.failed] == ["broken.mp3"]
+    classifier = Classifier.load(models[0])
+    answers = {answer.path: answer for answer in classifier.predict_files(music)}
+    with Catalogue() as catalogue:
+        found = {row.path: row for row in rows(catalogue, Filter())}
+    assert found.keys() == answers.keys()
+    for path, row in found.items():
+        answer = answers[path]
+        assert row.label == answer.label
+        if answer.error is None:
+            assert row.confidence == answer.probability
+            assert row.probabilities == pytest.approx(dict(answer.ranked(classifier.classes)), abs=1e-6)
+            heard = [(moment.start, moment.end, moment.label) for moment in answer.timeline]
+            assert [(one.start, one.end, one.label) for one in row.timeline] == heard and len(heard) > 1
+        else:
+            assert row.reason == answer.error.removeprefix(f"{path}: ")
+
+
+def test_a_second_scan_touches_nothing(music: Path, models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    scanned(music, models[0])
+    before = labels()
+    names = asked(monkeypatch)
+    monkeypatch.setattr(scanning, "sound_hash", lambda path: pytest.fail(f"{path} was read again"))
+    done = scanned(music, models[0])
+    assert (done.found, done.same, done.named, done.failed_before, done.failed) == (COUNT + 2, COUNT + 2, 0, 1, [])
+    assert names == [] and labels() == before
+
+
+def test_a_moved_file_is_not_even_read(music: Path, models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    scanned(music, models[0])
+    before = labels()
+    (music / "a").rename(music / "z")
+    (music / "b" / "1.wav").rename(music / "c" / "renamed.wav")
+    names = asked(monkeypatch)
+    monkeypatch.setattr(scanning, "sound_hash", lambda path: pytest.fail(f"{path} was read again"))
+    done = scanned(music, models[0])
+    moved = len(list((music / "z").iterdir())) + 1
+    assert (done.moved + done.new, done.gone, done.known, done.named) == (moved, moved, moved, 0)
+    assert done.new == 1  # the file of which a copy stayed
+    assert names == []
+    after = labels()
+    assert after.pop(str(music / "c" / "renamed.wav")) == before.pop(str(music / "b" / "1.wav"))
+    assert after == {path.replace(f"{os.sep}a{os.sep}", f"{os.sep}z{os.sep}"): label for path, label in before.items()}
+    assert len(labels(gone=True)) == moved
+
+
+def test_a_file_copied_from_another_disk_is_known_by_its_sound(
+    music: Path, tmp_path: Path, models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned(music, models[0])
+    names = asked(monkeypatch)
+    other = tmp_path / "other disk"
+    shutil.copytree(music, other)
+    done = scanned(other, models[0])
+    assert (done.new, done.known, done.named, done.failed_before) == (COUNT + 2, COUNT + 2, 0, 0)
+    assert names == []
+    assert Counter(labels(folder=str(music)).values()) == Counter(labels(folder=str(other)).values())
+
+
+def test_only_what_has_changed_is_named_again(music: Path, models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    scanned(music, models[0])
+    names = asked(monkeypatch)
+    write_song(music / "a" / "0.wav", 100)
+    write_song(music / "new.wav", 101)
+    (music / "c" / "2.wav").unlink()
+    aged(music / "b" / "4.wav", 7200)  # touched: read, and heard to be the same
+    done = scanned(music, models[0])
+    assert (done.changed, done.new, done.gone, done.retagged, done.named) == (1, 1, 1, 1, 2)
+    assert sorted(map(os.path.basename, names)) == ["0.wav", "new.wav"]
+    assert list(labels(gone=True)) == [str(music / "c" / "2.wav")]
+    write_song(music / "c" / "2.wav", 2)
+    done = scanned(music, models[0])
+    assert (done.new, done.changed, done.named, done.gone) == (0, 0, 0, 0)
+    assert labels(gone=True) == {}
+
+
+def test_a_file_changed_a_moment_ago_is_read_again(music: Path, models: tuple[Path, Path]) -> None:
+    song = music / "a" / "0.wav"
+    os.utime(song)
+    scanned(music, models[0])
+    status = song.stat()
+    content = bytearray(song.read_bytes())
+    content[60:80] = bytes(20)
+    song.write_bytes(content)
+    os.utime(song, ns=(status.st_atime_ns, status.st_mtime_ns))  # its size, time and inode are as they were
+    assert scanned(music, models[0]).changed == 1
+
+
+def test_failures_are_tried_again_when_they_change_or_on_request(music: Path, models: tuple[Path, Path]) -> None:
+    assert len(scanned(music, models[0]).failed) == 1
+    assert scanned(music, models[0]).failed == []
+    done = scanned(music, models[0], retry_failed=True)
+    assert (len(done.failed), done.failed_before, done.named) == (1, 0, 0)
+    shutil.copy2(music / "a" / "3.wav", music / "broken.mp3")
+    write_song(music / "a" / "3.wav", 55)
+    done = scanned(music, models[0])
+    assert (done.failed, done.failed_before) == ([], 0)
+    assert labels(failed=True) == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_tried_again_when_it_may(music: Path, models: tuple[Path, Path]) -> None:
+    song = music / "a" / "0.wav"
+    song.chmod(0)
+    assert len(scanned(music, models[0]).failed) == 2
+    song.chmod(0o644)
+    assert scanned(music, models[0]).named == 1
+
+
+def test_an_empty_file_is_named_with_its_reason(music: Path, models: tuple[Path, Path]) -> None:
+    (music / "empty.flac").write_bytes(b"")
+    aged(music / "empty.flac")
+    done = scanned(music, models[0])
+    assert {Path(failure.path).name for failure in done.failed} == {"broken.mp3", "empty.flac"}
+    with Catalogue() as catalogue:
+        assert stats(catalogue).unreadable == 1
+
+
+def test_several_models_in_one_catalogue(music: Path, models: tuple[Path, Path]) -> None:
+    for model in models:
+        assert scanned(music, model).named == COUNT
+    assert scanned(music, models[0]).named == 0
+    with Catalogue() as catalogue:
+        assert Counter(row.model.name for row in rows(catalogue, Filter()) if row.model) == {
+            "tiny": COUNT + 2,
+            "other": COUNT + 2,
+        }
+        assert set(labels(model="other").values()) <= {"a", "b", "c", ""}
+        assert labels(model=str(models[1])) == labels(model="other")
+        with pytest.raises(HarkenError, match=r"tiny \(\w+\), other|other \(\w+\), tiny"):
+            one_model(catalogue, None)
+        with pytest.raises(HarkenError, match="no answers of a model 'jazz'"):
+            one_model(catalogue, "jazz")
+
+
+def test_an_unmounted_drive_loses_nothing(music: Path, models: tuple[Path, Path]) -> None:
+    scanned(music, models[0])
+    before = labels()
+    music.rename(music.with_name("elsewhere"))
+    with pytest.raises(HarkenError, match="no such folder"):
+        scanned(music, models[0])
+    music.mkdir()
+    with pytest.raises(HarkenError, match="is the drive mounted"):
+        scanned(music, models[0])
+    assert labels() == before
+
+
+def test_a_file_that_changes_while_it_is_heard_gets_no_answer(
+    music: Path, models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = Asker.answers
+
+    def meanwhile(self: Asker, paths: list[str]):
+        write_song(music / "a" / "0.wav", 77, seconds=2.5)
+        write_song(music / "b" / "copy of 0.wav", 77, seconds=2.5)
+        return answers(self, paths)
+
+    monkeypatch.setattr(Asker, "answers", meanwhile)
+    done = scanned(music, models[0])
+    assert any("changed while it was read" in failure.reason for failure in done.failed)
+    assert done.named == COUNT - 1
+    monkeypatch.setattr(Asker, "answers", answers)
+    assert scanned(music, models[0]).named == 1
+
+
+def test_names_that_are_no_text(music: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    odd = os.fsdecode(bytes(music) + b"/caf\xe9 \xe2\x82\xac.wav")
+    try:
+        shutil.copy2(music / "a" / "3.wav", odd)
+    except OSError as error:
+        pytest.skip(f"this system allows no such name: {error}")
+    scanned(music, models[0])
+    assert odd in labels()
+    call("export", tmp_path / "all.csv")
+    call("export", tmp_path / "all.json")
+    call("export", tmp_path / "lists", "--as", "m3u")
+    assert b"/caf\xe9 \xe2\x82\xac.wav" in (tmp_path / "all.csv").read_bytes()
+    assert any(os.fsencode(odd) in one.read_bytes() for one in (tmp_path / "lists").iterdir())
+    assert odd in {file["path"] for file in json.loads((tmp_path / "all.json").read_text())["files"]}
+
+
+# Kills, and two at once.
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "harken", "library", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
+def write_many(folder: Path, count: int) -> None:
+    """Many small WAVs, all different."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        samples = rng.normal(0, 3000, 240).astype("<i2").tobytes()
+        form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 400, 800, 2, 16)
+        content = b"WAVE" + form + struct.pack("<4sI", b"data", len(samples)) + samples
+        path = folder / f"{number // 200:03d}" / f"{number:05d}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(struct.pack("<4sI", b"RIFF", len(content)) + content)
+        aged(path)
+
+
+def killed_and_continued(folder: Path, model: Path, place: Path, count: int, kills: int) -> None:
+    rng = random.Random(1)
+    answers = 0
+    for number in range(kills):
+        process = start("scan", folder, "--model", model)
+        aim = count * (number + rng.random()) / kills
+        while process.poll() is None and entered(place) < aim:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        now = entered(place)
+        assert now >= answers
+        answers = now
+    assert 0 < answers <= count
+    done = start("scan", folder, "--model", model)
+    out, err = done.communicate()
+    assert done.returncode == 0, err
+    assert f"named {count - answers:,}, 0 failed" in out
+    connection = sqlite3.connect(place)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    for table in ("files", "answers"):
+        assert connection.execute(f"SELECT count(*), count(DISTINCT sound) FROM {table}").fetchone() == (count, count)
+    orphans = "SELECT count(*) FROM files LEFT JOIN answers USING (sound) WHERE answers.label IS NULL"
+    assert connection.execute(orphans).fetchone() == (0,)
+    connection.close()
+
+
+def entered(place: Path) -> int:
+    """How many answers the catalogue holds by now."""
+    if not place.is_file():
+        return 0
+    connection = sqlite3.connect(place, timeout=60)
+    try:
+        return int(connection.execute("SELECT count(*) FROM answers").fetchone()[0])
+    except sqlite3.OperationalError:  # its tables are not there yet
+        return 0
+    finally:
+        connection.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_killed_and_continued_nothing_is_lost_or_doubled(tmp_path: Path, models: tuple[Path, Path], place: Path) -> None:
+    write_many(tmp_path / "many", 400)
+    killed_and_continued(tmp_path / "many", models[0], place, 400, 3)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_twenty_thousand_files_killed_twenty_times(tmp_path: Path, models: tuple[Path, Path], place: Path) -> None:
+    write_many(tmp_path / "many", 20_000)
+    killed_and_continued(tmp_path / "many", models[0], place, 20_000, 20)
+    again = start("scan", tmp_path / "many", "--model", models[0])
+    assert "20,000 as they were\nnamed 0, 0 failed" in again.communicate()[0]
+
+
+def test_two_scans_at_once(tmp_path: Path, models: tuple[Path, Path], place: Path) -> None:
+    write_many(tmp_path / "many", 300)
+    both = [start("scan", tmp_path / "many", "--model", models[0]) for _ in range(2)]
+    ends = [one.communicate() for one in both]
+    assert [one.returncode for one in both] == [0, 0], ends
+    named = [int(out.split("named ")[1].split(",")[0]) for out, _ in ends]
+    assert sorted(named) == [0, 300]
+    assert entered(place) == 300
+
+
+def test_two_that_write_without_waiting_do_not_harm_one_another(tmp_path: Path, models: tuple[Path, Path], place: Path) -> None:
+    write_many(tmp_path / "many", 40)
+    with Catalogue(create=True) as one, Catalogue() as other:
+        first, second = Asker(one, str(models[0])), Asker(other, str(models[0]))
+        scan(tmp_path / "many", first, told=lambda answer: scan(answer.path.rpartition(os.sep)[0], second) and None)
+    assert entered(place) == 40
+    assert len(labels()) == 40
+
+
+# The file.
+
+
+def test_a_catalogue_of_the_first_version_is_brought_up_to_date(music: Path, models: tuple[Path, Path], place: Path) -> None:
+    scanned(music, models[0])
+    before = labels()
+    old = place.with_name("old.sqlite")
+    connection = sqlite3.connect(old)
+    for statement in filter(str.strip, schema.STEPS[0].split(";")):
+        connection.execute(statement)
+    connection.execute("ATTACH ? AS new", (str(place),))
+    for table in ("files", "models", "answers"):
+        connection.execute(f"INSERT INTO main.{table} SELECT * FROM new.{table}")
+    connection.commit()
+    connection.execute(f"PRAGMA main.application_id = {schema.APPLICATION}")
+    connection.execute("PRAGMA main.user_version = 1")
+    connection.close()
+    with Catalogue(old) as catalogue:
+        assert {row.path: row.label for row in rows(catalogue, Filter())} == before
+        assert catalogue.execute("PRAGMA user_version") == [(schema.VERSION,)]
+
+
+@pytest.mark.parametrize("kind", ["newer", "foreign", "noise", "folder", "missing"])
+def test_what_is_no_catalogue_is_refused_and_left_alone(
+    kind: str, place: Path, music: Path, models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    if kind == "newer":
+        Catalogue(create=True).close()
+        connection = sqlite3.connect(place)
+        connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+        connection.close()
+    elif kind == "foreign":
+        connection = sqlite3.connect(place)
+        connection.execute("CREATE TABLE photos (name TEXT)")
+        connection.close()
+    elif kind == "noise":
+        place.write_bytes(np.random.default_rng(0).bytes(5000))
+    elif kind == "folder":
+        place.mkdir()
+    before = place.read_bytes() if place.is_file() else None
+    words = {
+        "newer": "newer Harken",
+        "foreign": "another program",
+        "noise": "damaged",
+        "folder": "cannot be used",
+        "missing": "library scan",
+    }
+    with pytest.raises(HarkenError, match=words[kind]):
+        Catalogue(create=kind != "missing")
+    assert (place.read_bytes() if place.is_file() else None) == before
+
+
+def test_forgetting_takes_answers_with_the_last_file_of_a_sound(music: Path, models: tuple[Path, Path], place: Path) -> None:
+    scanned(music, models[0])
+    (music / "a" / "0.wav").unlink()  # its copy stays
+    (music / "a" / "3.wav").unlink()
+    scanned(music, models[0])
+    assert "forgotten: 2 files, 1 answer" in call("forget", "--gone", "--yes").output
+    assert entered(place) == COUNT - 1 + 1  # and that of the broken file
+    assert "nothing to forget" in call("forget", "--gone", "--yes").output
+    assert call("forget", code=2).exit_code == 2
+    call("forget", music, "--yes")
+    assert entered(place) == 0
+
+
+# Timelines.
+
+
+def test_a_timeline_is_the_same_when_it_comes_back() -> None:
+    rng = np.random.default_rng(3)
+    classes = [f"class {number}" for number in range(300)]
+    moments = []
+    for number in range(200):
+        shares = rng.dirichlet(np.full(300, 0.05))
+        moments.append(Moment(number * 2.5, number * 2.5 + 10, classes[int(shares.argmax())], shares))
+    packed = pack(moments, classes)
+    heard = unpack(packed, classes)
+    assert [(one.start, one.end, one.label) for one in heard] == [(one.start, one.end, one.label) for one in moments]
+    assert [one.probability for one in heard] == pytest.approx([one.probabilities.max() for one in moments], abs=1e-6)
+    assert len(packed) < 14 * 200
+    assert unpack(pack([], classes), classes) == []
+    for wrong in (b"", b"\x02" + packed[1:], packed[:20], packed[:1] + b"noise"):
+        with pytest.raises(HarkenError, match="timeline"):
+            unpack(wrong, classes)
+    with pytest.raises(HarkenError, match="timeline"):
+        unpack(packed, classes[:2])
+
+
+def test_joining_keeps_time_and_order() -> None:
+    rng = np.random.default_rng(0)
+    heard = [Heard(float(n), n + 1.0, "ab"[int(rng.integers(2))], float(rng.random())) for n in range(50)]
+    runs = joined(heard)
+    assert len(runs) < 50
+    assert all(one.label != other.label and one.end == other.start for one, other in itertools.pairwise(runs))
+    assert (runs[0].start, runs[-1].end) == (0, 50)
+    assert sum(run.probability * (run.end - run.start) for run in runs) == pytest.approx(sum(one.probability for one in heard))
+    assert joined([Heard(0, 1, "a", 0.5), Heard(5, 6, "a", 0.5)]) != joined([Heard(0, 6, "a", 0.5)])  # a gap stays one
+
+
+# Lists, counts and exports.
+
+
+@pytest.fixture
+def named(music: Path, models: tuple[Path, Path]) -> Path:
+    call("scan", music, "--model", models[0], code=1)
+    return music
+
+
+def test_what_a_scan_says(music: Path, models: tuple[Path, Path], place: Path) -> None:
+    said = call("scan", music, "--model", models[0], code=1).output
+    assert f"{COUNT + 2} files: {COUNT + 2} new" in said and f"named {COUNT}, 1 failed" in said and str(place) in said
+    assert "broken.mp3" in said
+    said = call("scan", music, "--model", models[0], code=1).output
+    assert f"{COUNT + 2} as they were" in said and "named 0, 0 failed" in said and "1 failed before" in said
+    assert call("scan", music / "nowhere", "--model", models[0], code=2).exit_code
+    assert call("scan", music, "--model", music / "no.harken", code=2).exit_code
+
+
+def test_filters(named: Path) -> None:
+    everything = labels()
+    counts = Counter(everything.values())
+    assert set(counts) == {"high", "low", ""}
+    assert labels(labels=("LOW",)) == {path: label for path, label in everything.items() if label == "low"}
+    sure = labels(min_confidence=0.9)
+    assert 0 < len(sure) < COUNT + 1 and sure.items() <= everything.items()
+    assert labels(contains="COPY of") == {str(named / "b" / "copy of 0.wav"): everything[str(named / "a" / "0.wav")]}
+    assert set(labels(folder=str(named / "a"))) == {path for path in everything if path.startswith(str(named / "a") + os.sep)}
+    assert list(labels(failed=True)) == [str(named / "broken.mp3")]
+    assert labels(unknown=True) == {}
+
+
+def test_list_in_text_csv_and_json(named: Path) -> None:
+    everything = labels()
+    text = call("list").output
+    assert all(f"{path}\t{label} 0." in text or f"{path}\t{label} 1." in text for path, label in everything.items() if label)
+    assert "(failed: " in text
+    table = list(csv.DictReader(io.StringIO(call("list", "--csv", "--label", "low").output)))
+    assert {row["path"]: row["label"] for row in table} == labels(labels=("low",))
+    document = json.loads(call("list", "--json").stdout)
+    assert {file["path"]: file["label"] for file in document["files"]} == everything
+    assert call("list", "--json", "--csv", code=2).exit_code
+    assert call("list", "--unknown", "--guess", code=2).exit_code
+
+
+def test_stats_add_up(named: Path) -> None:
+    counted = json.loads(call("stats", "--json").stdout)
+    assert (counted["files"], counted["copies"], counted["sounds"], counted["gone"]) == (COUNT + 2, 1, COUNT + 1, 0)
+    (model,) = counted["models"]
+    assert sum(one["files"] for one in model["labels"].values()) + model["failed"] + model["unnamed"] == COUNT + 2
+    text = call("stats").output
+    assert f"{COUNT + 2} files (1 is a copy by sound)" in text and "1 failed" in text
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_playlists_lead_to_the_songs(named: Path, models: tuple[Path, Path], tmp_path: Path, relative: bool) -> None:
+    out = named / "lists"
+    shutil.copy2(named / "a" / "3.wav", out.with_name("#1 hit é.wav"))
+    out.with_name("lists").mkdir()
+    shutil.copy2(named / "a" / "3.wav", out / "#2.wav")
+    scanned(named, models[0])
+    with Catalogue() as catalogue:
+        some = list(rows(catalogue, Filter()))
+    call("export", out, "--as", "m3u", *(["--relative"] if relative else []))
+    found: dict[str, str] = {}
+    for playlist in out.glob("*.m3u*"):
+        lines = playlist.read_text("utf-8").splitlines()
+        assert lines[0] == "#EXTM3U" and lines[1] == f"#PLAYLIST:{playlist.stem}" and playlist.suffix == ".m3u8"
+        for info, name in zip(lines[2::2], lines[3::2], strict=True):
+            assert info.startswith("#EXTINF:2,") and not name.startswith("#")
+            assert Path(name).is_absolute() != relative
+            found[os.path.normpath(out / name)] = playlist.stem
+    assert found == {row.path: row.label for row in some if row.label} and str(out / "#2.wav") in found
+
+
+def test_a_playlist_sorted_by_confidence(named: Path, tmp_path: Path) -> None:
+    call("export", tmp_path / "lists", "--as", "m3u", "--sort", "confidence", "--label", "low")
+    with Catalogue() as catalogue:
+        shares = {row.path: row.confidence or 0 for row in rows(catalogue, Filter())}
+    names = [line for line in (tmp_path / "lists" / "low.m3u8").read_text().splitlines() if not line.startswith("#")]
+    assert [shares[name] for name in names] == sorted((shares[name] for name in names), reverse=True) and len(names) > 2
+
+
+def test_a_name_with_a_line_break_stands_in_no_playlist(named: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copy2(named / "a" / "3.wav", named / "two\nlines.wav")
+    scanned(named, models[0])
+    with Catalogue() as catalogue:
+        counts, failed = write_playlists(tmp_path / "lists", rows(catalogue, Filter()))
+    assert [failure.path for failure in failed] == [str(named / "two\nlines.wav")]
+    assert sum(counts.values()) == COUNT + 1
+
+
+def test_audacitys_labels_are_the_timeline(named: Path, tmp_path: Path) -> None:
+    with Catalogue() as catalogue:
+        some = [row for row in rows(catalogue, Filter()) if row.label]
+        assert write_labels(tmp_path / "labels", some) == (COUNT + 1, [])
+    for row in some:
+        target = tmp_path / "labels" / os.path.relpath(f"{row.path}.txt", named)
+        lines = [line.split("\t") for line in target.read_text().splitlines()]
+        assert [(float(start), float(end)) for start, end, _ in lines] == [(run.start, run.end) for run in joined(row.timeline)]
+        assert [text.split(" ")[0] for *_, text in lines] == [run.label for run in joined(row.timeline)]
+    assert "labels of 13 files" in call("export", tmp_path / "again", "--as", "audacity").output
+
+
+def test_names_of_playlists_suit_every_system() -> None:
+    names = file_names(["a/b", "a_b", "A:B", "..", "", "x" * 300, "nul", "drum & bass"])
+    assert len({name.casefold() for name in names.values()}) == len(names)
+    assert not any(set('/\\:*?"<>|') & set(name) for name in names.values())
+    assert all(0 < len(name) <= 110 and name.strip(". ") for name in names.values())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["x.txt"], ["x.csv", "--relative"], ["lists", "--as", "audacity", "--sort", "confidence"], ["x.csv", "--model", "no"]],
+)
+def test_exports_that_cannot_be(named: Path, tmp_path: Path, arguments: list[str]) -> None:
+    call("export", tmp_path / arguments[0], *arguments[1:], code=2)
+    assert not (tmp_path / arguments[0]).exists()
+
+
+def test_no_catalogue_yet(place: Path) -> None:
+    for verb in ("list", "stats"):
+        assert "library scan" in str(call(verb, code=2).exception)
+    assert not place.exists()
+
+
+def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HARKEN_CATALOGUE", str(tmp_path / "x.sqlite"))
+    assert catalogue_module.default_place() == tmp_path / "x.sqlite"
+    monkeypatch.delenv("HARKEN_CATALOGUE")
+    assert catalogue_module.default_place().name == "library.sqlite"
