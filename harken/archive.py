@@ -1,8 +1,8 @@
 """The ``.harken`` file: all that prediction needs, and nothing that can run.
 
 A zip archive of two members, both stored as they are: ``model.json`` (recipe, classes, input shape, how it was trained, hashes
-of what it was trained on) and ``weights.safetensors`` (float32, in the canonical layout of :mod:`harken.nets`). The same model
-gives the same bytes. Reading bounds every size before it is read, checks everything, and refuses with the reason: a file from
+of what it was trained on) and ``weights.safetensors`` (float32; a net's in the canonical layout of :mod:`harken.nets`, another
+kind's as its recipe declares them, :class:`harken.recipes.Declared`). The same model gives the same bytes. Reading bounds every size before it is read, checks everything, and refuses with the reason: a file from
 elsewhere can be damaged or lie, but it can neither run code nor fill the memory.
 
 Sources: the zip format, PKWARE APPNOTE 6.3; safetensors, github.com/huggingface/safetensors. One archive of JSON and plain
@@ -36,7 +36,7 @@ from harken.confidence import Confidence, confidence_from_table
 from harken.errors import HarkenError, ModelError, NetError, RecipeError, brief
 from harken.files import atomic_write, json_bytes
 from harken.nets import Net
-from harken.recipes import Recipe, recipe_from_table
+from harken.recipes import Declared, Recipe, recipe_from_table
 from harken.tracks import normal_name
 
 FORMAT = 1
@@ -98,6 +98,8 @@ class Model:
     trained_on : TrainedOn
     confidence : Confidence
         What it knows of its own confidence: the temperature of its probabilities, where it has one.
+    sizes : dict of str to int
+        Of its arrays, where they depend on the training data: how many ``"references"`` neighbours remember. A net has none.
     """
 
     recipe: Recipe
@@ -107,11 +109,28 @@ class Model:
     record: dict[str, Any] = field(default_factory=dict)
     trained_on: TrainedOn = field(default_factory=TrainedOn)
     confidence: Confidence = field(default_factory=Confidence)
+    sizes: dict[str, int] = field(default_factory=dict)
 
     @cached_property
+    def declared(self) -> Declared:
+        """What the weights belong to: a :class:`harken.nets.Net`, or what another kind of recipe keeps."""
+        return self.recipe.bind(len(self.classes), self.input_shape, self.sizes)
+
+    @property
     def net(self) -> Net:
-        """The net that the weights belong to."""
-        return self.recipe.bind(len(self.classes), self.input_shape)
+        """The net that the weights belong to.
+
+        Raises
+        ------
+        ModelError
+            It is of a kind that has no net.
+        """
+        if isinstance(self.declared, Net):
+            return self.declared
+        raise ModelError(
+            f"this model ({self.recipe.name}, kind = {self.recipe.kind!r}) holds no net, and that takes one; use a model of a "
+            "recipe of the kind 'net'"
+        )
 
 
 def group_hash(name: str) -> str:
@@ -136,8 +155,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     """
     weights = {name: np.ascontiguousarray(values, dtype="<f4") for name, values in model.weights.items()}
     faults = _class_faults(model.classes) or _shape_faults(model.recipe, model.input_shape)
-    faults = faults or _weight_faults(model.net, {name: values.shape for name, values in weights.items()})
-    faults = faults or [f"{name} holds NaN or infinity" for name, values in weights.items() if not np.isfinite(values).all()]
+    faults = faults or _weight_faults(model.declared, {name: values.shape for name, values in weights.items()})
+    faults = faults or _value_faults(model, weights)
     if faults:
         raise ModelError(f"{path}: a model that cannot predict is not saved: {_first(faults)}")
     document = {
@@ -150,6 +169,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         "record": model.record,
         "trained_on": {"tracks": _pack(model.trained_on.tracks), "groups": _pack(model.trained_on.groups)},
     }
+    if model.sizes:
+        document["sizes"] = model.sizes
     if model.confidence != Confidence():
         document["confidence"] = model.confidence.to_table()
     write_pair(path, {MODEL: json_bytes(document, indent=1), WEIGHTS: safetensors.numpy.save(weights)})
@@ -170,13 +191,13 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         model = _without_weights(document)
         found.append(model)
         # Each entry of the safetensors header: its name, at worst escaped, and dtype, shape and offsets.
-        header = 1024 + sum(6 * len(name) + 256 for name in model.net.weights)
-        return header + sum(4 * prod(spec.shape) for spec in model.net.weights.values())
+        kept = model.declared.weights
+        return 1024 + sum(6 * len(name) + 256 + 4 * prod(spec.shape) for name, spec in kept.items())
 
     try:
         _, content = read_pair(path, (MODEL, WEIGHTS), MODEL_BYTES, examine)
         (model,) = found
-        model.weights.update(_read_weights(content, model.net))
+        model.weights.update(_read_weights(content, model))
     except UnreadableError as error:
         raise ModelError(f"{os.fspath(path)} is no usable model: {error}") from error
     return model
@@ -208,6 +229,9 @@ def _without_weights(document: Mapping[str, Any]) -> Model:
     for key in ("seed", "epochs"):
         if type(record.get(key, 0)) is not int or record.get(key, 0) < 0:
             raise UnreadableError(f"{key} = {brief(record[key])} in {MODEL} is no whole number from 0 on")
+    sizes = document.get("sizes", {})
+    if not isinstance(sizes, dict) or not all(type(size) is int for size in sizes.values()):
+        raise UnreadableError(f"the sizes in {MODEL} are no table of whole numbers")
     trained_on = document["trained_on"]
     if not isinstance(trained_on, dict):
         raise UnreadableError(f"trained_on in {MODEL} must be a table")
@@ -221,8 +245,9 @@ def _without_weights(document: Mapping[str, Any]) -> Model:
             record=record,
             trained_on=TrainedOn(_unpack(trained_on.get("tracks")), _unpack(trained_on.get("groups"))),
             confidence=_confidence(document.get("confidence"), len(classes)),
+            sizes=sizes,
         )
-        _ = model.net
+        _ = model.declared
         faults = _shape_faults(recipe, model.input_shape)
         if faults:
             raise UnreadableError(_first(faults))
@@ -255,23 +280,31 @@ def _shape_faults(recipe: Recipe, shape: tuple[int, ...]) -> list[str]:
     return [f"the net reads the shape {shape}, and the {recipe.frontend.kind} frontend gives {recipe.frontend.shape}"]
 
 
-def _weight_faults(net: Net, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+def _weight_faults(declared: Declared, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Say which weights are missing, unknown or of another shape."""
-    faults = [f"the weight {name} is missing" for name in net.weights if name not in shapes]
-    faults += [f"the net has no weight {brief(name)!r}" for name in shapes if name not in net.weights]
+    what = "net" if isinstance(declared, Net) else "model"
+    faults = [f"the weight {name} is missing" for name in declared.weights if name not in shapes]
+    faults += [f"the {what} has no weight {brief(name)!r}" for name in shapes if name not in declared.weights]
     return faults + [
-        f"{name} has the shape {shapes[name]}, and the net needs {spec.shape}"
-        for name, spec in net.weights.items()
+        f"{name} has the shape {shapes[name]}, and the {what} needs {spec.shape}"
+        for name, spec in declared.weights.items()
         if name in shapes and shapes[name] != spec.shape
     ]
 
 
-def _read_weights(content: bytes, net: Net) -> Weights:
+def _value_faults(model: Model, weights: Weights) -> list[str]:
+    """Say which weights, of the right shapes, hold what cannot be."""
+    faults = [f"{name} holds NaN or infinity" for name, values in weights.items() if not np.isfinite(values).all()]
+    return faults or model.recipe.wrong_values(weights, len(model.classes))
+
+
+def _read_weights(content: bytes, model: Model) -> Weights:
+    declared = model.declared
     try:
         tensors: dict[str, Any] = dict(safetensors.deserialize(content))  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         raise UnreadableError(f"{WEIGHTS} is damaged: {error}") from error
-    faults = _weight_faults(net, {name: tuple(tensor["shape"]) for name, tensor in tensors.items()})
+    faults = _weight_faults(declared, {name: tuple(tensor["shape"]) for name, tensor in tensors.items()})
     faults += [
         f"{brief(name)} is of type {tensor['dtype']}, and weights are float32"
         for name, tensor in tensors.items()
@@ -281,9 +314,9 @@ def _read_weights(content: bytes, net: Net) -> Weights:
         raise UnreadableError(_first(faults))
     weights = {
         name: np.frombuffer(tensors[name]["data"], dtype="<f4").astype(np.float32).reshape(spec.shape)
-        for name, spec in net.weights.items()
+        for name, spec in declared.weights.items()
     }
-    faults = [f"{name} holds NaN or infinity" for name, values in weights.items() if not np.isfinite(values).all()]
+    faults = _value_faults(model, weights)
     if faults:
         raise UnreadableError(_first(faults))
     return weights

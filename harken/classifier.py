@@ -28,7 +28,7 @@ from harken.confidence import Confidence
 from harken.datasets import Arrays, read
 from harken.datasets.arrays import read_arrays
 from harken.decoders import shown
-from harken.engines import EngineNet, build, check, check_names, engine_for
+from harken.engines import check, check_names
 from harken.errors import DataError, HarkenError, ModelError
 from harken.folds import check_seed, group_numbers
 from harken.frontends import Arrays as ArraysFrontend
@@ -36,7 +36,7 @@ from harken.frontends import Frontend
 from harken.judge import Baselines, Evaluation, beside, evaluate_features, measure
 from harken.judge.confidence import at_temperature, fit_confidence
 from harken.judge.unknown import familiarity, places
-from harken.learn import ArrayRows, class_probabilities, class_probabilities_of
+from harken.learn import ArrayRows, Decider, class_probabilities, class_probabilities_of, decider
 from harken.metrics import decisions, track_probabilities
 from harken.parts import Labelled, hear, hear_parts, parts_of
 from harken.prediction import Prediction, Probabilities, answer, failure, tracks_of
@@ -112,7 +112,7 @@ class Classifier:
         if epochs is not None:
             self.recipe = self.recipe.replace(epochs=epochs)
         self.seed = seed
-        self.engine = engine_for(self.recipe.training, engine)
+        self.engine = self.recipe.engine_for(engine)
         check_names(self.engine, device)
         self.device = device
         self.workers = workers
@@ -389,13 +389,11 @@ class Classifier:
             f"it; give it an .npz of rows of shape {self.model.input_shape} of the same making, or train on the audio itself"
         )
 
-    def _net(self) -> EngineNet:
-        """Return the net of the calling thread: nets keep buffers and are not shared."""
+    def _net(self) -> Decider:
+        """Return what answers in the calling thread: nets keep buffers and are not shared."""
         if not hasattr(self._nets, "net"):
-            model = self.model
-            training = model.recipe.training
-            self._nets.net = build(model.net, training, engine=self.engine, weights=model.weights, device=self.device)
-        net: EngineNet = self._nets.net
+            self._nets.net = decider(self.model, engine=self.engine, device=self.device)
+        net: Decider = self._nets.net
         return net
 
     def _of_rows(self, rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

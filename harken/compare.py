@@ -24,7 +24,7 @@ import numpy as np
 from harken import __version__
 from harken.archive import load_model
 from harken.datasets import read
-from harken.engines import build, check
+from harken.engines import check
 from harken.errors import HarkenError
 from harken.files import write_json
 from harken.folds import check_seed
@@ -33,6 +33,7 @@ from harken.judge import Evaluation
 from harken.judge.comparison import Comparison, Pair, Share
 from harken.judge.intervals import ratio_interval
 from harken.judge.text import count
+from harken.learn import decider
 from harken.metrics import decisions
 from harken.parts import hear_parts
 from harken.progress import Progress, silent
@@ -172,7 +173,7 @@ def _train_one(job: dict[str, Any], run: Path) -> dict[str, Any]:
         "predict_ms": one,
         "predict_many_ms": many,
         "peak_mb": peak_memory(),
-        "parameters": model.net.parameters,
+        "parameters": model.declared.parameters,
         "history": _history(outcome.run.history),
     }
 
@@ -187,7 +188,7 @@ def _history(path: Path) -> list[dict[str, Any]]:
 def _timed(outcome: Outcome, engine: str, device: str) -> tuple[float, float]:
     """Return the milliseconds of one clip, and of each of :data:`LARGE` at once."""
     model = load_model(outcome.run.model)
-    net = build(model.net, model.recipe.training, engine=engine, weights=model.weights, device=device)
+    net = decider(model, engine=engine, device=device)
     x = np.random.default_rng(0).standard_normal((LARGE, *model.input_shape)).astype(np.float32)
     with net.working():
         return _median(lambda: net.forward(x[:1])), _median(lambda: net.forward(x)) / LARGE

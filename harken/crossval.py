@@ -28,7 +28,7 @@ from harken import __version__
 from harken.archive import Model, load_model, save_model
 from harken.datasets import Arrays, Dataset, check_learnable, in_classes, read
 from harken.datasets.known.facts import FACTS
-from harken.engines import check, engine_for
+from harken.engines import check
 from harken.errors import DataError, Failure, HarkenError, ModelError
 from harken.files import write_csv, write_json, write_text
 from harken.folds import Split, fold_splits, group_numbers
@@ -42,7 +42,7 @@ from harken.judge.text import count, listing
 from harken.metrics import decisions
 from harken.parts import hear_alike
 from harken.progress import Progress, silent
-from harken.recipes import Recipe, load_recipe
+from harken.recipes import NetRecipe, Recipe, load_recipe
 from harken.run import default_folder, differences, fingerprint
 from harken.store import Features
 from harken.store.hashes import content_of
@@ -143,7 +143,7 @@ def crossval(
             raise HarkenError(f"{name} are {number}; expected 1 or more")
     if folds < 2:
         raise HarkenError(f"folds are {folds}; expected 2 or more")
-    engines = [engine_for(recipe.training, engine) for recipe in chosen]
+    engines = engines_for(chosen, engine)
     for name in dict.fromkeys(engines):
         check(name, device)
     folder = default_folder("crossval", data, resume=True) if out is None else Path(out)
@@ -174,6 +174,12 @@ def crossval(
         if into is not None:
             remember(found, into)
     return found
+
+
+def engines_for(recipes: Sequence[Recipe], engine: str | None) -> list[str]:
+    """Return the engine of each recipe: beside a net, a recipe of a kind that has no engines is worked out with NumPy."""
+    nets = any(isinstance(recipe, NetRecipe) for recipe in recipes)
+    return [recipe.engine_for(engine if isinstance(recipe, NetRecipe) or not nets else None) for recipe in recipes]
 
 
 def chosen_recipes(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | None) -> list[Recipe]:
@@ -220,7 +226,7 @@ def remember(found: CrossValidation, model: str | os.PathLike[str]) -> None:
 def _of_recipe(path: str | os.PathLike[str], recipe: Recipe) -> Model:
     """Return the model, and raise where a training with this recipe would not make one like it."""
     model = load_model(path)
-    old, new = ({key: each.to_table()[key] for key in ("frontend", "training", "net")} for each in (model.recipe, recipe))
+    old, new = ({"frontend": each.frontend.to_table(), **each.decides()} for each in (model.recipe, recipe))
     changed = differences(old, new)
     if model.recipe.name != recipe.name or changed:
         what = f": {'; '.join(changed[:5])}" if changed else ""

@@ -36,11 +36,10 @@ from filelock import FileLock, Timeout
 
 from harken import __version__
 from harken.classifier import AT_ONCE, BATCH
-from harken.engines import build
 from harken.errors import HarkenError, RunError
 from harken.files import TEMPORARY, plain, write_json
 from harken.folds import Split
-from harken.learn import class_probabilities_of
+from harken.learn import class_probabilities_of, decider
 from harken.learn.recipe import learn
 from harken.metrics import track_probabilities
 from harken.parts import given_parts
@@ -509,7 +508,7 @@ def learn_and_judge(
     assert parts.test is not None, "a split to be judged has a test part"
     learnt = learn(recipe, parts.train, parts.valid, seed=seed, engine_name=engine, device=device)
     model, judged = learnt.best, parts.test
-    net = build(model.net, recipe.training, engine=engine, weights=model.weights, device=device)
+    net = decider(model, engine=engine, device=device)
     batch = max(1, min(BATCH, AT_ONCE // (4 * prod(model.input_shape))))
     clips = np.asarray(class_probabilities_of(net, judged, batch), dtype=np.float64)
     return {
@@ -523,11 +522,11 @@ def learn_and_judge(
         "clip_probabilities": _rows(np.round(clips, DIGITS)),
         "classes": list(model.classes),
         "device": model.record.get("device", "cpu"),
-        "parameters": model.net.parameters,
-        "epochs": len(learnt.result.history),
-        "best_epoch": learnt.result.best_epoch,
+        "parameters": model.declared.parameters,
+        "epochs": None if learnt.result is None else len(learnt.history),
+        "best_epoch": learnt.best_epoch,
         "seconds": model.record["seconds"],
-        "history": [asdict(row) for row in learnt.result.history],
+        "history": [asdict(row) for row in learnt.history],
     }
 
 

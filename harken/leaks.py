@@ -25,7 +25,7 @@ import numpy as np
 
 from harken import __version__
 from harken.datasets import Dataset, check_learnable, read
-from harken.engines import check, engine_for
+from harken.engines import check
 from harken.errors import DataError, Failure, HarkenError
 from harken.files import write_json
 from harken.folds import Positions, Split, check_seed, group_numbers, split
@@ -108,7 +108,7 @@ def measure_leaks(
         raise HarkenError(f"the leak meter was asked for {seeds!r} seeds; expected a whole number from 1 on")
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     chosen = chosen if epochs is None else chosen.replace(epochs=epochs)
-    name = engine_for(chosen.training, engine)
+    name = chosen.engine_for(engine)
     check(name, device)
     folder = default_folder(f"leaks-{chosen.name}", data, resume=True) if out is None else Path(out)
     guard = ResultsFolder(folder, FORMAT, "leak measurement")
@@ -153,7 +153,7 @@ def _leaks_of(
         engine=engine,
         grouping=dataset.grouping,
         classes=material.features.tracks.classes,
-        epochs=recipe.training.epochs,
+        epochs=recipe.epochs,
         seeds=tuple(splits),
         splits={
             protocol: material.under(protocol, [(parts[protocol], found[number, protocol]) for number, parts in splits.items()])

@@ -4,7 +4,7 @@
 ``run.json``       data, options, versions, threads; whether the run is finished; written first
 ``recipe.toml``    the recipe as used
 ``splits.csv``     each track's part
-``history.csv``    an epoch a line
+``history.csv``    an epoch a line (not where the kind of recipe has none)
 ``resume.state``   weights, best weights, optimizer, history: all that an unfinished training needs, in one file
 ``model.harken``   the best epoch
 ``last.harken``    the last epoch
@@ -44,7 +44,7 @@ from harken import __version__
 from harken.archive import UnreadableError, read_pair, write_pair
 from harken.errors import RunError
 from harken.files import TEMPORARY, json_bytes, plain, write_csv, write_json, write_text
-from harken.recipes import Cosine, Recipe, Training
+from harken.recipes import NetRecipe, Recipe
 from harken.threads import usable_cores
 from harken.tracks import Tracks
 
@@ -149,6 +149,7 @@ def identity(
     Parameters
     ----------
     recipe : Recipe
+        Of any kind (:meth:`harken.recipes.Recipe.decides_alike`).
     classes : sequence of str
     tracks : sequence
         What tells each track from others and from its changed self: content hash, span, label, group.
@@ -156,13 +157,8 @@ def identity(
         Each track's part.
     seed : int
     """
-    table = recipe.to_table()
-    training = {key: value for key, value in table["training"].items() if key != "engine"}
-    if not isinstance(recipe.training.schedule, Cosine):
-        training.pop("epochs")
-    heard = {"frontend": table["frontend"], "training": training, "net": table["net"]}
     found = {
-        "recipe": heard,
+        "recipe": {"frontend": recipe.frontend.to_table(), **recipe.decides_alike()},
         "classes": list(classes),
         "tracks": fingerprint(tracks),
         "split": fingerprint(parts),
@@ -307,10 +303,9 @@ class Run:
         """
         old = self.read_record() or {}
         self._compare(old.get("identity", same), same)
-        epochs = recipe.training.epochs
         state = self.load_state(same) if old else None
         done = len(state.get("history", [])) if state else 0
-        self._refuse_fewer(old, recipe.training, done)
+        self._refuse_fewer(old, recipe, done)
         judged_before = int(old.get("judged_before", 0)) + _is_finished(old)
         if judged_before:
             logger.warning(
@@ -330,7 +325,7 @@ class Run:
             "state": "running",
             "created": old.get("created", _now()),
             **record,
-            "epochs": epochs,
+            "epochs": recipe.epochs,
             "engines": engines_of(old, done),
             "judged_before": judged_before,
             "machine": here,
@@ -339,10 +334,17 @@ class Run:
         write_json(self.record, document)
         write_text(self.recipe, recipe.to_toml())
 
-    def _refuse_fewer(self, old: Mapping[str, Any], training: Training, done: int) -> None:
+    def _refuse_fewer(self, old: Mapping[str, Any], recipe: Recipe, done: int) -> None:
         """Raise where a run that was begun has nothing left to do; no number of epochs is advised that would be refused."""
-        epochs, most = training.epochs, int(old.get("epochs", done))
-        finished = _is_finished(old)
+        finished, epochs = _is_finished(old), recipe.epochs
+        if epochs is None:
+            if finished:
+                raise RunError(
+                    f"{self.folder} is finished: a recipe of the kind {recipe.kind!r} is fitted at once, and nothing is left "
+                    "to do. Nothing was changed. To fit it again, choose another folder with --out"
+                )
+            return
+        most = int(old.get("epochs", done))
         if epochs < done:
             least = most + 1 if finished else done
             raise RunError(
@@ -350,11 +352,12 @@ class Run:
                 f"To go on, give --epochs {least} or more, or choose another folder with --out"
             )
         if finished and epochs <= most:
-            if isinstance(training.schedule, Cosine):
-                cure = f"It cannot go on, as {_FOLLOWS_EPOCHS}: for more epochs, choose another folder with --out"
-            elif done < most and training.early_stopping is not None:
+            stops = recipe.training.early_stopping if isinstance(recipe, NetRecipe) else None
+            if recipe.pace:
+                cure = f"It cannot go on, as {recipe.pace}: for more epochs, choose another folder with --out"
+            elif done < most and stops is not None:
                 cure = (
-                    f"It stopped early (early_stopping = {training.early_stopping}), and would stop at once again: to learn "
+                    f"It stopped early (early_stopping = {stops}), and would stop at once again: to learn "
                     "otherwise, choose another folder with --out"
                 )
             else:

@@ -17,14 +17,15 @@ from harken.archive import Model, TrainedOn, save_model
 from harken.classifier import Classifier
 from harken.confidence import Confidence
 from harken.datasets import Arrays, Dataset, check_learnable, read, select_classes
-from harken.engines import check, engine_for
+from harken.engines import check
 from harken.errors import Failure, HarkenError
 from harken.files import write_csv, write_json
 from harken.folds import check_seed
 from harken.judge import Evaluation, fit_features
 from harken.judge.text import count
 from harken.learn import Checkpoint, TrainingState
-from harken.learn.recipe import Learnt, learn
+from harken.learn.learnt import Learnt
+from harken.learn.recipe import learn
 from harken.parts import Parts, hear_parts, parts_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
@@ -70,11 +71,13 @@ class Outcome:
         record = self.metrics["training"]
         lines = [self.summary, "", self.best.as_text(), ""]
         if self.judged_on != "test":
-            lines += ["There was no test part: this is the validation part, which chose the epoch, so it flatters.", ""]
-        lines.append(
-            f"best epoch {record['best_epoch']} of {record['epochs']}; the last epoch's model: "
-            f"track accuracy {self.last.track.in_words()}"
-        )
+            chose = ", which chose the epoch, so it flatters" if record.get("epochs") else ""
+            lines += [f"There was no test part: this is the validation part{chose}.", ""]
+        if record.get("epochs"):
+            lines.append(
+                f"best epoch {record['best_epoch']} of {record['epochs']}; the last epoch's model: "
+                f"track accuracy {self.last.track.in_words()}"
+            )
         where = f"the run lies in {self.run.folder}: the model is {self.run.model}"
         return "\n".join([*lines, f"{where}, the report {self.run.report}" if self.run.report.exists() else where])
 
@@ -113,7 +116,7 @@ def train(
     label, group, classes, without
         As :func:`harken.datasets.read` takes them.
     epochs : int, optional
-        Instead of the recipe's.
+        Instead of the recipe's; a kind of recipe that has no epochs refuses them.
     seed : int
         Of the split, the initial weights, the order of the clips, the dropout and what the judging draws.
     engine : str, optional
@@ -191,7 +194,7 @@ def _engine(run: Run, recipe: Recipe, engine: str | None, device: str | None, *,
     """
     record = (run.read_record() or {}) if resume else {}
     before = record.get("engine")
-    found = engine_for(recipe.training, engine or before)
+    found = recipe.engine_for(engine or before)
     if before not in (None, found):
         logger.warning("%s was trained with %s, and goes on with %s", run.folder, before, found)
     device = device or (record.get("device") if found == before else None) or "auto"
@@ -201,7 +204,7 @@ def _engine(run: Run, recipe: Recipe, engine: str | None, device: str | None, *,
 
 def _naming(recipe: Recipe, engine: str) -> Recipe:
     """Return a recipe that takes this engine by itself, so that recipe.toml repeats the run."""
-    return recipe if engine == engine_for(recipe.training) else recipe.replace(engine=engine)
+    return recipe if engine == recipe.engine_for() else recipe.replace(engine=engine)
 
 
 def _noted(learnt: Learnt, run: Run, part: Features | None, progress: Progress) -> Learnt:
@@ -209,7 +212,7 @@ def _noted(learnt: Learnt, run: Run, part: Features | None, progress: Progress) 
 
     That is learnt from the same training part, and kept, so that it can be judged wherever the model is.
     """
-    notes: dict[str, Any] = {"engines": run.engines(len(learnt.result.history))}
+    notes: dict[str, Any] = {"engines": run.engines(len(learnt.history))}
     if part is not None:
         notes["baselines"] = fit_features(part, progress).to_table()
     best, last = (replace(model, record={**model.record, **notes}) for model in (learnt.best, learnt.last))
@@ -294,11 +297,12 @@ def _keep(run: Run, learnt: Learnt, outcome: Outcome, *, report: bool) -> Outcom
     save_model(run.model, _with_figures(learnt.best, outcome.judged_on, figures))
     last = {"clip_accuracy": outcome.last.clip.as_json(), "track_accuracy": outcome.last.track.as_json()}
     save_model(run.last, _with_figures(learnt.last, outcome.judged_on, last))
-    history = [asdict(row) for row in learnt.result.history]
+    history = [asdict(row) for row in learnt.history]
     run.write_history(history)
     write_csv(run.predictions, outcome.best.header, outcome.best.rows())
     write_json(run.metrics, outcome.metrics)
-    learning_curves(history, run.curves, best_epoch=learnt.result.best_epoch, title=learnt.best.recipe.title)
+    if history:
+        learning_curves(history, run.curves, best_epoch=learnt.best_epoch, title=learnt.best.recipe.title)
     confusion_matrix(outcome.best.confusion, outcome.best.classes, run.confusion, f"{outcome.judged_on} tracks")
     sure = outcome.best.calibration
     reliability_diagram(sure.bins, run.reliability, raw=sure.raw_bins if sure.calibrated else (), title=sure.title())

@@ -26,7 +26,7 @@ from harken.archive import Model, load_model, save_model
 from harken.classifier import Classifier
 from harken.confidence import KEPT, LEAST_GROUPS, LEAST_TRACKS, Confidence, Price, is_background
 from harken.datasets import check_learnable, read
-from harken.engines import check, engine_for
+from harken.engines import check
 from harken.errors import DataError, Failure, ModelError
 from harken.files import write_json
 from harken.folds import check_seed, group_numbers
@@ -223,7 +223,7 @@ def measure_unknown(
     check_seed(seed)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     chosen = chosen if epochs is None else chosen.replace(epochs=epochs)
-    engine = engine_for(chosen.training, engine)
+    engine = chosen.engine_for(engine)
     check(engine, device)
     if into is not None:
         load_model(into)  # before all else: whether there is one

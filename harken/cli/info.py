@@ -22,15 +22,15 @@ def command(model: str, as_json: bool) -> None:
     from harken.archive import load_model
 
     loaded = load_model(model)
-    net = loaded.net
+    declared = loaded.declared
     if as_json:
         print_json(
             {
                 "model": model,
                 "recipe": loaded.recipe.to_table(),
                 "classes": list(loaded.classes),
-                "input_shape": list(net.input_shape),
-                "parameters": net.parameters,
+                "input_shape": list(loaded.input_shape),
+                "parameters": declared.parameters,
                 "trained_on": {"tracks": len(loaded.trained_on.tracks), "groups": len(loaded.trained_on.groups)},
                 "confidence": _confidence(loaded.confidence),
                 "record": {key: value for key, value in loaded.record.items() if key != BASELINES},
@@ -48,7 +48,7 @@ def command(model: str, as_json: bool) -> None:
     for key, value in loaded.record.items():
         if key != BASELINES:
             click.echo(f"{key + ':':<12} {_adopted(value) if key == 'adopted' else _short(value)}")
-    click.echo(f"\n{net.table()}")
+    click.echo(f"\n{declared.table()}")
 
 
 def _confidence(known: Confidence) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from harken.cli.console import json_option, print_json
+from harken.nets import Net
+from harken.recipes import Declared, Recipe
 
 
 @click.command("recipes")
@@ -26,14 +28,24 @@ def command(name: str | None, as_json: bool) -> None:
         _print_list(recipes)
 
 
-def _net(recipe: Any) -> Any:
-    """Return the recipe's net for the number of classes that its parameters were counted for."""
-    return recipe.bind(recipe.parameters_classes)
+def _declared(recipe: Recipe) -> Declared:
+    """Return what the recipe becomes for the number of classes that its parameters were counted for."""
+    return recipe.bind(_classes(recipe))
 
 
-def _summary(recipe: Any) -> dict[str, Any]:
-    net = _net(recipe)
-    rows = [{"layer": row.name, "output_shape": list(row.output_shape), "parameters": row.parameters} for row in net.rows]
+def _classes(recipe: Recipe) -> int:
+    return int(getattr(recipe, "parameters_classes", 2))
+
+
+def _parameters(recipe: Recipe, declared: Declared) -> int | None:
+    """Return how many numbers its models keep; None where that depends on the data."""
+    return declared.parameters if recipe.epochs is not None else None
+
+
+def _summary(recipe: Recipe) -> dict[str, Any]:
+    net = _declared(recipe)
+    layers = net.rows if isinstance(net, Net) else ()
+    rows = [{"layer": row.name, "output_shape": list(row.output_shape), "parameters": row.parameters} for row in layers]
     return {
         "name": recipe.name,
         "title": recipe.title,
@@ -42,23 +54,25 @@ def _summary(recipe: Any) -> dict[str, Any]:
         "published": recipe.published,
         "notes": recipe.notes,
         "input_shape": list(net.input_shape),
-        "parameters": net.parameters,
-        "parameters_classes": recipe.parameters_classes,
+        "parameters": _parameters(recipe, net),
+        "parameters_classes": _classes(recipe),
         "layers": rows,
         "recipe": recipe.to_table(),
     }
 
 
-def _published(recipe: Any) -> str:
+def _published(recipe: Recipe) -> str:
     published = recipe.published
     return f"{published['value']:g} {published['figure']} ({published['data']})" if published else "none"
 
 
-def _print_list(recipes: list[Any]) -> None:
+def _print_list(recipes: list[Recipe]) -> None:
     cells = [("recipe", "what it is", "reads", "parameters", "published")]
     for recipe in recipes:
-        net = _net(recipe)
-        cells.append((recipe.name, recipe.title, str(net.input_shape), f"{net.parameters:,}", _published(recipe)))
+        net = _declared(recipe)
+        parameters = _parameters(recipe, net)
+        kept = "its tracks" if parameters is None else f"{parameters:,}"
+        cells.append((recipe.name, recipe.title, str(net.input_shape), kept, _published(recipe)))
     widths = [max(len(line[column]) for line in cells) for column in range(4)]
     for line in cells:
         left = "  ".join(f"{cell:<{width}}" for cell, width in zip(line[:3], widths, strict=False))
@@ -66,18 +80,17 @@ def _print_list(recipes: list[Any]) -> None:
     click.echo("\nPublished figures come from other data than yours. 'harken recipes NAME' shows the layers.")
 
 
-def _print_one(recipe: Any) -> None:
-    net = _net(recipe)
+def _print_one(recipe: Recipe) -> None:
     click.echo(f"{recipe.name}: {recipe.title}")
     click.echo(f"source:     {recipe.source}")
     click.echo(f"published:  {_published(recipe)}")
     if recipe.notes:
         click.echo(f"notes:      {recipe.notes}")
     click.echo(f"reads:      {_options(recipe.frontend.to_table())}")
-    click.echo(f"training:   {_options(recipe.training.to_table())}")
-    if recipe.augment.changes:
-        click.echo(f"augment:    {_options(recipe.augment.to_table())}")
-    click.echo(f"\n{net.table()}\n(counted for {recipe.parameters_classes} classes)")
+    for key, table in recipe.decides().items():
+        if isinstance(table, dict):
+            click.echo(f"{key + ':':<12}{_options(table)}")
+    click.echo(f"\n{_declared(recipe).table()}\n(counted for {_classes(recipe)} classes)")
 
 
 def _options(table: dict[str, Any]) -> str:

@@ -59,7 +59,8 @@ def convert(model: Model, out: str | os.PathLike[str], *, audio_in: bool = False
     MissingExtraError
         What the format needs is not installed.
     ModelError
-        The ending is another, a layer cannot be expressed, or the answers differ; nothing is written then.
+        The ending is another, the model is of a kind that has no net, a layer cannot be expressed, or the
+        answers differ; nothing is written then.
     """
     path = Path(out)
     suffix = path.suffix.lower()
@@ -68,6 +69,7 @@ def convert(model: Model, out: str | os.PathLike[str], *, audio_in: bool = False
         raise ModelError(f"{path}: the file's ending chooses the format, and is one of {known}")
     if audio_in and suffix != ".onnx":
         raise ModelError(f"{path}: only ONNX can hold the frontend; leave out --audio-in")
+    _ = model.net  # refused where there is none
     if suffix == ".onnx":
         from harken.exchange.onnx import OPSET, to_onnx  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ from harken.exchange.foreign import Module, read_foreign
 from harken.nets import Layer, Shape
 from harken.nets.layers import Flatten, Residual
 from harken.nets.net import named
-from harken.recipes import Recipe
+from harken.recipes import NetRecipe, Recipe
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,10 @@ def adopt(
     if len(set(classes)) != len(classes) or not all(classes):
         raise ModelError(f"classes are different names that are not empty, not {', '.join(map(repr, classes))}")
     foreign = read_foreign(path)
+    if not isinstance(recipe, NetRecipe):
+        raise ModelError(
+            f"weights are adopted into a net, and the recipe {recipe.name} (kind = {recipe.kind!r}) has none: train it instead"
+        )
     net = recipe.bind(len(classes))
     turn = (flatten or foreign.flatten) == "channels_first"
     weights: Weights = {}

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.archive import Model
-from harken.engines import build
 from harken.errors import ModelError
-from harken.learn import class_probabilities
+from harken.learn import class_probabilities, decider
 from harken.nets.layers import Standardise
 from harken.nets.net import named
 
@@ -55,7 +54,7 @@ def check_answers(model: Model, ask: Ask, *, program: str, path: str | os.PathLi
         read: npt.NDArray[np.floating] = frontend(x)
     else:
         x = read = _of_size(rng.standard_normal((PROBES, *model.input_shape)), model)
-    wanted = class_probabilities(build(model.net, model.recipe.training, weights=model.weights).forward(read))
+    wanted = class_probabilities(decider(model).forward(read))
     found = np.stack([ask(x), np.concatenate([ask(row[None]) for row in x])])
     far = float(np.abs(found.astype(np.float64) - wanted).max())
     if not far <= NEAR:

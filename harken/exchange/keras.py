@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.archive import Model
-from harken.engines import build, engine
+from harken.engines import engine
 from harken.errors import MissingExtraError
 from harken.exchange.check import Ask, check_answers
 from harken.files import atomic_write
+from harken.learn import decider
 
 
 def to_keras(model: Model, path: str | os.PathLike[str]) -> float:
@@ -49,7 +50,7 @@ def to_keras(model: Model, path: str | os.PathLike[str]) -> float:
         backends: Any = engine("keras").backends
     except MissingExtraError as error:
         raise MissingExtraError("writing a Keras file needs keras; install it: pip install 'harken[keras]'") from error
-    built: Any = build(model.net, model.recipe.training, engine="keras", weights=model.weights, device="cpu")
+    built: Any = decider(model, engine="keras", device="cpu")
     with tempfile.TemporaryDirectory() as folder, built.scope(), _quiet():
         file = Path(folder) / "model.keras"
         _with_probabilities(backends.keras, built.model, model).save(file)

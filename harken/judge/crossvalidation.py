@@ -109,7 +109,8 @@ class Fold:
     tracks, right : int
     accuracy, macro_f1, clip_accuracy : float
         NaN where there is nothing to judge.
-    epochs, best_epoch : int
+    epochs, best_epoch : int, optional
+        None where the kind of recipe has none.
     seconds : float
     """
 
@@ -123,8 +124,8 @@ class Fold:
     accuracy: float
     macro_f1: float
     clip_accuracy: float
-    epochs: int
-    best_epoch: int
+    epochs: int | None
+    best_epoch: int | None
     seconds: float
 
 

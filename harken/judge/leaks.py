@@ -98,8 +98,8 @@ class Leaks:
     grouping : str
         Where the groups come from (:class:`harken.datasets.Dataset`).
     classes : tuple of str
-    epochs : int
-        Of each training, at most.
+    epochs : int, optional
+        Of each training, at most; None where the kind of recipe has none.
     seeds : tuple of int
     splits : dict of str to UnderSplit
         By :data:`harken.leaky.PROTOCOLS`; only those that differ.
@@ -115,7 +115,7 @@ class Leaks:
     engine: str
     grouping: str
     classes: tuple[str, ...]
-    epochs: int
+    epochs: int | None
     seeds: tuple[int, ...]
     splits: dict[str, UnderSplit]
     same_as: dict[str, str]
@@ -319,7 +319,8 @@ class Leaks:
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     def _head(self) -> list[str]:
-        amount = f"{count(len(self.seeds), 'seed')}, {count(self.epochs, 'epoch')} at most"
+        epochs = "" if self.epochs is None else f", {count(self.epochs, 'epoch')} at most"
+        amount = f"{count(len(self.seeds), 'seed')}{epochs}"
         return [f"The leak meter: {self.recipe} on {self.data}, {amount}"]
 
     def _shown(self) -> list[str]:

@@ -8,6 +8,7 @@ array([[0.9, 0.1]])
 from harken.learn.batches import (
     ArrayRows,
     Batch,
+    Decider,
     Examples,
     Part,
     class_probabilities,
@@ -19,6 +20,7 @@ from harken.learn.batches import (
     targets,
 )
 from harken.learn.callbacks import BestEpoch, Callback, Checkpoint, EarlyStopping, Epoch, Job, Report, TrainingState
+from harken.learn.deciders import decider
 from harken.learn.loop import TrainingResult, fit
 from harken.learn.schedules import schedule_callback
 
@@ -28,6 +30,7 @@ __all__ = [
     "BestEpoch",
     "Callback",
     "Checkpoint",
+    "Decider",
     "EarlyStopping",
     "Epoch",
     "Examples",
@@ -39,6 +42,7 @@ __all__ = [
     "class_probabilities",
     "class_probabilities_of",
     "decided_by_outputs",
+    "decider",
     "fit",
     "judge",
     "outputs_of",

@@ -9,6 +9,7 @@ resumed training. Rows are read batch by batch: examples may lie on disk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -20,6 +21,7 @@ from harken.errors import DataError
 from harken.metrics import accuracy, decisions
 from harken.nets import Net
 from harken.progress import Progress, silent
+from harken.recipes import Declared
 
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
@@ -36,6 +38,24 @@ class Examples(Protocol):
 
     def rows(self, positions: Any, /) -> Floats:
         """Return the examples at these positions, shape (positions, …)."""
+
+
+class Decider(Protocol):
+    """Answers for examples, whatever its kind (:func:`harken.learn.decider`). It is used by one thread at a time."""
+
+    @property
+    def net(self) -> Declared:
+        """What it is declared as: shapes and arrays."""
+
+    @property
+    def device(self) -> str:
+        """What it works on."""
+
+    def forward(self, x: npt.ArrayLike, /) -> Floats:
+        """Return the outputs for a batch, (batch, *input_shape) → (batch, outputs)."""
+
+    def working(self) -> AbstractContextManager[None]:
+        """Return what to hold while working through many batches."""
 
 
 class Labelled(Examples, Protocol):
@@ -213,7 +233,7 @@ def _of_all_classes(outputs: npt.ArrayLike) -> Probabilities:
     return np.concatenate([1 - values, values], axis=1) if values.shape[1] == 1 else values
 
 
-def outputs_of(net: EngineNet, examples: Examples, batch: int, progress: Progress = silent) -> Floats:
+def outputs_of(net: Decider, examples: Examples, batch: int, progress: Progress = silent) -> Floats:
     """Return a net's outputs for all examples, ``batch`` at a time, shape (examples, outputs).
 
     An example that holds NaN or infinity has no answer, whatever the net would make of it: its outputs are NaN.
@@ -249,12 +269,13 @@ def judge(net: EngineNet, shown: Part, batch: int) -> tuple[float, float]:
     return losses / len(shown), share_of_right(np.concatenate(outputs), shown.targets)
 
 
-def class_probabilities_of(net: EngineNet, examples: Examples, batch: int = 32, progress: Progress = silent) -> Probabilities:
+def class_probabilities_of(net: Decider, examples: Examples, batch: int = 32, progress: Progress = silent) -> Probabilities:
     """Return the class probabilities of all examples.
 
     Parameters
     ----------
-    net : EngineNet
+    net : Decider
+        An :class:`harken.engines.EngineNet`, or what answers for another kind of recipe.
     examples : Examples
         Features, for instance.
     batch : int

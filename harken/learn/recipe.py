@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from harken.archive import Model, TrainedOn, group_hash
+from harken.archive import Model
 from harken.augment import Augmenter
-from harken.engines import EngineNet, build, engine_for
+from harken.engines import EngineNet, build
 from harken.engines.base import Weights
+from harken.errors import HarkenError
 from harken.learn.batches import part
 from harken.learn.callbacks import Callback, TrainingState
+from harken.learn.fitting import FITTERS
+from harken.learn.learnt import Learnt, record_of, trained_on
 from harken.learn.loop import TrainingResult, fit
 from harken.learn.standard import fit_standardise
 from harken.learn.taught import Taught
 from harken.progress import Progress, silent
-from harken.recipes import Recipe
-from harken.run import machine
+from harken.recipes import NetRecipe, Recipe
 from harken.store import Features
-from harken.store.hashes import content_of
-from harken.tracks import normal_name
 
 logger = logging.getLogger("harken")
 
@@ -33,23 +32,6 @@ UNMOVED, UNMOVED_EPOCHS = 0.01, 5
 """A training loss that falls by a smaller share than this, over so many epochs or more, is worth a warning."""
 KNOWN = 0.9
 """Unless so many of the training clips are known anyway."""
-
-
-@dataclass(frozen=True, eq=False)
-class Learnt:
-    """What a training of a recipe leaves.
-
-    Attributes
-    ----------
-    best, last : Model
-        With the weights of the best and of the last epoch.
-    result : TrainingResult
-        With the history.
-    """
-
-    best: Model
-    last: Model
-    result: TrainingResult
 
 
 def learn(
@@ -65,7 +47,7 @@ def learn(
     taught: Taught | None = None,
     progress: Progress = silent,
 ) -> Learnt:
-    """Train a recipe's net on features.
+    """Train a recipe on features: its net, epoch by epoch, or at once what its kind has instead.
 
     Parameters
     ----------
@@ -80,11 +62,12 @@ def learn(
     device : str
         What the engine works on (:data:`harken.engines.base.DEVICES`).
     callbacks : sequence of Callback
+        Of epochs.
     state : TrainingState, optional
         Where a training was left off.
     taught : Taught, optional
         What a teacher answers for the clips of ``train``, and for further rows: learnt instead of the labels. ``valid`` keeps
-        its own.
+        its own. For nets.
     progress : Progress
         Stage ``"training"``.
 
@@ -92,12 +75,19 @@ def learn(
     ------
     NetError
         The net cannot read features of this shape.
+    RecipeError
+        There is too little to learn from for this recipe.
     DataError
         There are no features.
     HarkenError
-        The loss is no finite number any more.
+        The loss is no finite number any more, or the kind of recipe has no engines, or learns from no teacher.
     """
     recipe = recipe if train.frontend.kind == recipe.frontend.kind else recipe.with_frontend(train.frontend)
+    chosen = recipe.engine_for(engine_name)
+    if not isinstance(recipe, NetRecipe):
+        if taught is not None:
+            raise HarkenError(f"{recipe.name} (kind = {recipe.kind!r}) learns from labels alone; take a net as the student")
+        return FITTERS[recipe.kind](recipe, train, valid, seed=seed, progress=progress)
     classes = train.tracks.classes
     net = recipe.bind(len(classes), train.frontend.shape)
     training = recipe.training
@@ -106,7 +96,6 @@ def learn(
             "no validation part: the training clips themselves say which epoch is the best, and prefer the one that knows "
             "them by heart"
         )
-    chosen = engine_for(training, engine_name)
     built = build(net, training, engine=chosen, seed=seed, device=device)
     if state is None:
         fit_standardise(built, train)
@@ -124,7 +113,7 @@ def learn(
     _warn_if_unmoved(result)
     with built.working():
         record = _record(result, seed, chosen, built)
-    known = _trained_on([train] if valid is None else [train, valid])
+    known = trained_on([train] if valid is None else [train, valid])
 
     model = Model(recipe, classes, {}, net.input_shape, record, known)
     best = replace(model, weights=_float32(result.best_weights), record={**record, "epoch": result.best_epoch})
@@ -153,21 +142,6 @@ def _float32(weights: Weights) -> dict[str, npt.NDArray[np.float32]]:
 
 def _record(result: TrainingResult, seed: int, engine_name: str, built: EngineNet) -> dict[str, Any]:
     """Return what is remembered of a training: enough to repeat it."""
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": seed,
-        "engine": engine_name,
-        "device": built.device,
-        "epochs": len(result.history),
-        "best_epoch": result.best_epoch,
-        "monitored": result.monitored,
-        "seconds": round(sum(row.seconds for row in result.history), 3),
-        **machine(),
-        **built.versions(),
-    }
-
-
-def _trained_on(parts: Sequence[Features]) -> TrainedOn:
-    tracks = {content_of(held) for features in parts for held in features.hashes if held is not None}
-    groups = {group_hash(group) for features in parts for group in features.tracks.groups if group and normal_name(group)}
-    return TrainedOn(frozenset(tracks), frozenset(groups))
+    seconds = sum(row.seconds for row in result.history)
+    epochs = {"epochs": len(result.history), "best_epoch": result.best_epoch, "monitored": result.monitored}
+    return {**record_of(seed, engine_name, built.device, seconds, **epochs), **built.versions()}

@@ -23,7 +23,7 @@ MOST_NEIGHBOURS = 1 << 16
 MOST_CLASSES = 1 << 24
 """Class numbers are kept as float32, which is exact so far."""
 ROWS, CLASSES, MEAN, DEVIATION = "neighbours/rows", "neighbours/classes", "neighbours/mean", "neighbours/deviation"
-"""The arrays that a model keeps: standardised rows (references, values), the class of each, mean and deviation of each value."""
+"""The arrays that a model keeps: rows (references, values), standardised; each one's class; each value's mean and deviation."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,177 @@
+"""Nearest neighbours: what is remembered of training rows, and how they vote; NumPy alone.
+
+What scikit-learn's ``KNeighborsClassifier`` answers behind a ``StandardScaler`` (F. Pedregosa et al., 2011), in its rules for
+votes: shares of votes are the probabilities, the first of several classes with as many votes is the answer, and under
+``weights = "distance"`` references at distance 0 are the only ones that vote. Where references of several classes lie at just
+the k-th distance, the earlier in the training part vote; scikit-learn's choice among them depends on its method and threads.
+
+Rows are standardised by mean and deviation of the training part, computed in float64 and kept as float32; references are kept
+standardised, so that a row that was learnt from is at distance 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.errors import DataError
+from harken.learn.nearest import Nearest
+from harken.recipes import Neighbours
+from harken.recipes.neighbours import CLASSES, DEVIATION, MEAN, ROWS, References
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+READ = 1 << 22
+"""Numbers of rows that are worked on at once."""
+CONSTANT = 10 * float(np.finfo(np.float64).eps)
+"""A deviation smaller than this share of the mean's size is rounding: the value is constant, as scikit-learn has it."""
+
+
+def remembered(rows: Floats, labels: npt.ArrayLike, settings: Neighbours) -> dict[str, Floats]:
+    """Return the arrays of a model.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (rows, values)
+        Finite; they are changed in place where they are standardised.
+    labels : array of int, shape (rows,)
+    settings : Neighbours
+
+    Raises
+    ------
+    DataError
+        Standardised, a number is too large for float32.
+    """
+    found = {ROWS: rows, CLASSES: np.asarray(labels, dtype=np.float32)}
+    if not settings.standardise:
+        return found
+    mean, deviation = _spread(rows)
+    standardise(rows, mean, deviation, out=rows)
+    if not np.isfinite(rows).all():
+        raise DataError("numbers of the training part are too far apart to be standardised in float32; scale them before")
+    return {**found, MEAN: mean, DEVIATION: deviation}
+
+
+def _spread(rows: Floats) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation (of the population) of each value, shape (values,); 1 where it never changes."""
+    step = max(1, READ // rows.shape[1])
+    blocks = range(0, len(rows), step)
+    mean = sum(rows[first : first + step].sum(axis=0, dtype=np.float64) for first in blocks) / len(rows)
+    squares = sum(np.square(rows[first : first + step] - mean).sum(axis=0) for first in blocks)
+    deviation = np.sqrt(squares / len(rows))
+    size = np.maximum(np.abs(mean), deviation)
+    constant = (deviation <= CONSTANT * size * len(rows)) | (rows.min(axis=0) == rows.max(axis=0))
+    kept = np.where(constant, 1.0, deviation).astype(np.float32)
+    return np.asarray(mean, dtype=np.float32), np.where(kept > 0, kept, np.float32(1))
+
+
+def standardise(rows: Floats, mean: Floats, deviation: Floats, out: Floats | None = None) -> Floats:
+    """Return rows less the mean, over the deviation: computed in float64, kept in float32; infinite where that is too large."""
+    out = np.empty_like(rows) if out is None else out
+    step = max(1, READ // rows.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first in range(0, len(rows), step):
+            block = rows[first : first + step].astype(np.float64)
+            out[first : first + step] = (block - mean) / deviation
+    return out
+
+
+def votes(distances: Doubles, classes: npt.NDArray[np.int64], count: int, weights: str) -> Doubles:
+    """Return the share of the votes that each class has.
+
+    Parameters
+    ----------
+    distances : ndarray, shape (questions, k)
+    classes : ndarray of int, shape (questions, k)
+        Of the neighbours.
+    count : int
+        Of the classes.
+    weights : str
+        ``"uniform"`` or ``"distance"``.
+
+    Returns
+    -------
+    ndarray, shape (questions, count)
+        Rows that sum to 1.
+
+    Examples
+    --------
+    >>> votes(np.array([[1.0, 2.0, 2.0]]), np.array([[0, 1, 1]]), 2, "distance")
+    array([[0.5, 0.5]])
+    >>> votes(np.array([[0.0, 2.0, 2.0]]), np.array([[0, 1, 1]]), 2, "distance")
+    array([[1., 0.]])
+    """
+    each = np.ones_like(distances)
+    if weights == "distance":
+        same = distances == 0
+        nearest = distances[:, :1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = np.where(same.any(axis=1, keepdims=True), same, nearest / distances)  # 1 / distance, up to a row's factor
+    cells = np.arange(len(distances))[:, None] * count + classes
+    shares = np.bincount(cells.ravel(), weights=each.ravel(), minlength=len(distances) * count).reshape(-1, count)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+class Voters:
+    """Answers as the nearest of the remembered rows vote. It keeps no state between answers.
+
+    Parameters
+    ----------
+    settings : Neighbours
+    declared : References
+    arrays : mapping of str to ndarray of float32
+        What :func:`remembered` made.
+
+    Attributes
+    ----------
+    net : References
+        What it is declared as.
+    device : str
+        ``"cpu"``.
+    """
+
+    def __init__(self, settings: Neighbours, declared: References, arrays: Mapping[str, Floats]) -> None:
+        self.net, self.settings, self.device = declared, settings, "cpu"
+        self._classes = arrays[CLASSES].astype(np.int64)
+        self._scale = (arrays[MEAN], arrays[DEVIATION]) if settings.standardise else None
+        self._nearest = Nearest(arrays[ROWS], settings.k, settings.metric)
+
+    def working(self) -> AbstractContextManager[None]:
+        """Return what to hold while answering many batches: nothing."""
+        return nullcontext()
+
+    def forward(self, x: npt.ArrayLike) -> Floats:
+        """Return the share of the votes of each class.
+
+        Parameters
+        ----------
+        x : array_like of float32, shape (batch, *input_shape)
+
+        Returns
+        -------
+        ndarray of float32, shape (batch, classes)
+            NaN for a row that holds NaN or infinity, or numbers too large to be standardised.
+
+        Raises
+        ------
+        DataError
+            Another shape.
+        """
+        rows = np.asarray(x, dtype=np.float32)
+        if rows.shape[1:] != self.net.input_shape or not rows.ndim:
+            raise DataError(
+                f"rows of shape {rows.shape}, but this model reads (batch, {', '.join(map(str, self.net.input_shape))})"
+            )
+        rows = rows.reshape(len(rows), prod(self.net.input_shape))
+        if self._scale is not None:
+            rows = standardise(rows, *self._scale)
+        shares = np.full((len(rows), self.net.classes), np.nan, dtype=np.float32)
+        finite = np.isfinite(rows).all(axis=1)
+        distances, places = self._nearest(rows[finite])
+        shares[finite] = votes(distances, self._classes[places], self.net.classes, self.settings.weights)
+        return shares
