@@ -38,6 +38,7 @@ VERBS = {
     "recipes": ("harken.cli.recipes", "List the known systems, or show one with its layers."),
     "compare": ("harken.cli.compare", "Train recipes on engines side by side."),
     "crossval": ("harken.cli.crossval", "Judge recipes by grouped folds, and compare them."),
+    "distil": ("harken.cli.distil", "Teach a network what another model answers, and judge both."),
     "leaks": ("harken.cli.leaks", "Say how much of an accuracy is memory of songs and artists."),
     "unknown": ("harken.cli.unknown", "Say how well a recipe recognises what it never learnt."),
     "convert": ("harken.cli.convert", "Write a model as an ONNX, PyTorch or Keras file."),

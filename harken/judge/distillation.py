@@ -173,8 +173,10 @@ class Distillation:
         What it is called.
     lesson : dict
         How the student was taught: ``soft``, ``temperature``, ``augment``, ``jitter``, ``answers``.
+    own_parts : bool
+        Whether the data brought the test part that was judged.
     folds : int
-        0 where the test part was judged.
+        0 where a test part was judged.
     repeats, seeds : int
     judged : Judged
         A row is a track in one repeat, judged by one seed's students.
@@ -197,6 +199,7 @@ class Distillation:
     grouping: str
     teacher: str
     lesson: dict[str, Any]
+    own_parts: bool
     folds: int
     repeats: int
     seeds: int
@@ -275,8 +278,10 @@ class Distillation:
         tracks = np.unique(self.judged.track)
         groups = groups_in_words([self.judged.tracks.groups[place] for place in tracks], self.grouping)
         if self.grouping == "none":
-            groups = "no groups: each track counts as its own, and if one artist is on both sides the figures flatter"
-        where = f"{count(self.folds, 'fold')} × {count(self.repeats, 'repeat')}" if self.folds else "the test part"
+            doubt = "" if self.own_parts else ", and if one artist is on both sides the figures flatter"
+            groups = f"no groups: each track counts as its own{doubt}"
+        part = "the test part that the data bring" if self.own_parts else "the test part"
+        where = f"{count(self.folds, 'fold')} × {count(self.repeats, 'repeat')}" if self.folds else part
         head = f"{self.name}: {count(len(tracks), 'unheard track')} ({where}), {groups}; {count(self.seeds, 'seed')}"
         failed = count(len(self.failed), "file")
         lost = [f"{failed} failed and {'is' if len(self.failed) == 1 else 'are'} in no figure"] if self.failed else []
