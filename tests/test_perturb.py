@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 
 from harken import Arrays, Classifier
+from harken.alter import stream as altering
+from harken.alter.functions import MP3_RATES, mp3, noise
+from harken.alter.stream import PIECE, working_rate
+from harken.alter.stretch import shifted, stretched
 from harken.cli import main
 from harken.errors import DataError, HarkenError
 from harken.judge import Evaluation, Figure, Interval, evaluate
 from harken.judge.baselines import Rival, Trivial
-from harken.perturb import CONTROLS, PERTURBATIONS, Change, Changes, changed_stream, changes_named, judge_changes, judging
-from harken.perturb.changes import BIT_RATE, MP3_RATES, mp3, noise
-from harken.perturb.judging import PIECE, working_rate
+from harken.perturb import CONTROLS, PERTURBATIONS, Change, Changes, changed_stream, changes_named, judge_changes
+from harken.perturb.changes import BIT_RATE
 from harken.perturb.report import _percent
-from harken.perturb.stretch import shifted, stretched
 from harken.prediction import Prediction, answer, failure
 from harken.tracks import Track, Tracks
 
@@ -231,7 +233,7 @@ def test_long_tracks_are_changed_piece_by_piece_and_short_files_at_a_rate_that_m
 def test_a_longer_track_takes_no_more_memory(
     change: Change, tmp_path: Path, conftest_write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging, "PIECE", 4.0)
+    monkeypatch.setattr(altering, "PIECE", 4.0)
     peaks = []
     for seconds in (70, 140):  # the decoder itself reads up to a minute at once
         path = tmp_path / f"{seconds}.wav"

@@ -22,18 +22,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from harken.alter.functions import Function, Samples, cut_off, level, mp3, noise, overdriven, pitch, same, tempo
+from harken.alter.stretch import as_long, stretched
 from harken.errors import HarkenError, brief, suggest
-from harken.perturb.stretch import as_long, shifted, stretched
-from harken.quiet import hush
-
-Samples = npt.NDArray[np.float32]
-Function = Callable[[Samples, int, np.random.Generator], Samples]
 
 TEMPO = 0.10
 """Share by which music becomes faster or slower."""
@@ -46,10 +41,6 @@ BIT_RATE, BEST_BIT_RATE = 64, 320
 """kbit/s of mono MP3."""
 CUT = 0.01
 """Share of the samples that are cut off."""
-
-MP3_RATES = (16000, 22050, 24000, 32000, 44100, 48000)
-"""Hz that MP3 knows, without those below 16 kHz, at which 64 kbit/s is the highest there is."""
-_LOWEST_NOISE = 20.0  # Hz
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,90 +71,10 @@ class Change:
         return f"{self.name}: {self.words}"
 
 
-def same(samples: Samples, rate: int, random: np.random.Generator) -> Samples:
-    """Return the samples as they are."""
-    return samples
-
-
-def tempo(samples: Samples, rate: int, random: np.random.Generator, *, speed: float) -> Samples:
-    """Return music at ``speed`` times its tempo, at its pitch; ``round(samples / speed)`` samples."""
-    return stretched(samples, rate, speed)
-
-
 def there_and_back(samples: Samples, rate: int, random: np.random.Generator) -> Samples:
     """Return music stretched by 10 % and back again: with all that stretching does to its sound, and at its own tempo."""
     slower = stretched(samples, rate, 1 - TEMPO)
     return as_long(stretched(slower, rate, len(slower) / len(samples)), len(samples))
-
-
-def pitch(samples: Samples, rate: int, random: np.random.Generator, *, semitones: float) -> Samples:
-    """Return music so many semitones higher, as long as it was."""
-    return shifted(samples, rate, semitones)
-
-
-def level(samples: Samples, rate: int, random: np.random.Generator, *, decibels: float) -> Samples:
-    """Return music louder by so many dB; nothing is cut off at full scale."""
-    return samples * np.float32(10 ** (decibels / 20))
-
-
-def noise(samples: Samples, rate: int, random: np.random.Generator, *, decibels: float) -> Samples:
-    """Return music with pink noise (as strong in every octave from 20 Hz on) at this signal-to-noise ratio; silence stays."""
-    pink = _pink(len(samples), rate, random)
-    loud, noisy = (float(np.mean(np.square(each, dtype=np.float64))) for each in (samples, pink))
-    if not loud or not noisy:
-        return samples
-    return samples + pink * np.float32((loud / noisy) ** 0.5 * 10 ** (-decibels / 20))
-
-
-def mp3(samples: Samples, rate: int, random: np.random.Generator, *, kilobits: int) -> Samples:
-    """Return music written as mono MP3 at a constant bit rate and read again, both in memory.
-
-    Parameters
-    ----------
-    samples : ndarray of float32, shape (samples,)
-    rate : int
-        One of :data:`MP3_RATES`.
-    random : Generator
-        Not used.
-    kilobits : int
-        kbit/s; below 32 kHz MP3 has no more than 160.
-    """
-    import soundfile  # noqa: PLC0415
-
-    lowest, highest = (32, 320) if rate >= 32000 else (8, 160)
-    strength = (highest - min(kilobits, highest)) / (highest - lowest)
-    with BytesIO() as file:
-        soundfile.write(
-            file, samples, rate, format="MP3", subtype="MPEG_LAYER_III", bitrate_mode="CONSTANT", compression_level=strength
-        )
-        file.seek(0)
-        with hush:
-            read: Samples = soundfile.read(file, dtype="float32")[0]
-    return as_long(read, len(samples))
-
-
-def cut_off(samples: Samples, rate: int, random: np.random.Generator, *, share: float) -> Samples:
-    """Return music whose loudest samples, this share of them, are cut down to the next one's size."""
-    limit = np.quantile(np.abs(samples), 1 - share, method="lower")
-    return np.clip(samples, -limit, limit).astype(np.float32)
-
-
-def overdriven(samples: Samples, rate: int, random: np.random.Generator, *, decibels: float) -> Samples:
-    """Return music louder by so many dB and cut off at full scale."""
-    return np.clip(level(samples, rate, random, decibels=decibels), -1, 1)
-
-
-def _pink(count: int, rate: int, random: np.random.Generator) -> Samples:
-    """Return pink noise: a spectrum of random phases and sizes, whose power falls by 3 dB an octave."""
-    from scipy.fft import irfft, next_fast_len, rfftfreq  # noqa: PLC0415
-
-    size = next_fast_len(count, real=True)
-    frequencies = rfftfreq(size, 1 / rate)
-    spectrum = random.standard_normal((2, len(frequencies)), dtype=np.float32)
-    spectrum[:, frequencies < min(_LOWEST_NOISE, rate / 4)] = 0
-    shape = 1 / np.sqrt(np.maximum(frequencies, rate / size))
-    made: Samples = irfft((spectrum[0] + 1j * spectrum[1]) * shape.astype(np.float32), size)[:count]
-    return made
 
 
 CONTROLS: dict[str, Change] = {

@@ -10,8 +10,7 @@ and cut into clips as always. So where a change of tempo shortens a track, its c
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,27 +18,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from harken.audio import stream_audio
+from harken.alter import altered_stream
+from harken.alter.functions import Samples
+from harken.alter.stream import generator
 from harken.datasets import Arrays
-from harken.decoders import Source
 from harken.errors import DataError, Failure
 from harken.files import cache_folder
 from harken.folds import group_numbers
 from harken.judge import Evaluation, difference_interval, ratio_interval
 from harken.metrics import decisions
-from harken.perturb.changes import CONTROLS, MP3_RATES, Change, Samples, changes_named
+from harken.perturb.changes import CONTROLS, Change, changes_named
 from harken.perturb.report import Changed, Changes
 from harken.prediction import Prediction
 from harken.progress import Progress, silent
 from harken.store import Stream
 from harken.store.hashes import identities
-from harken.tracks import Track, Tracks
+from harken.tracks import Tracks
 
 if TYPE_CHECKING:
     from harken.classifier import Classifier
 
-PIECE = 60.0
-"""Seconds that are changed at once: longer tracks are changed piece by piece, in bounded memory."""
 SHORTER = 0.99
 """Share of a clip, below which it counts as padded (``harken.clips`` forgives as much)."""
 
@@ -108,42 +106,10 @@ def changed_stream(change: Change, seed: int) -> Stream:
     Random numbers depend on the seed and on the sound alone, not on names, order, or how many work at once.
     """
 
-    def stream(track: Track, rate: int) -> Iterator[Samples]:
-        with Source(track.path) as source:
-            at = working_rate(source.rate)
-        pieces = stream_audio(track.path, at, start=track.start, end=track.end, block=PIECE)
-        return _at_rate((_changed(change, piece, at, seed) for piece in pieces), at, rate)
+    def alter(piece: Samples, rate: int) -> Samples:
+        return change.function(piece, rate, generator(piece, seed))
 
-    return stream
-
-
-def working_rate(rate: int) -> int:
-    """Return the rate at which a file is changed: its own, or the next higher one that MP3 knows; at most 48 kHz.
-
-    Examples
-    --------
-    >>> working_rate(44100), working_rate(8000), working_rate(96000)
-    (44100, 16000, 48000)
-    """
-    return next((known for known in MP3_RATES if known >= rate), MP3_RATES[-1])
-
-
-def _changed(change: Change, piece: Samples, rate: int, seed: int) -> Samples:
-    random = np.random.default_rng([seed, zlib.crc32(np.ascontiguousarray(piece).data)])
-    return change.function(piece, rate, random)
-
-
-def _at_rate(pieces: Iterator[Samples], have: int, want: int) -> Iterator[Samples]:
-    """Yield samples at another rate, as ``harken.audio`` resamples."""
-    import soxr  # noqa: PLC0415
-
-    if have == want:
-        yield from pieces
-        return
-    stream = soxr.ResampleStream(have, want, 1, dtype="float32", quality="HQ")
-    for piece in pieces:
-        yield stream.resample_chunk(piece)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    return altered_stream(lambda first: alter)
 
 
 def _keyed(changes: Sequence[Change]) -> dict[str, Change]:
