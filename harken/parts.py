@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harken.datasets import Arrays, check_learnable, in_classes
-from harken.errors import DataError, Failure
+from harken.errors import DataError, Failure, brief
 from harken.folds import Split, split
+from harken.frontends import Arrays as ArraysFrontend
 from harken.frontends import Frontend
 from harken.progress import Progress, silent
 from harken.store import Features, features, features_of_arrays
@@ -267,7 +268,7 @@ def _features(
         return data if tracks.classes == data.tracks.classes else replace(data, tracks=tracks)
     part = in_classes(data, classes)
     if isinstance(part, Arrays):
-        return features_of_arrays(part, frontend.shape)
+        return features_of_arrays(part, frontend.shape, columns_of(frontend))
     return features(part, frontend, workers=workers, progress=progress)
 
 
@@ -277,8 +278,26 @@ def _audible(part: Features) -> Features:
     return part.select(place for place in range(len(part.tracks)) if place not in silent_) if silent_ else part
 
 
+def columns_of(frontend: Frontend) -> tuple[str, ...]:
+    """Return what the numbers of a row are called; empty where they have no names."""
+    return frontend.columns if isinstance(frontend, ArraysFrontend) else frontend.names
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(map(brief, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _check_frontend(found: Frontend, wanted: Frontend) -> None:
-    """Refuse features that were made otherwise; of arrays only the shape can be compared."""
+    """Refuse features that were made otherwise; of arrays the shape can be compared, and the columns where both have names."""
+    here, there = columns_of(found), columns_of(wanted)
+    if here and there and here != there:
+        lacking = [name for name in there if name not in here]
+        further = [name for name in here if name not in there]
+        told = [f"lacks {_listed(lacking)}"] * bool(lacking) + [f"has {_listed(further)} besides"] * bool(further)
+        raise DataError(
+            f"the table {' and '.join(told)}: the model reads {len(there)} columns by their names, in any order; "
+            "give it a table of the same features"
+        )
     same = found.shape == wanted.shape if found.kind == "arrays" else found.key() == wanted.key()
     if not same:
         raise DataError(

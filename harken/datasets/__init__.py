@@ -1,8 +1,9 @@
 """Datasets: from DATA, as a command takes it, to labelled tracks with their groups.
 
-DATA is a folder of class folders (:mod:`harken.datasets.folder`), a CSV table (:mod:`harken.datasets.table`), an ``.npz`` of
-arrays (:mod:`harken.datasets.arrays`), or ``name:ROOT`` for a dataset in :data:`KNOWN` (:mod:`harken.datasets.known`). Groups
-come from a column or from tags; a track whose group is not known stands for itself.
+DATA is a folder of class folders (:mod:`harken.datasets.folder`), a CSV table of tracks (:mod:`harken.datasets.table`) or of
+features (:mod:`harken.datasets.numbers`), an ``.npz`` of arrays (:mod:`harken.datasets.arrays`), or ``name:ROOT`` for a dataset
+in :data:`KNOWN` (:mod:`harken.datasets.known`). Groups come from a column or from tags; a track whose group is not known stands
+for itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from harken.datasets.folder import read_folder
 from harken.datasets.grouping import GROUP_COLUMNS, TAGGED_SHARE, TAGS, alike, visible, with_file_groups, with_tag_groups
 from harken.datasets.known import READERS
 from harken.datasets.known.place import tell_lacking, tell_shared
+from harken.datasets.numbers import is_feature_table, read_feature_rows
 from harken.datasets.table import read_parted_table
 from harken.errors import DataError, brief, suggest
 from harken.progress import Progress, silent
@@ -149,6 +151,8 @@ def _read_path(data: str, label: str, group: str | None, asked: _Classes, progre
         raise DataError(f"{path} is a model and no data; {_EXPECTED}")
     if path.suffix.lower() == ".toml":
         raise DataError(f"{path} is a recipe and no data (it goes with --recipe); {_EXPECTED}")
+    if is_feature_table(path):
+        return _chosen(read_feature_rows(path, label, group), *asked)
     table = read_parted_table(path, label, group)
     dataset = _grouped(_chosen(Dataset(path.name, table.tracks), *asked), table.grouping, progress)
     return dataset if table.parts is None else _parted(dataset, dict(zip(map(_mark, table.tracks), table.parts, strict=True)))

@@ -71,6 +71,8 @@ class Arrays:
         a track of its own, and so is every row where there are no paths.
     times : ndarray of float64, shape (rows, 2), optional
         Each row's start and end in its file, in seconds.
+    columns : tuple of str, optional
+        What the numbers of a row are called, where rows have the shape (columns,).
 
     Raises
     ------
@@ -86,6 +88,7 @@ class Arrays:
     groups: tuple[str | None, ...] | None = None
     paths: tuple[str, ...] | None = None
     times: npt.NDArray[np.float64] | None = None
+    columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.x.ndim < 2:
@@ -112,6 +115,8 @@ class Arrays:
                 f"{self.name} has labels from {self.labels.min()} to {self.labels.max()}, "
                 f"but {len(self.classes)} classes; expected positions from 0 to {len(self.classes) - 1}"
             )
+        if self.columns is not None and (self.shape != (len(self.columns),) or len(set(self.columns)) < len(self.columns)):
+            raise DataError(f"{self.name}: rows of the shape {self.shape} need as many names of columns, each another")
         _check_finite(self.x, self.name)
 
     def __len__(self) -> int:
@@ -140,6 +145,12 @@ class Arrays:
     def select(self, positions: Iterable[int]) -> Arrays:
         """Return the rows at these positions, with the same classes."""
         return self._rows(np.asarray(list(positions), dtype=np.int64))
+
+    def select_columns(self, columns: Sequence[str]) -> Arrays:
+        """Return the rows with these columns, in this order; the rows must have names for them."""
+        assert self.columns is not None
+        places = [self.columns.index(name) for name in columns]
+        return replace(self, x=np.ascontiguousarray(self.x[:, places]), columns=tuple(columns))
 
     def select_classes(self, classes: Sequence[str]) -> Arrays:
         """Return the rows of these classes, which are then numbered in this order."""
@@ -416,9 +427,22 @@ def _labelled(path: Path, content: _Content, x_names: Mapping[str, str]) -> dict
         if x.ndim and len(x) != len(y):
             raise DataError(f"{path}: {x_name} has {len(x)} rows, but its labels are {len(y)}; expected one label a row")
         numbers = _positions(path, part, y, classes, named=names is not None)
-        parts[part] = Arrays(x, numbers, classes, f"{path}: {x_name}", **_beside(path, content, (part, x_name), len(y), used))
+        beside = _beside(path, content, (part, x_name), len(y), used)
+        parts[part] = Arrays(x, numbers, classes, f"{path}: {x_name}", **beside, columns=_columns(content, x, used))
     _tell_unused(path, content, used)
     return parts
+
+
+def _columns(content: _Content, x: npt.NDArray[np.float32], used: set[str]) -> tuple[str, ...] | None:
+    """Return the names of the columns, an array ``features`` of as many texts, and note that it was used."""
+    name = _find(content, ["features"])
+    if name is None or x.ndim != 2 or content[name].shape != x.shape[1:] or content[name].dtype.kind not in "US":
+        return None
+    names = tuple(_text(one) for one in content[name])
+    if "" in names or len(set(names)) < len(names):
+        return None
+    used.add(name)
+    return names
 
 
 def _tell_unused(path: Path, content: _Content, used: Iterable[str]) -> None:

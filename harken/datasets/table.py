@@ -36,7 +36,7 @@ PART = "part"
 """The column that says which part of the split a row is in."""
 FAILED = "failed"
 """What ``splits.csv`` of a run says of files that could not be heard."""
-_PARTS = {"train": "train", "valid": "valid", "validation": "valid", "test": "test", FAILED: FAILED}
+PARTS = {"train": "train", "valid": "valid", "validation": "valid", "test": "test", FAILED: FAILED}
 
 Rows = list[tuple[int, list[str]]]
 """Line numbers and cells."""
@@ -106,7 +106,7 @@ def read_parted_table(path: Path, label: str = "label", group: str | None = None
 
 def _read(path: Path, label: str, group: str | None, *, must_exist: bool, parted: bool) -> Table:
     header, rows = read_rows(path)
-    columns = _Columns(path, header)
+    columns = Columns(path, header)
     if {"x0", "x1", "part"} <= {name.lower() for name in header}:
         raise DataError(
             f"{path} holds features (columns x0, x1 …), for reading and plotting; expected a table of audio files, or arrays. "
@@ -118,15 +118,15 @@ def _read(path: Path, label: str, group: str | None, *, must_exist: bool, parted
         start=columns.optional("start"),
         end=columns.optional("end"),
     )
-    groups = _group_columns(columns, rows, layout.label, group)
-    names = [joint_name([header[at] for at in groups], [_cell(cells, at) for at in groups]) for _, cells in rows]
+    groups = group_columns(columns, rows, layout.label, group)
+    names = [joint_name([header[at] for at in groups], [cell(cells, at) for at in groups]) for _, cells in rows]
     part = columns.optional(PART) if parted else None
-    if part is not None and part not in (layout.label, *groups) and any(_cell(cells, part) for _, cells in rows):
+    if part is not None and part not in (layout.label, *groups) and any(cell(cells, part) for _, cells in rows):
         layout = replace(layout, part=part)
     tracks, parts = _tracks(path, label, rows, layout, names)
     if must_exist:
         _check_some_exist(path, tracks)
-    return Table(tracks, _grouping(header, groups, group), None if layout.part is None else parts)
+    return Table(tracks, grouping_of(header, groups, group), None if layout.part is None else parts)
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,9 @@ def _tracks(
     duplicates: list[str] = []
     labels: list[str] = []
     for (line, cells), group in zip(rows, groups, strict=True):
-        name, start, end = _cell(cells, layout.path), _seconds(cells, layout.start), _seconds(cells, layout.end)
-        named = _cell(cells, layout.label)
-        part = "train" if layout.part is None else _PARTS.get(_cell(cells, layout.part).casefold())
+        name, start, end = cell(cells, layout.path), _seconds(cells, layout.start), _seconds(cells, layout.end)
+        named = cell(cells, layout.label)
+        part = "train" if layout.part is None else PARTS.get(cell(cells, layout.part).casefold())
         if not name:
             mistakes.add("has no path", "have no path", line)
         elif not visible(named).strip():
@@ -163,7 +163,7 @@ def _tracks(
             mistakes.add("has no span (start and end in seconds)", "have no span (start and end in seconds)", line)
         elif part is None:
             assert layout.part is not None
-            mistakes.add(*_NO_PART, f"{line}: {_cell(cells, layout.part)!r}")
+            mistakes.add(*_NO_PART, f"{line}: {cell(cells, layout.part)!r}")
         else:
             labels.append(named)
             track = Track(_locate(path.parent, name), class_name(named), group, start or 0.0, end)
@@ -182,7 +182,7 @@ def _tracks(
             path,
             len(duplicates),
             "row" if len(duplicates) == 1 else "rows",
-            _some(duplicates),
+            some(duplicates),
         )
     return _without_failed(path, tracks.values())
 
@@ -201,7 +201,7 @@ def _without_failed(path: Path, rows: Collection[_Row]) -> tuple[Tracks, tuple[s
 
 
 def read_rows(path: Path) -> tuple[list[str], Rows]:
-    """Return the column names and the rows that are not blank; a row may be shorter than the header (:func:`_cell`)."""
+    """Return the column names and the rows that are not blank; a row may be shorter than the header (:func:`cell`)."""
     text = _text(path)
     first = text.lstrip("\r\n").split("\n", 1)[0].split("\r", 1)[0]
     delimiter = max(DELIMITERS, key=lambda mark: _count_columns(first, mark))
@@ -213,10 +213,10 @@ def read_rows(path: Path) -> tuple[list[str], Rows]:
         header.pop()
     if len(header) > MOST_COLUMNS:
         raise DataError(
-            f"{path} has {len(header):,} columns ({_some(header)}); expected at most {MOST_COLUMNS:,}, a row for each track"
+            f"{path} has {len(header):,} columns ({some(header)}); expected at most {MOST_COLUMNS:,}, a row for each track"
         )
     if not rows:
-        raise DataError(f"{path} has a first line ({_some(header)}) but no rows; expected a row for each track")
+        raise DataError(f"{path} has a first line ({some(header)}) but no rows; expected a row for each track")
     mistakes = _Mistakes(path)
     for line, cells in rows:
         if any(cells[len(header) :]):
@@ -241,7 +241,7 @@ def _parse(path: Path, text: str, delimiter: str) -> Rows:
     try:
         for cells in reader:
             if any(map(str.strip, cells)):
-                filled.append((reader.line_num, [cell.strip() for cell in cells]))
+                filled.append((reader.line_num, [each.strip() for each in cells]))
             begin = reader.line_num + 1
     except csv.Error as error:
         reason = "a quote opens there and never closes" if "unexpected end" in str(error) else str(error)
@@ -252,7 +252,7 @@ def _parse(path: Path, text: str, delimiter: str) -> Rows:
     return filled
 
 
-def _cell(cells: list[str], at: int) -> str:
+def cell(cells: list[str], at: int) -> str:
     """Return a row's cell; a row that ends early has empty ones."""
     return cells[at] if at < len(cells) else ""
 
@@ -299,13 +299,14 @@ def _exists(path: str | Path) -> bool:
 # ---- columns
 
 
-class _Columns:
+class Columns:
     """Finds columns by their names: as written, else in any case."""
 
     def __init__(self, path: Path, header: list[str]) -> None:
         self.path, self.header = path, header
 
     def optional(self, name: str) -> int | None:
+        """Return where a column stands; None where there is none."""
         found = [at for at, column in enumerate(self.header) if column == name] or [
             at for at, column in enumerate(self.header) if column.casefold() == name.casefold()
         ]
@@ -314,17 +315,19 @@ class _Columns:
         return found[0] if found else None
 
     def find(self, name: str, option: str = "") -> int:
+        """Return where a column stands, or refuse; ``option`` is what chooses another."""
         found = self.optional(name)
         if found is None:
             hint = suggest(name, self.header)
             if hint.startswith("known:"):
-                hint = f"its first line has {_some(self.header)}"
+                hint = f"its first line has {some(self.header)}"
             choose = f"; choose one with {option}" if option else ""
             raise DataError(f"{self.path} has no column {name!r}: {hint}{choose}")
         return found
 
 
-def _group_columns(columns: _Columns, rows: Rows, label_at: int, group: str | None) -> list[int]:
+def group_columns(columns: Columns, rows: Rows, label_at: int, group: str | None) -> list[int]:
+    """Return where the columns stand that make the group together."""
     if group == NO_GROUPS:
         return []
     if group is not None:
@@ -336,12 +339,13 @@ def _group_columns(columns: _Columns, rows: Rows, label_at: int, group: str | No
         return [columns.find(name, "--group") for name in names]
     for name in GROUP_COLUMNS:
         at = columns.optional(name)
-        if at is not None and at != label_at and any(joint_name([name], [_cell(cells, at)]) for _, cells in rows):
+        if at is not None and at != label_at and any(joint_name([name], [cell(cells, at)]) for _, cells in rows):
             return [at]
     return []
 
 
-def _grouping(header: Sequence[str], groups: list[int], group: str | None) -> str | None:
+def grouping_of(header: Sequence[str], groups: list[int], group: str | None) -> str | None:
+    """Return by what a table is grouped, in words; None where it says nothing."""
     if group == NO_GROUPS:
         return NO_GROUPS
     if not groups:
@@ -359,7 +363,7 @@ _NO_PART = (f"has {_WRONG}", f"have {_WRONG}")
 
 def _seconds(cells: list[str], at: int | None) -> float | None:
     """Return a time in seconds, None for an empty cell, NaN for one that holds no number. A decimal comma is understood."""
-    if at is None or not _cell(cells, at):
+    if at is None or not cell(cells, at):
         return None
     try:
         return float(cells[at].replace(",", "."))
@@ -393,7 +397,7 @@ class _Mistakes:
 
     def refuse(self) -> None:
         told = [
-            f"{len(lines)} {f'row {one}' if len(lines) == 1 else f'rows {many}'} (line {_some(lines)})"
+            f"{len(lines)} {f'row {one}' if len(lines) == 1 else f'rows {many}'} (line {some(lines)})"
             for (one, many), lines in self.lines.items()
         ]
         told += self.contradictions[:_SHOWN]
@@ -403,6 +407,7 @@ class _Mistakes:
             raise DataError(f"{self.path}: {'; '.join(told)}{rest}. Complete or remove these rows")
 
 
-def _some(values: Sequence[object]) -> str:
+def some(values: Sequence[object]) -> str:
+    """Return the first values for a message."""
     shown = ", ".join(brief(value) for value in values[:_SHOWN])
     return shown + (", …" if len(values) > _SHOWN else "")

@@ -210,7 +210,9 @@ class Features:
         )
 
 
-def features_of_arrays(arrays: datasets.Arrays, shape: tuple[int, ...] | None = None) -> Features:
+def features_of_arrays(
+    arrays: datasets.Arrays, shape: tuple[int, ...] | None = None, columns: tuple[str, ...] = ()
+) -> Features:
     """Return ready-made arrays as features: rows of one path are clips of one track, and a row without one is a track.
 
     Parameters
@@ -219,6 +221,8 @@ def features_of_arrays(arrays: datasets.Arrays, shape: tuple[int, ...] | None = 
     shape : tuple of int, optional
         What the network expects of a row. Where the row's sizes are these but for axes of 1, (1200,) for (1200, 1), it takes
         this shape. Else it keeps its own, with an axis for channels added where just that is missing.
+    columns : tuple of str
+        What the network calls the numbers of a row. Where the rows have columns of these names, they take this order.
 
     Returns
     -------
@@ -227,7 +231,10 @@ def features_of_arrays(arrays: datasets.Arrays, shape: tuple[int, ...] | None = 
         ``<name>[<row>]``. Times are 0 where they are not known. A track's hash is of its rows: its own where it has one, and
         with a mark behind it where other tracks (of another label or group) are made of the same file.
     """
+    if columns and arrays.columns and set(columns) == set(arrays.columns):
+        arrays = arrays.select_columns(columns)
     row_shape = _row_shape(arrays.shape, arrays.shape if shape is None else shape)
+    known = arrays.columns if arrays.columns and row_shape == arrays.shape else ()
     numbers = np.array(arrays.tracks, dtype=np.int64)
     order = np.argsort(numbers, kind="stable")
     whole = bool((np.diff(numbers) >= 0).all())  # nothing need be copied to stand in order
@@ -246,7 +253,7 @@ def features_of_arrays(arrays: datasets.Arrays, shape: tuple[int, ...] | None = 
         end=times[:, 1],
         hashes=_held(arrays, tracks),
         failed=(),
-        frontend=frontends.Arrays(shape=row_shape),
+        frontend=frontends.Arrays(shape=row_shape, columns=known),
     )
 
 

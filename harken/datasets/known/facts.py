@@ -82,6 +82,7 @@ FACTS: dict[str, Facts] = {
                 "the artists are not in the data: intervals count each track as its own group",
             ),
             proven=f"{_DOCUMENTED}; run on the published feature table of all 1,000 tracks, with whose names the lists agree",
+            recipes=("knn", "deep-knn"),
         ),
         Facts(
             name="fma",

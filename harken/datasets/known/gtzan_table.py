@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite, nan
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def read_feature_table(table: Path, genres: Sequence[str], lists: Mapping[str, S
         It is not the table, a cell is no number, a row's genre is not that of its file, or a part is empty.
     """
     rows: dict[str, list[Sequence[float]]] = {}
-    for name, values in _rows(table, genres):
+    columns: tuple[str, ...] = ()
+    for name, values, columns in _rows(table, genres):  # noqa: B007 (the same in every row)
         rows.setdefault(name, []).append(values)
     parts: dict[str, Arrays] = {}
     for part, names in lists.items():
@@ -61,7 +63,9 @@ def read_feature_table(table: Path, genres: Sequence[str], lists: Mapping[str, S
             raise DataError(f"{table}: not one of the {len(names)} tracks of the {part} part is in it; {_EXPECTED}, whole")
         missing = [name for name in names if name not in rows]
         tell_missing(f"gtzan ({table}), {part} part", missing, len(names), "copy the table again, or go on without them")
-        parts[part] = _arrays(f"{table} ({part})", {name: rows[name] for name in there}, sorted(genres))
+        parts[part] = replace(
+            _arrays(f"{table} ({part})", {name: rows[name] for name in there}, sorted(genres)), columns=columns
+        )
     return Dataset("gtzan features", parts["train"], parts.get("valid"), parts.get("test"))
 
 
@@ -76,8 +80,8 @@ def _arrays(name: str, rows: Mapping[str, Sequence[Sequence[float]]], genres: Se
     )
 
 
-def _rows(table: Path, genres: Sequence[str]) -> Iterator[tuple[str, list[float]]]:
-    """Yield each row's track and features."""
+def _rows(table: Path, genres: Sequence[str]) -> Iterator[tuple[str, list[float], tuple[str, ...]]]:
+    """Yield each row's track and features, and what these are called."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -85,7 +89,8 @@ def _rows(table: Path, genres: Sequence[str]) -> Iterator[tuple[str, list[float]
             columns = _columns(table, header)
             for cells in reader:
                 if cells:
-                    yield _row(f"{table}, line {reader.line_num}", dict(zip(header, cells, strict=False)), columns, genres)
+                    where = f"{table}, line {reader.line_num}"
+                    yield *_row(where, dict(zip(header, cells, strict=False)), columns, genres), tuple(columns)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table} cannot be read ({brief(error, 200)}); {_EXPECTED}") from error
 

@@ -1,0 +1,249 @@
+"""Tables of features as data: what is read of them, what is refused with its reason, and whose columns a model reads."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harken import Classifier
+from harken.archive import load_model
+from harken.datasets import Arrays, read
+from harken.errors import DataError
+from harken.frontends import FRONTENDS
+from harken.recipes import recipe_from_table
+from harken.store import features_of_arrays
+from harken.train import train
+
+NAMES = ("tempo", "rms_mean", "mfcc1_mean", "mfcc1_var")
+Rows = list[dict[str, Any]]
+
+
+def rows(count: int = 24, seed: int = 0) -> Rows:
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        label = ("hiss", "hum")[number % 2]
+        values = rng.standard_normal(4) * [20, 0.1, 100, 900] + [120, 0.2, -100 + 300 * (number % 2), 2000]
+        found.append(
+            {"filename": f"{label}.{number:05d}.0.wav", "length": 661500 + number, **dict(zip(NAMES, values, strict=True))}
+        )
+        found[-1]["label"] = label
+    return found
+
+
+def write(path: Path, table: Rows, columns: Sequence[str] | None = None, delimiter: str = ",") -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns or list(table[0]), delimiter=delimiter, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(table)
+    return path
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return write(tmp_path / "features.csv", rows())
+
+
+def part(path: Path, **options: Any) -> Arrays:
+    found = read(path, **options).train
+    assert isinstance(found, Arrays)
+    return found
+
+
+RECIPE = recipe_from_table(
+    {
+        "frontend": {"kind": "arrays", "shape": [4]},
+        "training": {"epochs": 30, "batch": 4, "optimizer": {"kind": "adam", "learning_rate": 0.05}},
+        "net": [{"layer": "standardise"}, {"layer": "dense", "units": "classes", "activation": "softmax"}],
+    },
+    "small",
+)
+
+
+# -- what is read ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_of_features_is_rows_with_names(table: Path) -> None:
+    found = part(table)
+    assert found.columns == NAMES and found.shape == (4,) and found.classes == ("hiss", "hum")
+    np.testing.assert_allclose(found.x[3], [rows()[3][name] for name in NAMES], rtol=1e-6)
+    assert found.paths is not None and found.paths[3] == "hum.00003.wav", "the clip's number is no part of the track's name"
+
+
+def test_the_length_is_no_feature_nor_is_what_else_stands_beside(tmp_path: Path) -> None:
+    beside = [{**row, "start": 0, "end": 30, "artist": f"a{number % 6}"} for number, row in enumerate(rows())]
+    dataset = read(write(tmp_path / "t.csv", beside))
+    assert isinstance(dataset.train, Arrays)
+    assert dataset.train.columns == NAMES
+    assert dataset.grouping == "column artist" and dataset.train.groups is not None and dataset.train.groups[7] == "a1"
+
+
+@pytest.mark.parametrize(
+    ("names", "paths"),
+    [
+        (["a.00001.0.wav", "a.00001.1.wav", "b.00002.0.wav"], ("a.00001.wav", "a.00001.wav", "b.00002.wav")),
+        (["a.00001.wav", "a.00002.wav", "b.00003.wav"], ("a.00001.wav", "a.00002.wav", "b.00003.wav")),
+        (["song 1.0.mp3", "song 2.0.mp3", "x.wav"], ("song 1.0.mp3", "song 2.0.mp3", "x.wav")),
+        (["one", "two", "three"], ("one", "two", "three")),
+    ],
+)
+def test_clips_of_a_file_are_one_track_where_all_are_numbered(names: list[str], paths: tuple[str, ...], tmp_path: Path) -> None:
+    some = [{**row, "filename": name} for row, name in zip(rows(3), names, strict=True)]
+    assert part(write(tmp_path / "t.csv", some)).paths == paths
+
+
+def test_semicolons_and_decimal_commas_are_understood(tmp_path: Path) -> None:
+    some = [{key: str(value).replace(".", ",") if key in NAMES else value for key, value in row.items()} for row in rows()]
+    found = part(write(tmp_path / "t.csv", some, delimiter=";"))
+    np.testing.assert_allclose(found.x[3], [rows()[3][name] for name in NAMES], rtol=1e-6)
+
+
+def test_names_of_files_may_be_missing_and_features_ones_own(tmp_path: Path) -> None:
+    some = [{"speed": row["tempo"], "weight": row["rms_mean"], "dance": row["label"]} for row in rows()]
+    found = part(write(tmp_path / "t.csv", some), label="dance")
+    assert found.columns == ("speed", "weight") and found.paths is None and len(set(found.tracks)) == 24
+
+
+def test_a_table_of_tracks_is_still_one(tmp_path: Path) -> None:
+    write(tmp_path / "t.csv", [{"file": "a.wav", "label": "x"}])
+    with pytest.raises(DataError, match="has no column 'path'"):
+        read(tmp_path / "t.csv")
+
+
+def test_a_column_part_is_the_split(tmp_path: Path) -> None:
+    said = ["train"] * 16 + ["validation"] * 4 + ["test"] * 4
+    some = [{**row, "part": one} for row, one in zip(rows(), said, strict=True)]
+    dataset = read(write(tmp_path / "t.csv", some))
+    assert {name: len(one) for name, one in dataset.parts.items()} == {"train": 16, "valid": 4, "test": 4}
+    some[2]["part"] = "live"
+    with pytest.raises(DataError, match="line 4: 'live'"):
+        read(write(tmp_path / "t.csv", some))
+    with pytest.raises(DataError, match="no row train"):
+        read(write(tmp_path / "t.csv", [{**row, "part": "test"} for row in rows()]))
+
+
+def test_a_class_that_only_the_test_part_has_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    some = [{**row, "part": "train" if number < 20 else "test"} for number, row in enumerate(rows())]
+    some[-1]["label"] = "buzz"
+    dataset = read(write(tmp_path / "t.csv", some))
+    assert dataset.classes == ("buzz", "hiss", "hum")
+    assert "the class 'buzz' has no track in the train part; to leave it out, give --without buzz" in caplog.text
+    assert read(tmp_path / "t.csv", without=["buzz"]).classes == ("hiss", "hum")
+
+
+def test_rows_that_stand_there_twice_are_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = part(write(tmp_path / "t.csv", [*rows(), rows()[3], rows()[4]]))
+    assert len(found) == 24
+    assert "2 duplicate rows left out (hum.00003.0.wav, hiss.00004.0.wav)" in caplog.text
+
+
+# -- what is refused ------------------------------------------------------------------------------------------------------
+
+
+def change(place: int, **values: Any) -> Callable[[Rows], Rows]:
+    return lambda table: [{**row, **values} if number == place else row for number, row in enumerate(table)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (change(3, tempo="fast"), "line 5: tempo is 'fast'"),
+        (change(3, tempo=""), "line 5: tempo is ''"),
+        (change(3, tempo="nan"), "line 5: tempo is 'nan'"),
+        (change(3, tempo="inf"), "line 5: tempo is 'inf'"),
+        (change(3, tempo="-Infinity"), "line 5: tempo is '-Infinity'"),
+        (change(3, tempo="1e39"), "line 5: tempo is '1e39'"),
+        (change(3, tempo="1,234.5"), "line 5: tempo is '1,234.5'"),
+        (change(3, tempo="0x10"), "line 5: tempo is '0x10'"),
+        (change(3, label=""), "line 5 has no label"),
+        (lambda table: [{**row, "tempo": "x"} for row in table], "line 6: tempo is 'x', and 19 more"),
+        (lambda table: [*table, {**table[3], "tempo": 1}], r"hum.00003.0.wav has two rows of other numbers \(lines 5 and 26\)"),
+        (lambda table: [*table, {**table[3], "label": "buzz"}], r"hum.00003.0.wav has two labels \(lines 5 and 26\)"),
+        (lambda table: [{**row, "comment": "nice"} for row in table], "line 2: comment is 'nice'"),
+    ],
+)
+def test_rows_that_are_wrong_are_named(changed: Callable[[Rows], Rows], said: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=said):
+        read(write(tmp_path / "t.csv", changed(rows())))
+
+
+def test_an_unknown_label_column_is_named_with_those_that_are_there(table: Path) -> None:
+    with pytest.raises(DataError, match=r"no column 'genre'.*choose one with --label"):
+        read(table, label="genre")
+    with pytest.raises(DataError, match="no column 'singer'"):
+        read(table, group="singer")
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("filename,mfcc1_mean,tempo,tempo,label\na.wav,1,2,3,x\n", encoding="utf-8")
+    with pytest.raises(DataError, match="two columns called 'tempo'"):
+        read(tmp_path / "t.csv")
+
+
+# -- models and their columns ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def model(table: Path, tmp_path: Path) -> Classifier:
+    train(table, RECIPE.with_frontend(FRONTENDS["summary"]()), out=tmp_path / "run", baselines=False, report=False)
+    return Classifier.load(tmp_path / "run" / "model.harken")
+
+
+def test_a_model_keeps_the_names_and_reads_columns_in_any_order(model: Classifier, tmp_path: Path) -> None:
+    assert model.model.recipe.frontend.to_table() == {"kind": "arrays", "shape": [4], "columns": list(NAMES)}
+    fresh = rows(30, seed=5)
+    for number, row in enumerate(fresh):
+        row["filename"] = f"new{number}.wav"
+    straight = model.score(write(tmp_path / "a.csv", fresh))
+    turned = model.score(
+        write(tmp_path / "b.csv", fresh, ["mfcc1_var", "label", "mfcc1_mean", "filename", "rms_mean", "tempo"])
+    )
+    assert straight == turned > 0.8
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (("tempo", "rms_mean", "mfcc1_mean"), "lacks mfcc1_var: the model reads 4 columns"),
+        (("tempo", "rms_mean", "mfcc1_mean", "mfcc1_var", "mood"), "has mood besides"),
+        (("tempo", "mood", "mfcc1_mean", "mfcc1_var"), "lacks rms_mean and has mood besides"),
+    ],
+)
+def test_other_columns_are_refused_by_name(columns: tuple[str, ...], said: str, model: Classifier, tmp_path: Path) -> None:
+    some = [{**row, "mood": number} for number, row in enumerate(rows(seed=5))]
+    with pytest.raises(DataError, match=said):
+        model.score(write(tmp_path / "t.csv", some, ["filename", *columns, "label"]))
+
+
+def test_an_npz_has_names_too(tmp_path: Path) -> None:
+    x = np.arange(8, dtype=np.float32).reshape(4, 2)
+    np.savez(tmp_path / "a.npz", X=x, y=[0, 1, 0, 1], features=np.array(["b", "a"]))
+    found = part(tmp_path / "a.npz")
+    assert found.columns == ("b", "a")
+    features = features_of_arrays(found, (2,), ("a", "b"))
+    np.testing.assert_array_equal(features.x, x[:, ::-1])
+    assert features.frontend.to_table()["columns"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "a")])
+def test_names_that_do_not_fit_the_rows_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match="names of columns"):
+        Arrays(np.ones((2, 2), np.float32), np.array([0, 1]), ("x", "y"), columns=names)
+
+
+# -- the known table ------------------------------------------------------------------------------------------------------
+
+
+def test_deep_knn_learns_from_the_real_table(shared_data: Path, tmp_path: Path) -> None:
+    """Read as it is (no fault-filtered parts), and tracks by their names without the clip's number."""
+    path = shared_data / "gtzan-features" / "features_30_sec.csv"
+    found = part(path)
+    assert found.shape == (57,) and len(found) == 1000 and found.columns == FRONTENDS["summary"].names
+    train(path, "deep-knn", out=tmp_path / "run", epochs=8, baselines=False, report=False)
+    weights = load_model(tmp_path / "run" / "model.harken").weights
+    assert weights["0_standardise/mean"].shape == (57,)
