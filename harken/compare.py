@@ -37,7 +37,7 @@ from harken.learn import decider
 from harken.metrics import decisions
 from harken.parts import hear_parts
 from harken.progress import Progress, silent
-from harken.recipes import Recipe, load_recipe
+from harken.recipes import NetRecipe, Recipe, load_recipe
 from harken.report.comparison import write_page
 from harken.run import Run, default_folder
 from harken.train import Outcome, train
@@ -79,6 +79,7 @@ def compare(
     recipes : sequence of str, path or Recipe
         With different names.
     engines : sequence of str
+        Of the nets; a recipe of another kind is worked out with NumPy, and compared once.
     seeds : int
         0 to seeds - 1 are taken.
     out : path-like, optional
@@ -111,7 +112,7 @@ def compare(
         {"data": str(data), "held": held, "recipe": recipe, "engine": name, "device": device, "seed": seed, "options": options}
         for seed in range(seeds)
         for recipe in chosen
-        for name in names
+        for name in _engines(recipe, names)
     ]
     with guard.held({"tracks": held, "options": {**options, "workers": None}, "epochs": epochs, "device": device}):
         found = done([_job(asked, folder) for asked in trainings], stage="comparing", progress=progress)
@@ -119,11 +120,16 @@ def compare(
             {**result, "recipe": asked["recipe"].name, "engine": asked["engine"], "seed": asked["seed"]}
             for asked, result in zip(trainings, found, strict=True)
         ]
-        pairs = tuple(_pair(recipe, name, results) for recipe in chosen for name in names)
+        pairs = tuple(_pair(recipe, name, results) for recipe in chosen for name in _engines(recipe, names))
         comparison = Comparison(folder, str(data), seeds, _judged(results), pairs)
         write_json(folder / RESULT, comparison.as_json())
         write_page(comparison, folder / PAGE)
     return comparison
+
+
+def _engines(recipe: Recipe, names: Sequence[str]) -> Sequence[str]:
+    """Return the engines that a recipe is compared on: one of a kind that has no engines is worked out with NumPy, once."""
+    return names if isinstance(recipe, NetRecipe) else ("numpy",)
 
 
 def _chosen(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | None) -> list[Recipe]:
@@ -181,6 +187,8 @@ def _train_one(job: dict[str, Any], run: Path) -> dict[str, Any]:
 def _history(path: Path) -> list[dict[str, Any]]:
     import csv  # noqa: PLC0415
 
+    if not path.exists():  # the kind of recipe has no epochs
+        return []
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 

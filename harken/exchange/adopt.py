@@ -83,13 +83,13 @@ def adopt(
     ModelError
         Weights are missing, left over, of another shape or not finite, or the match is ambiguous; with the table.
     """
-    if len(set(classes)) != len(classes) or not all(classes):
-        raise ModelError(f"classes are different names that are not empty, not {', '.join(map(repr, classes))}")
-    foreign = read_foreign(path)
     if not isinstance(recipe, NetRecipe):
         raise ModelError(
             f"weights are adopted into a net, and the recipe {recipe.name} (kind = {recipe.kind!r}) has none: train it instead"
         )
+    if len(set(classes)) != len(classes) or not all(classes):
+        raise ModelError(f"classes are different names that are not empty, not {', '.join(map(repr, classes))}")
+    foreign = read_foreign(path)
     net = recipe.bind(len(classes))
     turn = (flatten or foreign.flatten) == "channels_first"
     weights: Weights = {}

@@ -148,11 +148,11 @@ class Nearest:
 
 
 def _cosine(left: Doubles, right: Doubles) -> Doubles:
-    """Return 1 - the cosine of the angle of each pair of rows; 1 where one is all zeros, and exactly 0 for equal rows."""
+    """Return 1 - the cosine of the angle of each pair of rows, to 14 digits; 1 where one is all zeros, 0 in one direction."""
     lengths = [np.sqrt(np.square(rows).sum(axis=1)) for rows in (left, right)]
     units = [rows / np.where(length > 0, length, 1.0)[:, None] for rows, length in zip((left, right), lengths, strict=True)]
     both = (lengths[0] > 0) & (lengths[1] > 0)
-    return np.where(both, np.square(units[0] - units[1]).sum(axis=1) / 2, 1.0)
+    return np.where(both, np.round(np.square(units[0] - units[1]).sum(axis=1) / 2, 14), 1.0)
 
 
 def _merged(

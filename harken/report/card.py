@@ -175,8 +175,10 @@ def _procedure(reading: Reading) -> str:
     training, record = reading.recipe.get("training") or {}, reading.get("training") or {}
     optimizer = training.get("optimizer")
     best = record.get("best_epoch")
+    neighbours = reading.recipe.get("neighbours")
     return _named(
         [
+            ("Neighbours", md(_options(neighbours)) if isinstance(neighbours, Mapping) else ""),
             ("Loss", md(training.get("loss", ""))),
             ("Optimizer", md(optimizer.get("kind", "")) if isinstance(optimizer, Mapping) else ""),
             ("Batch", training.get("batch")),
@@ -185,6 +187,10 @@ def _procedure(reading: Reading) -> str:
             ("Seconds", f"{record['seconds']:,.0f}" if isinstance(record.get("seconds"), int | float) else ""),
         ]
     )
+
+
+def _options(table: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in table.items())
 
 
 def _evaluation(reading: Reading) -> str:

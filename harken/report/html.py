@@ -126,7 +126,7 @@ def _figure(reading: Reading) -> str:
         ("Track accuracy", *_cells(track)),
         ("Clip accuracy", *_cells(clip)),
     ]
-    last = reading.get("last_epoch", "track", "accuracy")
+    last = None if words.without_epochs(reading) else reading.get("last_epoch", "track", "accuracy")
     if isinstance(last, Mapping):
         rows.append(("The last epoch's model, tracks", *_cells(last)))
     rows += [(text(name), *_cells(found)) for name, found in trivial(reading)]
@@ -181,6 +181,8 @@ def trivial(reading: Reading) -> list[tuple[str, dict[str, Any]]]:
 
 def _curves(reading: Reading) -> str:
     if not reading.history:
+        if words.without_epochs(reading):
+            return _p("This kind of recipe is fitted at once: there are no epochs, and no learning curves.", "soft")
         return _p("There is no history of epochs: the run holds figures alone.", "soft")
     best = reading.get("training", "best_epoch")
     names = (("loss", "loss"), ("clip_accuracy", "clip accuracy"))

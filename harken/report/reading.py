@@ -162,10 +162,12 @@ def read_run(folder: str | os.PathLike[str], *, leaks: str | os.PathLike[str] | 
     metrics = _metrics(run)
     missing: list[str] = []
     record = _optional(run.record, run.read_record, missing) or {}
-    history = _optional(run.history, lambda: _history(run.history), missing) or []
+    recipe_text = _optional(run.recipe, lambda: run.recipe.read_text("utf-8", "replace"), missing) or ""
+    recipe = _recipe(recipe_text)
+    fitted = recipe.get("kind", "net") != "net" and not run.history.exists()  # at once: there are no epochs to miss
+    history = [] if fitted else _optional(run.history, lambda: _history(run.history), missing) or []
     judged = _optional(run.predictions, lambda: tuple(_judged(run.predictions)), missing) or ()
     splits = _optional(run.splits, lambda: list(_rows(run.splits, "part")), missing) or []
-    recipe_text = _optional(run.recipe, lambda: run.recipe.read_text("utf-8", "replace"), missing) or ""
     parts, groups, alone, labels = _counted(splits)
     model_hash, model_bytes = _optional(run.model, lambda: _digest(run.model), missing) or ("", 0)
     return Reading(
@@ -178,7 +180,7 @@ def read_run(folder: str | os.PathLike[str], *, leaks: str | os.PathLike[str] | 
         groups=groups,
         alone=alone,
         labels=labels,
-        recipe=_recipe(recipe_text),
+        recipe=recipe,
         recipe_text=recipe_text,
         leaks=_leaks(run.folder, leaks),
         model_hash=model_hash,

@@ -112,9 +112,8 @@ def warnings(reading: Reading) -> list[str]:
     """Return what a reader must know before believing the figure."""
     found = []
     if reading.judged_on != "test":
-        found.append(
-            f"There was no test part: this is the {reading.judged_on} part, which chose the epoch, so the figure flatters."
-        )
+        chose = "" if without_epochs(reading) else ", which chose the epoch, so the figure flatters"
+        found.append(f"There was no test part: this is the {reading.judged_on} part{chose}.")
     affected = reading.get("seen", "affected")
     if affected:
         found.append(
@@ -268,6 +267,11 @@ def date(reading: Reading) -> str:
     except ValueError:
         return told
     return f"{begun.day} {begun:%B %Y, %H:%M %Z}".replace("UTC+00:00", "UTC")
+
+
+def without_epochs(reading: Reading) -> bool:
+    """Tell whether a run is known to have been fitted at once."""
+    return reading.recipe.get("kind", "net") != "net" and not reading.history
 
 
 def engines(reading: Reading) -> str:
