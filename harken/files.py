@@ -80,7 +80,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
                 written = True
                 file.flush()
                 os.fsync(file.fileno())
-            _replace(temporary, target)
+            put_in_place(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
             _unfinished.discard(temporary)
@@ -92,6 +92,19 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             f"{path} cannot be written: {why_not(error)}; whatever was there before is unchanged. "
             f"{cure}, or write to another place"
         ) from error
+
+
+@contextmanager
+def temporary_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the name of a temporary file in a file's folder; it is deleted at the end, unless it was put in place."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name[:32]}.{secrets.token_hex(4)}{TEMPORARY}")
+    _unfinished.add(temporary)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+        _unfinished.discard(temporary)
 
 
 _unfinished: set[Path] = set()
@@ -126,7 +139,8 @@ def why_not(error: OSError) -> str:
     return f"the disk is full ({said})" if is_full(error) else said
 
 
-def _replace(temporary: Path, target: Path) -> None:
+def put_in_place(temporary: Path, target: Path) -> None:
+    """Give a finished temporary file the name of its target; on Windows, try again where another program holds that."""
     for left in reversed(range(REPLACE_TRIES)):
         try:
             temporary.replace(target)

@@ -30,6 +30,8 @@ FURTHER = {
     "list": ("harken.cli.collection", "listed"),
     "stats": ("harken.cli.collection", "stats"),
     "export": ("harken.cli.collection", "export"),
+    "tag": ("harken.cli.tagging", "tag"),
+    "undo": ("harken.cli.tagging", "undo"),
     "forget": ("harken.cli.collection", "forget"),
 }
 """The verbs of other modules, loaded when they are called."""

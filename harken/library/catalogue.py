@@ -176,6 +176,16 @@ class Catalogue:
         self.execute("COMMIT")
 
     @contextmanager
+    def lasting(self) -> Iterator[None]:
+        """Write all of a block's statements, or none of them, and bring them to the disk before anything else is done."""
+        self.execute("PRAGMA synchronous = FULL")
+        try:
+            with self.at_once():
+                yield
+        finally:
+            self.execute("PRAGMA synchronous = NORMAL")
+
+    @contextmanager
     def alone(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Keep other processes from working through folders meanwhile.
 
@@ -220,9 +230,9 @@ class Catalogue:
             for path, *stamp, sound, reason, gone in self.execute(statement, values)
         }
 
-    def enter(self, path: str, stamp: Stamp, sound: str | None, reason: str | None = None) -> None:
-        """Write down what a path holds; where it was changed a moment ago, so that it will be read again."""
-        if time.time_ns() - stamp.modified < SETTLED:
+    def enter(self, path: str, stamp: Stamp, sound: str | None, reason: str | None = None, *, trusted: bool = False) -> None:
+        """Write down what a path holds; where it was changed a moment ago, and not by us, so that it will be read again."""
+        if not trusted and time.time_ns() - stamp.modified < SETTLED:
             stamp = stamp._replace(modified=-1)
         self.execute(
             "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL) ON CONFLICT (path) DO UPDATE SET size = excluded.size, "

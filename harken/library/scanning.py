@@ -298,7 +298,9 @@ class _Scanning:
     def _count(self, path: str, sound: str | None, known: dict[str, Known]) -> None:
         """Count a file as changed, moved, or new."""
         if path in known:
-            if known[path].sound == sound:
+            if known[path].sound == sound and known[path].stamp.modified < 0:  # it was too young to be trusted
+                self.result.same += 1
+            elif known[path].sound == sound:
                 self.result.retagged += 1
             else:
                 self.result.changed += 1

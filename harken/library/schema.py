@@ -6,6 +6,8 @@ the system has them; times are nanoseconds since 1970, unless they are called se
 
 ``files`` holds every path that was found, with what the file was then (size, times, inode) and its sound's hash; ``answers``
 holds a model's answer for a sound, so that all files of one sound share it; ``models`` the models by their file's hash.
+``taggings`` and ``changes`` are the undo journal: what was written into which file's tags, the hashes of the file before and
+after, and the way back (:mod:`harken.library.wayback`); ``unfinished`` names temporary files that a killed tagging may leave.
 """
 
 from __future__ import annotations
@@ -37,6 +39,17 @@ STEPS = (
         reason TEXT, made INTEGER NOT NULL,
         PRIMARY KEY (sound, model)
     ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE taggings (tagging INTEGER PRIMARY KEY, made INTEGER NOT NULL, field TEXT NOT NULL, model TEXT NOT NULL);
+    CREATE TABLE changes (
+        change INTEGER PRIMARY KEY, tagging INTEGER NOT NULL REFERENCES taggings (tagging),
+        path BLOB NOT NULL, sound TEXT NOT NULL, old TEXT NOT NULL, new TEXT NOT NULL,
+        before TEXT NOT NULL, after TEXT NOT NULL, accessed INTEGER NOT NULL, modified INTEGER NOT NULL,
+        way_back BLOB NOT NULL, undone INTEGER
+    );
+    CREATE INDEX changes_tagging ON changes (tagging);
+    CREATE TABLE unfinished (path BLOB PRIMARY KEY) WITHOUT ROWID;
     """,
 )
 """The steps of all versions so far, in order."""
