@@ -13,8 +13,9 @@ import io
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,12 @@ from harken.files import atomic_write
 from harken.folds import check_seed
 from harken.frontends import AudioFrontend, Frontend
 from harken.journal.parquet import pyarrow
+from harken.learn.standard import blocks_of, standard_figures
 from harken.parts import Heard, divide, hear_parts
 from harken.progress import Progress, silent
-from harken.store import Features
+from harken.store import Features, Rows
+
+Floats = npt.NDArray[np.float32]
 
 BLOCK = 64
 """Clips in memory at once."""
@@ -43,6 +47,7 @@ def export_features(
     classes: Sequence[str] | None = None,
     without: Sequence[str] | None = None,
     seed: int = 0,
+    standardise: bool = False,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> tuple[Failure, ...]:
@@ -60,6 +65,9 @@ def export_features(
         As :func:`harken.datasets.read` takes them.
     seed : int
         Of the split.
+    standardise : bool
+        Write (x - mean) / deviation of each number, both taken of the training part of the split alone. An ``.npz`` keeps them
+        as ``mean`` and ``deviation``; beside a table they stand in ``<name>.standard.csv``.
     workers : int, optional
         Files worked on at once; default: one a core.
     progress : Progress
@@ -85,12 +93,47 @@ def export_features(
     if isinstance(dataset.train, Arrays):
         raise DataError(f"{data} holds arrays already, and no audio to hear; train on it as it is")
     heard = hear_parts(dataset.name, dataset.parts, frontend, workers=workers, progress=progress)
+    divided = _divided(heard, seed) if standardise or ending == ".npz" or not frontend.names else heard.parts
+    standard = standard_figures(blocks_of(divided["train"], frontend.shape)) if standardise else None
     if ending == ".npz":
-        _write_npz(target, _divided(heard, seed), dataset.classes)
-    else:
-        table = _KnownTable if frontend.names else _ClipTable
-        TABLES[ending](target, table(heard.parts if frontend.names else _divided(heard, seed), dataset.classes))
+        _write_npz(target, _standardised(divided, standard), dataset.classes, standard)
+        return heard.failed
+    table = _KnownTable if frontend.names else _ClipTable
+    TABLES[ending](target, table(_standardised(heard.parts if frontend.names else divided, standard), dataset.classes))
+    if standard is not None:
+        _write_standard(target.with_name(f"{target.stem}.standard.csv"), frontend, standard)
     return heard.failed
+
+
+@dataclass(frozen=True)
+class _Standardised:
+    """Rows that are standardised as they are read."""
+
+    rows: Rows
+    mean: Floats
+    deviation: Floats
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> Floats:
+        return np.asarray((self.rows[key] - self.mean) / self.deviation, dtype=np.float32)
+
+
+def _standardised(parts: dict[str, Features], standard: tuple[Floats, Floats] | None) -> dict[str, Features]:
+    if standard is None:
+        return parts
+    return {name: replace(part, x=cast(Rows, _Standardised(part.x, *standard))) for name, part in parts.items()}
+
+
+def _write_standard(target: Path, frontend: Frontend, standard: tuple[Floats, Floats]) -> None:
+    """Write mean and deviation of each column of a table."""
+    mean, deviation = standard
+    flat = len(frontend.shape) == 1
+    names = frontend.names or [f"x{number}" if flat else f"channel {number}" for number in range(len(mean))]
+    with atomic_write(target) as file:
+        lines = ["column,mean,deviation", *(f"{name},{a},{b}" for name, a, b in zip(names, mean, deviation, strict=True))]
+        file.write(("\n".join(lines) + "\n").encode())
 
 
 def _divided(heard: Heard, seed: int) -> dict[str, Features]:
@@ -118,7 +161,9 @@ def _blocks(part: Features) -> Iterator[npt.NDArray[np.float32]]:
     return (part.rows(np.arange(first, min(first + BLOCK, len(part)))) for first in range(0, len(part), BLOCK))
 
 
-def _write_npz(target: Path, parts: dict[str, Features], classes: Sequence[str]) -> None:
+def _write_npz(
+    target: Path, parts: dict[str, Features], classes: Sequence[str], standard: tuple[Floats, Floats] | None = None
+) -> None:
     with atomic_write(target) as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
         for name, part in parts.items():
             with archive.open(f"X_{name}.npy", "w", force_zip64=True) as member:
@@ -128,6 +173,8 @@ def _write_npz(target: Path, parts: dict[str, Features], classes: Sequence[str])
         _write_array(archive, "labels", np.array(classes, dtype=np.str_))
         if names := parts["train"].frontend.names:
             _write_array(archive, "features", np.array(names, dtype=np.str_))
+        for key, figures in zip(("mean", "deviation"), standard or (), strict=False):
+            _write_array(archive, key, figures)
 
 
 def _write_rows(member: IO[bytes], part: Features) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from harken import Classifier
 from harken.archive import load_model
+from harken.cli import main
 from harken.datasets import Arrays, read
 from harken.errors import DataError
 from harken.frontends import FRONTENDS
@@ -247,3 +249,74 @@ def test_deep_knn_learns_from_the_real_table(shared_data: Path, tmp_path: Path) 
     train(path, "deep-knn", out=tmp_path / "run", epochs=8, baselines=False, report=False)
     weights = load_model(tmp_path / "run" / "model.harken").weights
     assert weights["0_standardise/mean"].shape == (57,)
+
+
+# -- harken features ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten short pieces of two kinds, one of them silence."""
+    folder = tmp_path_factory.mktemp("music")
+    rng = np.random.default_rng(0)
+    time = np.arange(8000) / 8000
+    for label in ("hiss", "hum"):
+        (folder / label).mkdir()
+        for number in range(5):
+            hum = np.sin(2 * np.pi * (150 + 40 * number) * time)
+            sound = 0.3 * rng.standard_normal(8000) if label == "hiss" else 0.5 * hum * (number > 0)
+            soundfile.write(folder / label / f"{label}{number}.wav", sound, 8000)
+    return folder
+
+
+def features(data: Path, out: Path, *more: str) -> Path:
+    with pytest.raises(SystemExit) as ended:
+        main(["features", str(data), "--frontend", "summary", "--out", str(out), "--quiet", *more])
+    assert not ended.value.code
+    return out
+
+
+def test_what_harken_features_writes_is_data_again(music: Path, tmp_path: Path) -> None:
+    found = part(features(music, tmp_path / "x.csv"))
+    assert found.columns == FRONTENDS["summary"].names and found.counts() == {"hiss": 5, "hum": 5}
+    assert np.isfinite(found.x).all(), "silence among them"
+    assert found.paths is not None and "hum3.wav" in found.paths
+    train(tmp_path / "x.csv", "deep-knn-plain", out=tmp_path / "run", epochs=2, baselines=False, report=False)
+    model = Classifier.load(tmp_path / "run" / "model.harken")
+    assert 0 <= model.score(tmp_path / "x.csv") <= 1
+
+
+def test_rows_are_standardised_by_the_training_part_of_the_split(music: Path, tmp_path: Path) -> None:
+    for more in ((), ("--standardise",)):
+        features(music, tmp_path / f"x{len(more)}.npz", *more)
+    with np.load(tmp_path / "x0.npz") as raw, np.load(tmp_path / "x1.npz") as done:
+        mean, deviation = done["mean"], done["deviation"]
+        np.testing.assert_allclose(mean, raw["X_train"].mean(axis=0, dtype=np.float64), rtol=1e-5, atol=1e-9)
+        assert len(raw["X_test"]) and (deviation > 0).all()
+        for name in ("X_train", "X_test"):
+            np.testing.assert_allclose(done[name], (raw[name] - mean) / deviation, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(done["X_train"].mean(axis=0), 0, atol=1e-4)
+        assert set(np.round(done["X_train"].std(axis=0), 3)) <= {0, 1}
+
+
+def test_nothing_that_harken_features_wrote_is_told_as_unused(
+    music: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    features(music, tmp_path / "x.npz", "--standardise")
+    caplog.clear()
+    assert part(tmp_path / "x.npz").columns == FRONTENDS["summary"].names
+    assert "not used" not in caplog.text
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_beside_a_table_stands_what_it_was_standardised_by(ending: str, music: Path, tmp_path: Path) -> None:
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    features(music, tmp_path / f"x.{ending}", "--standardise")
+    with (tmp_path / "x.standard.csv").open(newline="") as file:
+        figures = {row["column"]: (float(row["mean"]), float(row["deviation"])) for row in csv.DictReader(file)}
+    assert tuple(figures) == FRONTENDS["summary"].names
+    if ending == "csv":
+        raw, done = part(features(music, tmp_path / "raw.csv")), part(tmp_path / "x.csv")
+        wanted = (raw.x - [mean for mean, _ in figures.values()]) / [deviation for _, deviation in figures.values()]
+        np.testing.assert_allclose(done.x, wanted, rtol=1e-4, atol=1e-5)

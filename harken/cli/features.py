@@ -25,6 +25,7 @@ from harken.errors import RecipeError, printable
 @click.option("--recipe", metavar="NAME|FILE.toml", help="Hear as this recipe does.")
 @click.option("--frontend", metavar="KIND", help="Or: waveform, frames, mel or summary, with --set.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting, as n_mels=64 (repeatable).")
+@click.option("--standardise", is_flag=True, help="Less the mean, by the deviation, of the split's training part.")
 @click.option("--out", required=True, type=click.Path(), metavar="FILE.npz|.csv|.parquet")
 @data_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the split.")
@@ -37,6 +38,7 @@ def command(
     recipe: str | None,
     frontend: str | None,
     settings: tuple[str, ...],
+    standardise: bool,
     out: str,
     label: str,
     group: str | None,
@@ -51,6 +53,8 @@ def command(
     FILE.npz holds X_train, y_train, X_test, y_test and labels, split by groups as 'harken train' does, and 'harken train
     FILE.npz' takes it. FILE.csv and FILE.parquet hold a line a clip; of the summary, the columns of the known tables
     (filename, length, 57 features, label), whole and not split.
+
+    With --standardise FILE.npz also holds mean and deviation; beside FILE.csv they stand in FILE.standard.csv.
     """
     from harken.export import export_features
 
@@ -66,6 +70,7 @@ def command(
         classes=split_names(classes),
         without=split_names(without),
         seed=seed,
+        standardise=standardise,
         workers=workers,
         progress=progress_for(quiet),
     )

@@ -46,6 +46,8 @@ logger = logging.getLogger("harken")
 
 _PARTS = {"train": ("train",), "valid": ("valid", "val"), "test": ("test",)}
 _NAMES = ("labels", "classes")
+_TOLD = ("mean", "deviation")
+"""Beside standardised rows, what they were standardised by: of use to who wrote them."""
 _FORMATS = "expected the arrays train and test, or X_train, y_train, X_test, y_test, or X, y"
 _LARGEST_LABEL = 2.0**53
 _BLOCK = 1 << 24
@@ -447,7 +449,7 @@ def _columns(content: _Content, x: npt.NDArray[np.float32], used: set[str]) -> t
 
 def _tell_unused(path: Path, content: _Content, used: Iterable[str]) -> None:
     """Name the arrays of a file that nothing reads: one that was meant to be groups would be missed in silence."""
-    unused = [name for name in content if name not in used]
+    unused = [name for name in content if name not in used and name.lower() not in _TOLD]
     if unused:
         logger.warning("%s: not used: %s (docs/data.md tells the names that are read)", path, _listed(unused))
 
