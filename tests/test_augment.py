@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,16 +13,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken.augment import NOTHING, Augment, Augmenter
+from harken.alter.functions import in_a_room, tilted
+from harken.augment import NOTHING, Augment, Augmenter, Sounds
 from harken.engines import build
-from harken.errors import RecipeError
+from harken.errors import DataError, RecipeError
 from harken.frontends import Frontend, frontend_from_table
 from harken.frontends.arrays import Arrays
 from harken.learn import TrainingState, fit
 from harken.learn.batches import ArrayRows, Part, batches
 from harken.learn.callbacks import Checkpoint
+from harken.learn.copies import with_copies
+from harken.learn.recipe import learn
 from harken.recipes import NetRecipe, load_recipe, recipe_from_table
 from harken.recipes.training import Training
+from harken.store import features
+from harken.tracks import Track, Tracks
+
+Tone = Callable[..., Path]
 
 MEL = {"kind": "mel", "rate": 8000, "clip": 0.5, "n_mels": 10, "n_fft": 256, "hop_length": 200, "scale": "db"}
 WAVE = {"kind": "waveform", "rate": 100, "clip": 0.5}
@@ -336,3 +345,128 @@ def test_what_cannot_be_is_refused_in_words(augment: dict[str, Any], table: dict
 def test_the_table_must_be_a_table() -> None:
     with pytest.raises(RecipeError, match=r"augment must be written as \[augment\]"):
         recipe([{"mixup": 0.2}])  # type: ignore[arg-type]
+
+
+# -- copies of sounds ----------------------------------------------------------------------------------------------------
+
+LOUD = Sounds(copies=2, shift=0.2, tempo=0.2, pitch=2, tilt=12, room=0.3, gain=6, noise=20, codec=32)
+
+
+@pytest.fixture
+def tracks(tone: Tone, tmp_path: Path) -> Tracks:
+    """Six short tracks of two classes, and a copy of the first under another name."""
+    paths = [tone(f"{number}.wav", seconds=1.6, rate=8000, frequency=200 + 60 * number) for number in range(6)]
+    twin = tmp_path / "twin.wav"
+    twin.write_bytes(paths[0].read_bytes())
+    return Tracks([Track(str(path), "ab"[number % 2]) for number, path in enumerate([*paths, twin])])
+
+
+def test_copies_stand_behind_their_tracks_and_differ_from_them_and_from_each_other(tracks: Tracks) -> None:
+    plain = features(tracks, frontend(MEL))
+    whole = with_copies(plain, replace(LOUD, tempo=0.0, shift=0.0))
+    assert len(whole) == 3 * len(plain) and len(whole.tracks) == 21
+    assert [track.label for track in whole.tracks] == 3 * [track.label for track in tracks]
+    np.testing.assert_array_equal(whole.labels, np.tile(plain.labels, 3))
+    assert whole.hashes == 3 * plain.hashes
+    first, second, third = np.split(whole.rows(np.arange(len(whole))), 3)
+    np.testing.assert_array_equal(first, plain.rows(np.arange(len(plain))))
+    for one, other in ((first, second), (first, third), (second, third)):
+        assert all((a != b).any() for a, b in zip(one, other, strict=True))
+    clips = len(plain) // 7
+    np.testing.assert_array_equal(second[:clips], second[-clips:])  # the same sound becomes the same, whatever its name
+
+
+def test_copies_are_heard_once_and_apart_from_the_tracks(tracks: Tracks, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = features(tracks, frontend(MEL))
+    once = with_copies(plain, LOUD).rows(np.arange(8))
+    monkeypatch.setattr("harken.store.hear_many", lambda *_: pytest.fail("heard again"))
+    again = with_copies(plain.select([3, 1]), LOUD)
+    assert len(again.tracks) == 6
+    np.testing.assert_array_equal(with_copies(plain, LOUD).rows(np.arange(8)), once)
+    np.testing.assert_array_equal(features(tracks, frontend(MEL)).rows([0]), plain.rows([0]))
+
+
+def test_a_training_learns_from_copies_and_judges_without_them(tracks: Tracks) -> None:
+    plain = features(tracks, frontend(MEL))
+    valid = plain.select([4, 5])
+    rows = dict(training={"epochs": 1, "batch": 4})
+    assert plain.select(range(4)).silent == ()
+    losses = []
+    for augment in ({}, {"sounds": {"copies": 1, "noise": 10.0}}, {"sounds": {"copies": 1, "noise": 10.0}, "mixup": 0.3}):
+        learnt = learn(recipe(augment, **rows), plain.select(range(4)), valid, seed=1)
+        losses.append(learnt.result.history[0].loss)
+        assert learnt.best.trained_on.tracks == {held.split(":")[0] for held in plain.hashes if held}
+    assert len(set(losses)) == 3
+
+
+def test_one_lost_file_is_named_and_all_lost_are_refused(tracks: Tracks, caplog: pytest.LogCaptureFixture) -> None:
+    plain = features(tracks, frontend(MEL))
+    Path(tracks[2].path).unlink()
+    with caplog.at_level(logging.WARNING, "harken"):
+        some = with_copies(plain, Sounds(gain=3.0))
+    assert len(set(some.track.tolist())) == 13 and "1 of 7 copies failed" in caplog.text and "2.wav" in caplog.text
+    with pytest.raises(DataError, match="no track of the training part could be heard again"):
+        with_copies(plain.select([2]), Sounds(gain=3.0))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(-24, 24), st.floats(0.05, 1.0), st.floats(0, 0.9), st.integers(0, 100))
+def test_tones_and_rooms_keep_length_and_power(decibels: float, seconds: float, share: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    samples = (rng.standard_normal(4000) / 10).astype(np.float32)
+    for made in (
+        tilted(samples, 8000, rng, decibels=decibels),
+        in_a_room(samples, 8000, rng, seconds=seconds, share=share),
+    ):
+        assert made.shape == samples.shape and made.dtype == np.float32
+        assert np.square(made).mean() == pytest.approx(np.square(samples).mean(), rel=1e-4)
+    for silent in (
+        tilted(0 * samples, 8000, rng, decibels=decibels),
+        in_a_room(0 * samples, 8000, rng, seconds=1, share=share),
+    ):
+        assert not silent.any()
+
+
+def test_a_tilt_is_even_over_the_octaves_and_a_room_dies_away() -> None:
+    time = np.arange(32000) / 32000
+    tones = sum(np.sin(2 * np.pi * hz * time) for hz in (60, 960, 15360)).astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(tilted(tones, 32000, np.random.default_rng(0), decibels=20)))[[60, 960, 15360]]
+    steps = 20 * np.log10(spectrum[1:] / spectrum[:-1])
+    np.testing.assert_allclose(steps, 20 * 4 / np.log2(16000 / 60), atol=0.01)
+    click = np.zeros(16000, np.float32)
+    click[0] = 1
+    echo = in_a_room(click, 16000, np.random.default_rng(0), seconds=0.5, share=0.5)
+    assert np.abs(echo[1:15]).max() < 1e-6 < 0.1 < echo[0]
+    early, late = np.square(echo[800:1600]).mean(), np.square(echo[4000:4800]).mean()  # 0.2 s apart: 24 dB
+    assert 10 * np.log10(early / late) == pytest.approx(24, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("sounds", "said"),
+    [
+        ({}, "nothing says how the copies differ"),
+        ({"copies": 3}, "nothing says how the copies differ"),
+        ({"copies": 0, "gain": 3.0}, "at least 1"),
+        ({"copies": 1000, "gain": 3.0}, "at most 20"),
+        ({"tempoo": 0.1}, "did you mean 'tempo'"),
+        ({"tempo": 2.0}, "at most 1"),
+        ({"codec": 8}, "at least 32"),
+        ({"codec": 64.5}, "whole number"),
+        ({"room": -1.0}, "at least 0"),
+        ({"noise": float("nan")}, "finite"),
+        ({"shift": 1e9}, "at most 30"),
+    ],
+)
+def test_copies_that_cannot_be_are_refused_in_words(sounds: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        recipe({"sounds": sounds, "mixupp": 1})
+    assert said in str(error.value) and "mixupp" in str(error.value) and "sounds" in str(error.value)
+
+
+def test_sounds_must_be_a_table_of_a_recipe_that_hears() -> None:
+    with pytest.raises(RecipeError, match="sounds"):
+        recipe({"sounds": 3})
+    made = recipe({"sounds": {"copies": 2, "gain": 3.0}})
+    assert made.to_table()["augment"] == {"sounds": {"copies": 2, "gain": 3.0}}
+    assert recipe_from_table(made.to_table(), "mine") == made and made.augment.changes and not made.augment.changes_rows
+    assert made.with_frontend(Arrays(shape=(10, 21, 1))).augment == NOTHING

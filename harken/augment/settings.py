@@ -6,10 +6,12 @@ A picture is (bands, frames, channels), with time along axis 1 and frequency alo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
-from harken.frontends import Frontend
+from harken.errors import RecipeError
+from harken.frontends import AudioFrontend, Frontend
 from harken.settings import Range, Settings
 
 Few = Annotated[int, Range(low=1, high=20)]
@@ -21,6 +23,62 @@ PITCHED = ("frequency_mask", "tilt")
 LEVELS = ("gain", "tilt")
 SAMPLES = ("waveform", "frames")
 """Frontends that hand on samples."""
+
+
+BEST_BIT_RATE = 160
+"""kbit/s of MP3, from 16 kHz on."""
+LATEST = 30.0
+"""Seconds that a copy may begin later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sounds(Settings):
+    """How many altered copies of each training track are learnt from beside it, and how far they are altered.
+
+    Attributes
+    ----------
+    copies : int
+        Of each track.
+    shift : float
+        Seconds that a copy begins later, at most (and at most half of its first minute).
+    tempo : float
+        Share by which a copy is faster or slower, at most, at its own pitch.
+    pitch : float
+        Semitones that it is higher or lower, at most, at its own tempo.
+    tilt : float
+        dB of an equaliser, up or down from 60 Hz to 16 kHz, at most.
+    room : float
+        Seconds until a room's echo is 60 dB weaker, at most; 0: no room.
+    gain : float
+        dB louder or softer, at most.
+    noise : float, optional
+        dB that pink noise is weaker than the music, at least.
+    codec : int, optional
+        kbit/s of MP3, at least; up to 160.
+    """
+
+    kind: ClassVar[str] = "augment.sounds"
+    copies: Annotated[int, Range(low=1, high=20)] = 1
+    shift: Annotated[float, Range(low=0, high=LATEST)] = 0.0
+    tempo: Annotated[float, Range(low=0, high=1)] = 0.0
+    pitch: Annotated[float, Range(low=0, high=12)] = 0.0
+    tilt: Annotated[float, Range(low=0, high=60)] = 0.0
+    room: Annotated[float, Range(low=0, high=10)] = 0.0
+    gain: Annotated[float, Range(low=0, high=60)] = 0.0
+    noise: Annotated[float, Range(low=0, high=80)] | None = None
+    codec: Annotated[int, Range(low=32, high=BEST_BIT_RATE)] | None = None
+
+    def mistakes(self) -> list[str]:
+        """Return whether nothing is altered."""
+        if any(getattr(self, key) for key in ("shift", "tempo", "pitch", "tilt", "room", "gain")):
+            return []
+        if self.noise is not None or self.codec is not None:
+            return []
+        return ["nothing says how the copies differ; give some of shift, tempo, pitch, tilt, room, gain, noise, codec"]
+
+    def to_table(self) -> dict[str, Any]:
+        """Return the table that a recipe holds: only what is not as it is without it."""
+        return {key: value for key, value in super().to_table().items() if value != getattr(type(self), key)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +108,8 @@ class Augment(Settings):
         dB by which the highest band becomes louder or softer against the lowest, the others in between.
     noise : float
         Standard deviation of normal noise on every value, as a share of the clip's own.
+    sounds : Sounds, optional
+        Further versions of each training track, altered as sounds and kept in the store.
 
     Notes
     -----
@@ -73,6 +133,25 @@ class Augment(Settings):
     gain: Decibels = 0.0
     tilt: Decibels = 0.0
     noise: Annotated[float, Range(low=0, high=1)] = 0.0
+    sounds: Sounds | None = None
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], where: str) -> Augment:
+        """Build from a recipe's table; ``sounds`` is a table in it."""
+        table, mistakes = dict(table), []
+        if isinstance(table.get("sounds"), Mapping):
+            try:
+                table["sounds"] = Sounds.from_table(table["sounds"], "sounds")
+            except RecipeError as error:
+                mistakes += [f"sounds: {mistake}" for mistake in error.mistakes]
+                del table["sounds"]
+        try:
+            built = super().from_table(table, where)
+        except RecipeError as error:
+            raise RecipeError(where, [*mistakes, *error.mistakes]) from None
+        if mistakes:
+            raise RecipeError(where, mistakes)
+        return built
 
     def mistakes(self) -> list[str]:
         """Return where a number of masks stands without their width."""
@@ -85,7 +164,12 @@ class Augment(Settings):
     @property
     def changes(self) -> bool:
         """Whether anything is changed at all."""
-        return self != replace(NOTHING, share=self.share)
+        return self.changes_rows or self.sounds is not None
+
+    @property
+    def changes_rows(self) -> bool:
+        """Whether what a network reads is changed at its showings."""
+        return replace(self, sounds=None) != replace(NOTHING, share=self.share)
 
     def misfits(self, frontend: Frontend) -> dict[str, str]:
         """Return the keys that cannot change what a frontend gives, each with the reason."""
@@ -97,15 +181,17 @@ class Augment(Settings):
             reasons |= dict.fromkeys(PITCHED, f"{frontend.kind!r} features of shape {shape} have no frequency axis")
         unknown = [key for key in LEVELS if key not in reasons and decibels_of(frontend) is None]
         reasons |= dict.fromkeys(unknown, _no_level(frontend))
+        if not isinstance(frontend, AudioFrontend):
+            reasons["sounds"] = f"{frontend.kind!r} features come from no sounds"
         return {key: reason for key, reason in reasons.items() if getattr(self, key)}
 
     def fitting(self, frontend: Frontend) -> Augment:
         """Return the settings without those that cannot change what a frontend gives."""
-        nothing: dict[str, Any] = dict.fromkeys(self.misfits(frontend), 0.0)
+        nothing: dict[str, Any] = {key: None if key == "sounds" else 0.0 for key in self.misfits(frontend)}
         nothing |= {key + "s": 1 for key in nothing if key.endswith("_mask")}
         return replace(self, **nothing)
 
-    def to_table(self) -> dict[str, object]:
+    def to_table(self) -> dict[str, Any]:
         """Return the table that a recipe holds: only what is not as it is without it."""
         return {key: value for key, value in super().to_table().items() if value != getattr(NOTHING, key)}
 

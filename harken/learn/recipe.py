@@ -17,6 +17,7 @@ from harken.engines.base import Weights
 from harken.errors import HarkenError
 from harken.learn.batches import part
 from harken.learn.callbacks import Callback, TrainingState
+from harken.learn.copies import with_copies
 from harken.learn.fitting import FITTERS
 from harken.learn.learnt import Learnt, record_of, trained_on
 from harken.learn.loop import TrainingResult, fit
@@ -96,16 +97,19 @@ def learn(
             "no validation part: the training clips themselves say which epoch is the best, and prefer the one that knows "
             "them by heart"
         )
+    if taught is not None and recipe.augment.sounds is not None:
+        logger.warning("recipe %s: [augment.sounds] is left out: the teacher has not heard the copies", recipe.name)
+    shown = train if taught is not None else with_copies(train, recipe.augment.sounds, progress)
     built = build(net, training, engine=chosen, seed=seed, device=device)
     if state is None:
         fit_standardise(built, train)
     result = fit(
         built,
-        part(train, net, len(classes), training.class_weights) if taught is None else taught.part(net, training.class_weights),
+        part(shown, net, len(classes), training.class_weights) if taught is None else taught.part(net, training.class_weights),
         None if valid is None else part(valid, net, len(classes)),
         training,
         seed=seed,
-        augmenter=Augmenter(recipe.augment, recipe.frontend, seed) if recipe.augment.changes else None,
+        augmenter=Augmenter(recipe.augment, recipe.frontend, seed) if recipe.augment.changes_rows else None,
         callbacks=callbacks,
         state=state,
         progress=progress,

@@ -24,12 +24,14 @@ from harken.files import cache_folder
 from harken.frontends import Frontend
 from harken.progress import Progress, silent
 from harken.store.hashes import identities
-from harken.store.hearing import Heard, Stream, as_it_is, hear, hear_many, sharing_cores
+from harken.store.hearing import Altered, Heard, Stream, as_it_is, hear, hear_many, sharing_cores
+from harken.store.joined import joined
 from harken.store.shelf import Contents, Shelf
 from harken.store.table import Features, Rows, StoredRows, features_of_arrays
 from harken.tracks import Track, Tracks
 
 __all__ = [
+    "Altered",
     "Features",
     "Heard",
     "Rows",
@@ -41,6 +43,7 @@ __all__ = [
     "features_of_arrays",
     "hear",
     "hear_many",
+    "joined",
     "sharing_cores",
 ]
 
@@ -54,6 +57,7 @@ def features(
     workers: int | None = None,
     progress: Progress = silent,
     folder: Path | None = None,
+    altered: Altered | None = None,
 ) -> Features:
     """Return what a network reads of all clips of these tracks, computing what is not yet there.
 
@@ -69,6 +73,8 @@ def features(
         the rows on disk may be damaged).
     folder : Path, optional
         Instead of :func:`cache_folder`.
+    altered : Altered, optional
+        What is done to the sounds before they are heard; what is heard of them then is kept apart.
 
     Returns
     -------
@@ -88,13 +94,14 @@ def features(
     found = identities(tracks, root, progress)
     wanted = _Wanted(tracks, tuple(None if isinstance(one, Failure) else one for one in found))
     failures = {position: one for position, one in enumerate(found) if isinstance(one, Failure)}
-    shelf = Shelf(root, frontend)
+    shelf = Shelf(root, frontend, None if altered is None else altered.table)
+    stream = as_it_is if altered is None else altered.stream
     progress("features", 0, len(tracks))
     contents = shelf.contents(wanted.first)
     complete = len(contents.entries) == len(wanted.first)
     sound = shelf.is_sound(contents)
     if not (complete and sound):
-        reasons = _fill(shelf, frontend, wanted, check=not sound, workers=workers, progress=progress)
+        reasons = _fill(shelf, frontend, wanted, stream, check=not sound, workers=workers, progress=progress)
         contents = shelf.contents(wanted.first)
         lost = sum(one not in contents.entries and one not in reasons for one in wanted.first)
         if lost:
@@ -124,7 +131,7 @@ class _Wanted:
 
 
 def _fill(
-    shelf: Shelf, frontend: Frontend, wanted: _Wanted, *, check: bool, workers: int | None, progress: Progress
+    shelf: Shelf, frontend: Frontend, wanted: _Wanted, stream: Stream, *, check: bool, workers: int | None, progress: Progress
 ) -> dict[str, str]:
     """Hear the tracks that the shelf lacks; return why some failed, by what they hold."""
     reasons: dict[str, str] = {}
@@ -140,7 +147,7 @@ def _fill(
         progress("features", done, len(wanted.tracks))
         with (
             sharing_cores(workers, len(missing)) as count,
-            closing(hear_many([wanted.first[one] for one in missing], frontend, count)) as news,
+            closing(hear_many([wanted.first[one] for one in missing], frontend, count, stream)) as news,
         ):
             for heard in news:
                 key = missing[heard.position]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,22 @@ PATIENCE = 0.2
 """Seconds after which a waiting thread looks whether it is still wanted."""
 
 logger = logging.getLogger("harken")
+
+
+@dataclass(frozen=True, eq=False)
+class Altered:
+    """What is done to sounds before they are heard.
+
+    Attributes
+    ----------
+    table : mapping
+        All that determines it, plain: what is heard is kept by it.
+    stream : callable
+        Gives a track's samples, altered.
+    """
+
+    table: Mapping[str, Any]
+    stream: Stream
 
 
 def as_it_is(track: Track, rate: int) -> Iterator[Floats]:

@@ -21,9 +21,10 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,10 +111,13 @@ class Shelf:
     root : Path
         The cache folder.
     frontend : Frontend
+    altered : mapping, optional
+        What was done to the sounds before they were heard, as a plain table: such features lie on a shelf of their own.
     """
 
-    def __init__(self, root: Path, frontend: Frontend) -> None:
-        self.folder = root / "store" / f"v{FORMAT}" / frontend.key()
+    def __init__(self, root: Path, frontend: Frontend, altered: Mapping[str, Any] | None = None) -> None:
+        self._altered = {} if altered is None else {"altered": dict(altered)}
+        self.folder = root / "store" / f"v{FORMAT}" / _key(frontend, self._altered)
         self.row_bytes = prod(frontend.shape) * ROW_TYPE.itemsize
         self._frontend = frontend
         self._index = self.folder / INDEX
@@ -203,7 +207,7 @@ class Shelf:
 
     @property
     def _settings(self) -> dict[str, Any]:
-        return {"format": FORMAT, "frontend": self._frontend.to_table()}
+        return {"format": FORMAT, "frontend": self._frontend.to_table(), **self._altered}
 
     def _prepared(self) -> sqlite3.Connection:
         """Open the index for writing; a new one where there is none, or none that can be used. The lock is held."""
@@ -277,6 +281,13 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _key(frontend: Frontend, altered: Mapping[str, Any]) -> str:
+    """Return the name of a shelf: the frontend's, and another one where sounds were altered before it."""
+    if not altered:
+        return frontend.key()
+    return blake2b(frontend.key().encode() + json_bytes(altered), digest_size=16).hexdigest()
 
 
 def _content(path: Path) -> bytes | None:
