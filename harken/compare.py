@@ -137,7 +137,11 @@ def _chosen(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | No
     twice = [name for name, times in Counter(recipe.name for recipe in found).items() if times > 1]
     if twice or not found:
         raise HarkenError(f"recipes to compare have different names; {twice[0]} is there twice" if twice else "name a recipe")
-    return found if epochs is None else [recipe.replace(epochs=epochs) for recipe in found]
+    nets = any(isinstance(recipe, NetRecipe) for recipe in found)  # beside one, what has no epochs stays as it is
+    return [
+        recipe.replace(epochs=epochs) if epochs is not None and (isinstance(recipe, NetRecipe) or not nets) else recipe
+        for recipe in found
+    ]
 
 
 def _hear_all(data: str | os.PathLike[str], recipes: Sequence[Recipe], options: dict[str, Any], progress: Progress) -> str:

@@ -190,7 +190,11 @@ def chosen_recipes(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: i
         raise HarkenError(f"the recipe {twice[0]} is named twice; recipes to compare have different names")
     if not found:
         raise HarkenError("no recipe was named (see 'harken recipes')")
-    return found if epochs is None else [recipe.replace(epochs=epochs) for recipe in found]
+    nets = any(isinstance(recipe, NetRecipe) for recipe in found)  # beside one, what has no epochs stays as it is
+    return [
+        recipe.replace(epochs=epochs) if epochs is not None and (isinstance(recipe, NetRecipe) or not nets) else recipe
+        for recipe in found
+    ]
 
 
 # ---- the model that is to remember the temperature

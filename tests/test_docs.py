@@ -20,6 +20,7 @@ from harken.learn.callbacks import Epoch
 from harken.nets.layers import LAYERS
 from harken.recipes import OPTIMIZERS, SCHEDULES, Training, recipe_from_table
 from harken.recipes.base import Published
+from harken.recipes.neighbours import Neighbours
 from harken.recipes.net import NetHead
 from harken.recipes.reader import KINDS
 from harken.settings import Settings
@@ -66,6 +67,7 @@ def test_the_sample_recipe_loads_and_hears_decibels() -> None:
             "`[training]`",
             {*OPTIMIZERS, *SCHEDULES}.union(names(Training), *map(names, [*OPTIMIZERS.values(), *SCHEDULES.values()])),
         ),
+        ("`[neighbours]`", names(Neighbours) | {"neighbours", "uniform", "distance", "euclidean", "manhattan", "cosine"}),
         ("`[[net]]`", set(LAYERS).union(*map(names, LAYERS.values()))),
     ],
 )

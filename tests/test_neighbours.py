@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from harken import Arrays, Classifier
-from harken.archive import Model, load_model, save_model
+from harken.archive import MODEL, WEIGHTS, Model, load_model, save_model, write_pair
 from harken.errors import DataError, HarkenError, ModelError, RecipeError
 from harken.exchange import convert
 from harken.exchange.adopt import adopt
@@ -26,7 +28,7 @@ from harken.recipes import Neighbours, NeighboursRecipe, load_recipe
 from harken.train import train
 
 METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
-WEIGHTS = ("uniform", "distance")
+HOW = ("uniform", "distance")
 
 
 def recipe(shape: tuple[int, ...] = (4,), **settings: Any) -> NeighboursRecipe:
@@ -104,7 +106,7 @@ def test_rounding_of_the_product_moves_no_neighbour(scale: float, offset: float)
 def test_shares_of_votes_sum_to_one_and_are_not_negative() -> None:
     rng = np.random.default_rng(0)
     far = np.sort(rng.choice([0.0, 1e-300, 0.5, 1.0, 1e300], (200, 6)), axis=1)
-    for weights in WEIGHTS:
+    for weights in HOW:
         shares = votes(far, rng.integers(0, 4, far.shape), 4, weights)
         np.testing.assert_allclose(shares.sum(axis=1), 1)
         assert (shares >= 0).all() and np.isfinite(shares).all()
@@ -113,7 +115,7 @@ def test_shares_of_votes_sum_to_one_and_are_not_negative() -> None:
 # -- scikit-learn ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("weights", HOW)
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("k", [1, 2, 5, 30])
 def test_scikit_learn_gives_the_same_probabilities_and_answers(k: int, weights: str, metric: str) -> None:
@@ -311,6 +313,30 @@ def test_a_model_that_cannot_answer_is_not_saved(change: Any, words: str, tmp_pa
     with pytest.raises((ModelError, RecipeError), match=words):
         save_model(tmp_path / "bad.harken", change(model))
     assert not (tmp_path / "bad.harken").exists()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({"references": 10**30}, "numbers can be"),
+        ({"references": -1}, "k = 5 neighbours vote"),
+        ({"references": 30, "more": 1}, "must be the number of references"),
+        ({"references": "30"}, "no table of whole numbers"),
+        ({"references": True}, "no table of whole numbers"),
+        ([30], "no table of whole numbers"),
+        ({}, "must be the number of references"),
+        ({"references": 30}, "needs|at most"),
+        ({"references": 1 << 20}, "needs"),
+    ],
+)
+def test_a_file_that_lies_about_its_sizes_is_refused(sizes: Any, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "knn.harken"
+    Classifier(recipe=recipe()).fit(arrays()).save(path)
+    with zipfile.ZipFile(path) as archive:
+        document, content = json.loads(archive.read(MODEL)), archive.read(WEIGHTS)
+    write_pair(path, {MODEL: json.dumps({**document, "sizes": sizes}).encode(), WEIGHTS: content})
+    with pytest.raises(ModelError, match=words):
+        load_model(path)
 
 
 def test_a_prediction_loads_no_scikit_learn(tmp_path: Path) -> None:

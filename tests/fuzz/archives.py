@@ -19,13 +19,14 @@ from common import Target, main, mutated
 from harken.archive import MODEL, WEIGHTS, Model, TrainedOn, load_model, save_model, write_pair
 from harken.classifier import Classifier
 from harken.errors import ModelError
+from harken.learn.neighbours import remembered
 from harken.nets import initial_weights
-from harken.recipes import recipe_from_table
+from harken.recipes import NeighboursRecipe, recipe_from_table
 
 
 def seeds(folder: Path) -> Mapping[str, bytes]:
     """Return a small model of audio and one of arrays, and their members alone."""
-    found = {}
+    found, models = {}, {}
     for name, frontend in (
         ("audio", {"kind": "waveform", "rate": 100, "clip": 0.16}),
         ("arrays", {"kind": "arrays", "shape": [4, 2]}),
@@ -34,7 +35,9 @@ def seeds(folder: Path) -> Mapping[str, bytes]:
         recipe = recipe_from_table({"frontend": frontend, "net": net}, name)
         weights = initial_weights(recipe.bind(2), 0)
         seen = TrainedOn(frozenset(f"{number:032x}" for number in range(3)), frozenset({"f" * 32}))
-        model = Model(recipe, ("jig", "réel"), weights, recipe.frontend.shape, {"seed": 0, "note": "é"}, seen)
+        models[name] = Model(recipe, ("jig", "réel"), weights, recipe.frontend.shape, {"seed": 0, "note": "é"}, seen)
+    models["neighbours"] = _neighbours()
+    for name, model in models.items():
         save_model(folder / name, model)
         found[f"{name}.harken"] = (folder / name).read_bytes()
         with zipfile.ZipFile(folder / name) as archive:
@@ -42,6 +45,15 @@ def seeds(folder: Path) -> Mapping[str, bytes]:
                 found[f"{name}-{member}.member"] = archive.read(member)
                 (folder / f"{name}-{member}").write_bytes(archive.read(member))
     return found
+
+
+def _neighbours() -> Model:
+    table = {"kind": "neighbours", "frontend": {"kind": "arrays", "shape": [4]}, "neighbours": {"k": 2}}
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
+    recipe = recipe_from_table(table, "neighbours")
+    assert isinstance(recipe, NeighboursRecipe)
+    kept = remembered(rows, np.array([0, 1, 1]), recipe.neighbours)
+    return Model(recipe, ("jig", "réel"), kept, (4,), {"seed": 0}, sizes={"references": 3})
 
 
 def judge(path: Path) -> None:
@@ -67,7 +79,7 @@ def _packed(path: Path) -> list[Path]:
     content = path.read_bytes()
     good = {name: data for name, data in seeds(_folder(path)).items() if name.endswith(".member")}
     packed = []
-    for name in ("audio", "arrays"):
+    for name in ("audio", "arrays", "neighbours"):
         document, weights = good[f"{name}-{MODEL}.member"], good[f"{name}-{WEIGHTS}.member"]
         random = np.random.default_rng(zlib.crc32(content))
         for number, members in enumerate(
