@@ -219,6 +219,11 @@ def test_predict_asks_several_models(run: Path, tones: Path):
     document = json.loads(call("predict", run / "model.harken", high, "--also", run / "last.harken", "--json").stdout)
     assert document["also"][0]["model"] == str(run / "last.harken")
     assert document["also"][0]["files"][0]["label"] == "high"
+    pair = [str(run / "model.harken"), str(run / "last.harken")]
+    assert document["agreement"] == [{"models": pair, "files": 1, "agree": 1}]
+    assert text[2:] == ["model and last agree on 1 of 1 file"]
+    table = call("predict", run / "model.harken", high, "--also", run / "last.harken", "--csv")
+    assert len(table.stdout.splitlines()) == 2 and "agree on 1 of 1 file" in table.stderr
 
 
 def test_predict_refuses_to_ask_a_model_twice(run: Path, tones: Path):

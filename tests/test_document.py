@@ -9,6 +9,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,15 @@ def whole(models: list[Asked], files: list[list[Prediction]], paths: list[str], 
         }
         for path, asked, column in zip(paths, models, files, strict=True)
     )
-    return json_bytes({**first, "also": others} if others else first, indent=2) + b"\n"
+    if others:
+        first |= {"also": others, "agreement": [agreeing(paths, files, a, b) for a, b in combinations(range(len(paths)), 2)]}
+    return json_bytes(first, indent=2) + b"\n"
+
+
+def agreeing(paths: list[str], files: list[list[Prediction]], one: int, two: int) -> dict[str, Any]:
+    """What two models have in common."""
+    both = [(a, b) for a, b in zip(files[one], files[two], strict=True) if a.error is None and b.error is None]
+    return {"models": [paths[one], paths[two]], "files": len(both), "agree": sum(a.label == b.label for a, b in both)}
 
 
 @pytest.mark.parametrize("models", [[ONE], [ONE, TWO], [TWO, ONE, TWO]], ids=len)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+from harken.cli.agreement import Agreement
 from harken.cli.document import print_document
 from harken.decoders import shown
 from harken.errors import Failure
@@ -35,10 +36,12 @@ def print_answers(
         How many classes are shown; not in CSV.
     """
     failed: list[Failure] = []
+    agreement = Agreement(len(names))
 
     def noted() -> Iterable[Row]:
         for row in rows:
             failed.extend(_failures(row))
+            agreement.add(row)
             yield row
 
     if form == "json":
@@ -47,6 +50,8 @@ def print_answers(
         _print_csv(noted(), shape)
     else:
         _print_text(noted(), shape, names, top)
+    for sentence in [] if form == "json" else agreement.in_words([shown(name) for name in names]):
+        click.echo(sentence, err=form == "csv")  # a table for programs holds nothing else
     return failed
 
 

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import click
 
+from harken.cli.agreement import Agreement
 from harken.cli.console import goes_on
 from harken.files import json_bytes
 from harken.journal import Shape
@@ -60,6 +61,7 @@ def print_document(rows: Iterable[tuple[Prediction, ...]], shape: Shape, paths: 
     """
     with ExitStack() as stack:
         parts: list[_Part] = []
+        agreement = Agreement(len(paths))
         # The further models' parts stand behind all files of the first one: until then they wait on the disk.
         waiting: list[IO[bytes]] = [stack.enter_context(tempfile.TemporaryFile()) for _ in paths[1:]]
 
@@ -72,6 +74,7 @@ def print_document(rows: Iterable[tuple[Prediction, ...]], shape: Shape, paths: 
             for row in rows:
                 if not parts:  # not before: an error in all there is to name leaves nothing behind
                     begin()
+                agreement.add(row)
                 for part, answer, asked in zip(parts, row, shape.models, strict=True):
                     part.add(answer.to_table(asked.classes, timeline=shape.timeline, top=top))
                 goes_on(_cut(parts[0].files))
@@ -81,11 +84,11 @@ def print_document(rows: Iterable[tuple[Prediction, ...]], shape: Shape, paths: 
             raise
         if not parts:
             begin()
-        _end(parts, waiting)
+        _end(parts, waiting, agreement.to_table(paths))
         goes_on("")
 
 
-def _end(parts: Sequence[_Part], waiting: Sequence[IO[bytes]]) -> None:
+def _end(parts: Sequence[_Part], waiting: Sequence[IO[bytes]], agreement: list[dict[str, Any]]) -> None:
     for part in parts:
         part.end_files()
     for number, file in enumerate(waiting):
@@ -94,7 +97,10 @@ def _end(parts: Sequence[_Part], waiting: Sequence[IO[bytes]]) -> None:
         while piece := file.read(_PIECE):
             _print(piece)
         _print(b"\n    }")
-    _print(b"\n  ]\n}\n" if waiting else b"\n}\n")
+    if waiting:
+        told = json_bytes(agreement, indent=2).replace(b"\n", b"\n  ")
+        _print(b'\n  ],\n  "agreement": ' + told)
+    _print(b"\n}\n")
 
 
 def _print(text: bytes) -> None:
