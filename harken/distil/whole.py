@@ -494,8 +494,8 @@ def _notes(task: _Task, known: int, students: Sequence[Any]) -> Iterator[str]:
         published = each.pupil.published
         if published:
             yield (
-                f"Published for {each.pupil.recipe}: {published['value']:g} ({published['figure']}; {published['data']}): "
-                "other data or parts than these."
+                f"Published for {each.pupil.recipe}, for other tracks than these: {published['value']:g} ({published['figure']}; "
+                f"{published['data']})."
             )
 
 

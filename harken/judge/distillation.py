@@ -421,7 +421,8 @@ def _over_seeds(judged: Judged, wanted: Numbers, answers: Numbers) -> OverSeeds:
 
 
 def _against_teacher(pair: Paired, student: Student) -> str:
-    right = f"it is right on {number(student.accuracy.figure.value)} of the unheard tracks"
+    mine = student.accuracy.figure.value
+    right = f"right on {number(mine)} of the unheard tracks against {number(mine - pair.difference)}"
     name = f"The student {pair.first}"
     if pair.low is None or pair.high is None:
         return f"{name} cannot be compared with its teacher {pair.second}: {pair.method}."
@@ -429,9 +430,7 @@ def _against_teacher(pair: Paired, student: Student) -> str:
         return f"{name} passes its teacher {pair.second}, by {_points(pair.low, pair.high)} points: {right}."
     if pair.high < 0:
         return f"{name} loses to its teacher {pair.second}, by {_points(-pair.high, -pair.low)} points: {right}."
-    return (
-        f"{name} can be told neither to lose to its teacher {pair.second} nor to pass it: {_within(pair)} of accuracy; {right}."
-    )
+    return f"{name} can be told neither to lose to its teacher {pair.second} nor to pass it: {right}; {_within(pair)}."
 
 
 def _against_labels(pair: Paired, name: str) -> str:
