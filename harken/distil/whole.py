@@ -494,7 +494,7 @@ def _notes(task: _Task, known: int, students: Sequence[Any]) -> Iterator[str]:
         published = each.pupil.published
         if published:
             yield (
-                f"Published for {each.pupil.recipe}, for other tracks than these: {published['value']:g} ({published['figure']}; "
+                f"Published for {each.pupil.recipe}, of other tracks: {published['value']:g} ({published['figure']}; "
                 f"{published['data']})."
             )
 
