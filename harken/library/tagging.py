@@ -152,11 +152,11 @@ class Tagging:
 
         def tag(copy: BinaryIO, sound: Sound) -> None:
             tagged = Tagged(copy, sound.kind, self.field)
-            others = tagged.others()
+            others, names = tagged.others(), tagged.names()
             tagged.write(change.new)
             after = Tagged(copy, sound.kind, self.field)
-            if after.others() != others or list(after.values) != list(change.new):
-                raise TagError("its tags would not be as they should be afterwards; it is left as it is")
+            if after.others() != others or not names <= after.names() or after.values != list(change.new):
+                raise TagError("its tags hold something that would be lost; it is left as it is")
 
         def enter(before: str, after: str, way: bytes) -> None:
             status = os.stat(path)  # noqa: PTH116

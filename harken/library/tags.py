@@ -33,6 +33,7 @@ _KNOWN = {
     "comment": ("COMM", "COMMENT", "\xa9cmt"),
 }
 _LONGEST = 60
+_FRAME = re.compile(rb"[A-Z][A-Z0-9]{3}")
 _ENCODING = re.compile(r"encoding=<[^>]*>")
 """What ``repr`` says of a frame's letters: UTF-8, which 2.3 does not know and some programs write, becomes UTF-16 there."""
 
@@ -107,12 +108,17 @@ def _told() -> Iterator[None]:
 
     try:
         yield
-    except MutagenError as error:
-        if isinstance(error.__cause__ or error.__context__, OSError):
-            raise (error.__cause__ or error.__context__) from None  # type: ignore[misc]
-        raise TagError(f"its tags cannot be read or written ({brief(error)}); another program may repair them") from error
+    except (MutagenError, OSError) as error:
+        for one in (error, error.__cause__, error.__context__):
+            if isinstance(one, OSError) and one.errno is not None:  # the system's, and no complaint of mutagen's
+                raise one from None
+        raise TagError(f"its tags cannot be read or written ({_said(error)}); another program may repair them") from error
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, EOFError, OverflowError, struct.error) as error:
-        raise TagError(f"its tags are damaged ({brief(error)}); another program may repair them") from error
+        raise TagError(f"its tags are damaged ({_said(error)}); another program may repair them") from error
+
+
+def _said(error: BaseException) -> str:
+    return brief(error) or type(error).__name__
 
 
 class Tagged:
@@ -157,6 +163,10 @@ class Tagged:
         """Return all that the tags hold besides the field, to be compared."""
         with _told():
             return self._way.others()
+
+    def names(self) -> set[str]:
+        """Return the names of what stands in the file, seen without mutagen, which skips what it cannot read."""
+        return self._way.names()
 
     def write(self, values: Sequence[str]) -> None:
         """Write the field into the file; no values take it out.
@@ -218,6 +228,9 @@ class _Way:
 
     def others(self) -> dict[str, str]:
         raise NotImplementedError
+
+    def names(self) -> set[str]:
+        return set()
 
     def save(self) -> None:
         raise NotImplementedError
@@ -283,6 +296,23 @@ class _Id3(_Way):
         found = {key: _ENCODING.sub("", repr(frame)) for key, frame in self.tags.items() if key not in mine}
         return found | {f"unknown {number}": repr(frame) for number, frame in enumerate(self.tags.unknown_frames)}
 
+    def names(self) -> set[str]:
+        self.file.seek(0)
+        head = self.file.read(10)
+        if head[:3] != b"ID3" or head[3] not in (3, 4) or head[5]:
+            return set()
+        found, at, size = set(), 10, self.tags.size
+        while at + 10 <= size:
+            self.file.seek(at)
+            name, length = struct.unpack(">4sI", self.file.read(8))
+            if not _FRAME.fullmatch(name):
+                break
+            found.add(name.decode())
+            safe = head[3] == 4 and not length & 0x80808080
+            parts = [length >> shift & 0x7F for shift in (24, 16, 8, 0)]
+            at += 10 + (parts[0] << 21 | parts[1] << 14 | parts[2] << 7 | parts[3] if safe else length)
+        return found - {self.field.id3.partition(":")[0]}
+
     def save(self) -> None:
         end = self.file.seek(0, os.SEEK_END)
         self.file.seek(max(0, end - _V1))
@@ -295,6 +325,9 @@ class _Id3(_Way):
 
 
 class _Id3InChunk(_Id3):
+    def names(self) -> set[str]:
+        return set()
+
     def __init__(self, file: BinaryIO, field: Field, kind: Callable[..., Any]) -> None:
         self.kind = kind
         super().__init__(file, field)
