@@ -5,6 +5,7 @@
 ``frames``      (steps, frame_length)   the samples in frames without overlap
 ``mel``         (mels, frames, 1)       the mel spectrogram, as power or in decibels
 ``summary``     (57,)                   means and variances of what is usually measured, and the tempo, of a whole track
+``rhythm``      (612,)                  what repeats after how long, of a whole track, whatever its tempo
 ``arrays``      as the data have it     none: the model was trained on ready-made arrays
 ==============  ======================  =====================================================================
 
@@ -20,7 +21,19 @@ A frontend is the ``[frontend]`` table of a recipe, and a function:
 from harken.frontends.arrays import Arrays
 from harken.frontends.base import FRONTENDS, AudioFrontend, Frontend, frontend_from_table
 from harken.frontends.mel import Mel
+from harken.frontends.rhythm import Rhythm
 from harken.frontends.summary import Summary
 from harken.frontends.waveform import Frames, Waveform
 
-__all__ = ["FRONTENDS", "Arrays", "AudioFrontend", "Frames", "Frontend", "Mel", "Summary", "Waveform", "frontend_from_table"]
+__all__ = [
+    "FRONTENDS",
+    "Arrays",
+    "AudioFrontend",
+    "Frames",
+    "Frontend",
+    "Mel",
+    "Rhythm",
+    "Summary",
+    "Waveform",
+    "frontend_from_table",
+]
