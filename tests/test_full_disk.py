@@ -13,6 +13,7 @@ import pytest
 
 from harken.archive import load_model
 from tests.test_cli import RECIPE, write_tone
+from tests.test_journal import write_model
 
 INSIDE = "HARKEN_TEST_NAMESPACE"
 """Set where these tests run in a namespace of their own, in which they may mount."""
@@ -189,6 +190,39 @@ def test_the_demo_on_a_full_disk(disk: Path, tmp_path: Path) -> None:
     assert done.returncode != 0
     assert len(done.stderr.splitlines()) == 1 and "the disk is full" in done.stderr, done.stderr
     assert [path.name for path in disk.iterdir() if path.name != "demo"] == ["fill"]
+
+
+def test_a_catalogue_keeps_what_fits_and_goes_on(disk: Path, music: Path, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "tiny.harken")
+    arguments = ("library", "scan", music / "music", "--model", model, "--catalogue", disk / "library.sqlite")
+    filling = fill(disk)
+    refused(call(*arguments, cache=tmp_path), str(disk / "library.sqlite"))
+    filling.unlink()
+    filling = fill(disk, leave=90_000)  # room for its tables, not for all that is found
+    refused(call(*arguments, cache=tmp_path), str(disk / "library.sqlite"))
+    filling.unlink()
+    done = call(*arguments, cache=tmp_path)
+    assert done.returncode == 0 and "10 files" in done.stdout, done.stderr
+
+
+def test_tagging_leaves_each_file_whole(disk: Path, music: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mutagen", reason="tags are written by mutagen")
+    songs = [write_tone(disk / "music" / f"{number}.flac", 300 + 100 * number, seconds=5 * number) for number in range(1, 6)]
+    before = {song: Path(song).read_bytes() for song in songs}
+    catalogue = ("--catalogue", tmp_path / "library.sqlite")
+    done = call("library", "scan", disk / "music", "--model", write_model(tmp_path / "m.harken"), *catalogue, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    fill(disk, leave=max(map(len, before.values())) - 10_000)  # room for a copy of all but the longest
+    done = call("library", "tag", "--write", *catalogue, cache=tmp_path)
+    assert "4 files tagged" in done.stdout
+    assert (
+        done.returncode == 2 and "5.flac cannot be tagged: the disk is full" in done.stderr and "it is as it was" in done.stderr
+    )
+    assert Path(songs[-1]).read_bytes() == before[songs[-1]]
+    assert temporaries(disk) == []
+    done = call("library", "undo", *catalogue, cache=tmp_path)
+    assert done.returncode == 0 and "4 files as before, byte for byte" in done.stdout, done.stderr
+    assert {song: Path(song).read_bytes() for song in songs} == before
 
 
 def test_the_same_in_a_namespace_where_only_that_may_mount(tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ def scan(
     *,
     retry_failed: bool = False,
     ready: Callable[[str, Stamp], bool] | None = None,
+    may_be_empty: bool = False,
     told: Told | None = None,
     progress: Progress = silent,
 ) -> Scan:
@@ -167,6 +168,8 @@ def scan(
         Try files again that failed before, though they have not changed.
     ready : callable, optional
         Tells of a file whether it may be read now; others are left for a later scan.
+    may_be_empty : bool
+        That all files of the folder are gone is no error.
     told : callable
         Told of every answer.
     progress : Progress
@@ -181,7 +184,7 @@ def scan(
     HarkenError
         The catalogue cannot be written; what was written before is kept.
     """
-    return _Scanning(os.path.abspath(folder), asker, retry_failed, told).run(ready, progress)  # noqa: PTH100
+    return _Scanning(os.path.abspath(folder), asker, retry_failed, told).run(ready, may_be_empty, progress)  # noqa: PTH100
 
 
 class _Scanning:
@@ -196,11 +199,11 @@ class _Scanning:
         self.once: set[str] = set()
         """The sounds that some path ever had."""
 
-    def run(self, ready: Callable[[str, Stamp], bool] | None, progress: Progress) -> Scan:
+    def run(self, ready: Callable[[str, Stamp], bool] | None, may_be_empty: bool, progress: Progress) -> Scan:
         began = time.monotonic()
         found = {path: stamp for path in find_audio(self.folder) if (stamp := stamp_of(path)) is not None}
         known = self.catalogue.files(self.folder)
-        self._mark_gone(found, known)
+        self._mark_gone(found, known, may_be_empty)
         if ready is not None:
             waits = [
                 path for path, stamp in found.items() if not self._as_it_was(known.get(path), stamp) and not ready(path, stamp)
@@ -224,9 +227,9 @@ class _Scanning:
         failed = f", {len(self.result.failed):,} failed" if self.result.failed else ""
         return f"{self.result.named:,} named{failed}"
 
-    def _mark_gone(self, found: dict[str, Stamp], known: dict[str, Known]) -> None:
+    def _mark_gone(self, found: dict[str, Stamp], known: dict[str, Known], may_be_empty: bool) -> None:
         there = {path for path, one in known.items() if not one.gone}
-        if there and not found:
+        if there and not found and not may_be_empty:
             raise DataError(
                 f"there is no audio in {shown(self.folder)}, and the catalogue knows {len(there):,} files there: is the drive "
                 "mounted? Nothing was marked; if they are gone for good, 'harken library forget FOLDER' takes them out"
@@ -282,15 +285,17 @@ class _Scanning:
                     continue
                 self._count(path, sound, known)
                 self.catalogue.enter(path, stamp, sound)
-                known[path] = Known(stamp, sound, None, gone=False)
                 if sound in self.done:
-                    self._remember(path, sound)
+                    self._remember(path, sound, known)
                 else:
                     left.append(path)
+                known[path] = Known(stamp, sound, None, gone=False)
         return left
 
-    def _remember(self, path: str, sound: str) -> None:
-        """Count a file whose sound has an answer, and tell it."""
+    def _remember(self, path: str, sound: str, known: dict[str, Known]) -> None:
+        """Count a file whose sound has an answer, and tell it, unless it had the same sound before."""
+        if path in known and known[path].sound == sound:
+            return
         self.result.known += 1
         if self.told is not None:
             self.told(self.asker.remembered(path, sound))
@@ -362,7 +367,7 @@ class _Scanning:
         heard = {path: held for path, held in zip(missing, found, strict=True) if isinstance(held, str)} if missing else {}
         for path, sound in heard.items():
             if sound in self.done:
-                self._remember(path, sound)
+                self._remember(path, sound, known)
         return sounds | heard
 
     def _enter(self, path: str, stamp: Stamp, held: str | Failure, known: dict[str, Known]) -> None:
