@@ -404,6 +404,33 @@ def test_folds_judge_every_track_once(folded):
     assert (folded.folder / "teachers" / "repeat1-fold2.harken").exists() and (folded.folder / STUDENT).exists()
 
 
+# ---- teacher and student hear differently
+
+
+def listening(name, clip):
+    table = {"title": name, "kind": "net", "source": "here", "frontend": {"kind": "waveform", "rate": 400, "clip": clip}}
+    layers = [{"layer": "flatten"}, {"layer": "dense", "units": "classes", "activation": "softmax"}]
+    return recipe_from_table({**table, "training": {"epochs": 2}, "net": layers}, name)
+
+
+@pytest.fixture
+def songs(tmp_path, tone):
+    for number in range(8):
+        tone(f"songs/low/{number}.wav", seconds=1.0, rate=400, frequency=20 + number)
+        tone(f"songs/high/{number}.wav", seconds=1.0, rate=400, frequency=90 + number)
+    return tmp_path / "songs"
+
+
+def test_the_teacher_listens_in_its_own_way(songs, tmp_path):
+    found = distil(songs, listening("whole", 1.0), listening("half", 0.5), seeds=1, out=tmp_path / "out", workers=1)
+    own = json.loads((tmp_path / "out" / "teachers" / "repeat1-fold1.json").read_text(encoding="utf-8"))["own"]
+    assert found.accuracy.n == 4 and len(own) < 16 - found.accuracy.n  # an answer a clip: one clip a track
+    assert load_model(tmp_path / "out" / STUDENT).input_shape == (200, 1)
+    with pytest.raises(HarkenError, match=r"must hear alike .* clip 1\.0, .* clip 0\.5"):
+        how = {"lesson": Lesson(augment=1), "seeds": 1, "out": tmp_path / "more"}
+        distil(songs, listening("whole", 1.0), listening("half", 0.5), **how)
+
+
 # ---- a teacher that is a file
 
 
@@ -491,7 +518,7 @@ def test_lessons_that_cannot_be(settings, words):
         ({"lesson": Lesson(augment=1), "also": [toy("good2")], "folds": 40}, "groups"),
     ],
 )
-def test_requests_that_cannot_be(data, tmp_path, how, words):
+def test_distillations_that_cannot_be(data, tmp_path, how, words):
     with pytest.raises(HarkenError, match=words):
         distil(data, voting(), GOOD, out=tmp_path / "out", **how)
 

@@ -21,12 +21,13 @@ import numpy as np
 from harken import __version__
 from harken.archive import SUFFIX, Model, group_hash, load_model, save_model
 from harken.crossval import chosen_recipes, pooled
-from harken.datasets import Dataset, check_learnable, read
+from harken.datasets import Arrays, Dataset, check_learnable, read
 from harken.distil.lessons import Dealt, Learning, Lesson, Teaching, decided
 from harken.engines import check
 from harken.errors import DataError, Failure, HarkenError, ModelError
 from harken.files import write_csv, write_json, write_text
 from harken.folds import fold_splits, group_numbers
+from harken.frontends import Frontend
 from harken.jobs import Job, ResultsFolder, content_mark, done, jobs_at_once
 from harken.judge.crossvalidation import Judged
 from harken.judge.distillation import Distillation, Pupil, figures, gaps
@@ -187,14 +188,19 @@ def distil(
     if master.model is not None:
         _same_classes(master, dataset.classes)
     frontends = [each.frontend for each in [*chosen, master.recipe]]
+    *hearing, listening = frontends
+    if lesson.augment and not isinstance(dataset.train, Arrays):  # of arrays it is known when they are read
+        _hear_alike(hearing, listening)
     given = dict(dataset.parts) if folds is None else {"train": pooled(dataset)}
     heard = hear_alike(dataset.name, given, frontends, workers=workers, progress=progress)
     if folds is None:
         dealt = _whole([parts_of(each, seed=0) for each in heard])
     else:
         dealt = _folded(dataset.name, [each.parts["train"] for each in heard], folds, repeats)
-    hearing = [each.parts["train"] for each in heard]
-    _hear_alike(hearing, master, lesson)
+    *hearing, listening = (each.parts["train"].frontend for each in heard)
+    _same_rows(heard[-1].parts["train"], master)
+    if lesson.augment:
+        _hear_alike(hearing, listening)
     how: dict[str, Any] = {"folds": folds or 0, "repeats": repeats, "seeds": seeds, "device": device, "lesson": lesson, **dealt}
     whole: dict[str, Any] = {"folder": folder, "data": str(data), "dataset": dataset, "failed": heard[0].failed}
     task = _Task(**whole, **how, teacher=master, recipes=chosen, engines=engines)
@@ -258,28 +264,28 @@ def _same_classes(teacher: _Teacher, classes: Sequence[str]) -> None:
         )
 
 
-def _hear_alike(heard: Sequence[Features], teacher: _Teacher, lesson: Lesson) -> None:
-    """Raise where the teacher cannot read what is heard, or further rows cannot be answered."""
-    *students, master = heard
-    if teacher.model is not None and master.frontend.shape != teacher.model.input_shape:
+def _same_rows(heard: Features, teacher: _Teacher) -> None:
+    """Raise where the teacher cannot read what was heard."""
+    if teacher.model is not None and heard.frontend.shape != teacher.model.input_shape:
         raise ModelError(
             f"the teacher {teacher.name} reads rows of shape {teacher.model.input_shape}, and the data have rows of shape "
-            f"{master.frontend.shape}; give it data of the making that it was trained on"
+            f"{heard.frontend.shape}; give it data of the making that it was trained on"
         )
-    if lesson.augment and any(each.frontend.key() != master.frontend.key() for each in students):
+
+
+def _hear_alike(students: Sequence[Frontend], teacher: Frontend) -> None:
+    """Raise where the teacher cannot answer further rows of what a student hears."""
+    other = next((each for each in students if each.key() != teacher.key()), None)
+    if other is not None:
         raise HarkenError(
             "further rows (--augment) are made of what the student hears, and the teacher must hear alike to answer them: the "
-            f"teacher's frontend is {_settings(master)}, and a student's {_settings(_other(students, master))}. Leave "
-            "--augment out, or take recipes with the same [frontend]"
+            f"teacher's frontend is {_settings(teacher)}, and a student's {_settings(other)}. Leave --augment out, or take "
+            "recipes with the same [frontend]"
         )
 
 
-def _other(students: Sequence[Features], master: Features) -> Features:
-    return next(each for each in students if each.frontend.key() != master.frontend.key())
-
-
-def _settings(features: Features) -> str:
-    return ", ".join(f"{key} {value}" for key, value in features.frontend.to_table().items())
+def _settings(frontend: Frontend) -> str:
+    return ", ".join(f"{key} {value}" for key, value in frontend.to_table().items())
 
 
 # ---- how the tracks are dealt
