@@ -157,15 +157,12 @@ def test_a_batch_norm_before_pooling(seed, pool, kernel, shape):
 def test_bands_normalised_and_residual_blocks_in_a_row():
     """The recipe mel-res in miniature: bands as channels, a pooled batch norm, blocks with a stride and without, a mean."""
 
-    def block(filters, stride):
-        first = Conv2D(filters=filters, kernel=3, stride=stride, padding="same", bias=False)
-        second = Conv2D(filters=filters, kernel=3, padding="same", bias=False)
-        return Residual(layers=(first, BatchNorm(), ReLU(), second, BatchNorm()))
-
     bands = [Permute(axes=(2, 3, 1)), BatchNorm(), Permute(axes=(3, 1, 2))]
-    stem = [Conv2D(filters=2, kernel=5, stride=2, padding="same", bias=False), BatchNorm(), MaxPool(), ReLU()]
-    head = [GlobalAveragePool(), Dense(units=3, activation="softmax")]
-    check_parity([*bands, *stem, block(3, 1), block(2, 2), *head], (8, 13, 1))
+    stem = [Conv2D(filters=2, kernel=3, padding="same", bias=False), BatchNorm(), MaxPool(), ReLU()]
+    first = Conv2D(filters=2, kernel=3, stride=2, padding="same", bias=False)
+    second = Conv2D(filters=2, kernel=(1, 3), padding="same", bias=False)
+    block = Residual(layers=(first, BatchNorm(), ReLU(), second, BatchNorm()))
+    check_parity([*bands, *stem, block, GlobalAveragePool(), Dense(units=2)], (4, 6, 1), batch=2)
 
 
 def test_a_layer_that_learns_nothing_before_one_that_does():
