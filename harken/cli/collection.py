@@ -55,7 +55,7 @@ def filter_of(options: dict[str, Any], **more: Any) -> Filter:
     return Filter(**{name: options[name] for name in names}, **more)
 
 
-@click.command("list")
+@click.command("list", short_help="List files with their labels.")
 @filter_options
 @click.option("--failed", is_flag=True, help="Only files that failed, with the reasons.")
 @click.option("--gone", is_flag=True, help="Only files that are not there any more.")
@@ -113,7 +113,7 @@ def answer_of(row: Row) -> str:
     return best if row.label == row.best else f"{row.label} ({best})"
 
 
-@click.command("stats")
+@click.command("stats", short_help="Count files, hours, copies, labels.")
 @filter_options
 @json_option
 @catalogue_option
@@ -148,7 +148,7 @@ def _in_text(counted: Stats) -> Iterator[str]:
         yield from (f"  {number:,} {what}" for what, number in rest.items() if number)
 
 
-@click.command("export")
+@click.command("export", short_help="Write CSV, JSON, M3U playlists, Audacity labels.")
 @click.argument("target", type=click.Path())
 @click.option(
     "--as",
@@ -207,7 +207,7 @@ def export(
     ctx.exit(exit_code(left))
 
 
-@click.command("forget")
+@click.command("forget", short_help="Take files out of the catalogue.")
 @click.argument("folder", required=False, type=click.Path())
 @click.option("--gone", is_flag=True, help="All files that are not there any more (in FOLDER, where one is named).")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")

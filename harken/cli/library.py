@@ -54,7 +54,7 @@ def command() -> None:
     """A music collection: name each of its files once, then list, count, export and tag them."""
 
 
-@command.command("scan")
+@command.command("scan", short_help="Name what is new or has changed in FOLDER.")
 @click.argument("folder", type=click.Path())
 @model_option
 @catalogue_option

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harken.library.tags import Field
 
 
-@click.command("tag")
+@click.command("tag", short_help="Write labels into the files' own tags.")
 @click.option(
     "--field",
     "name",
@@ -124,7 +124,7 @@ def _line(change: Change, field: Field) -> str:
     return f"{shown(change.path)}\t{field.name}: {old} → {'; '.join(map(shown, change.new))}\t{change.confidence:.3f}"
 
 
-@click.command("undo")
+@click.command("undo", short_help="Take back what tag --write has written.")
 @click.option("--list", "as_list", is_flag=True, help="Show the taggings in the journal, and do nothing.")
 @click.option("--tagging", "number", type=click.IntRange(min=1), metavar="N", help="Take back this one (default: the last).")
 @click.option("--all", "everything", is_flag=True, help="Take back all of them, the last first.")
