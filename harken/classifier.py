@@ -199,7 +199,12 @@ class Classifier:
         )
         self._model = learnt.best
         self._nets = threading.local()
-        return self if parts.valid is None else self.calibrate(parts.valid, learnt=parts.train)
+        if parts.valid is not None:
+            self.calibrate(parts.valid, learnt=parts.train)
+        if learnt.everything is not None:
+            self._model = replace(learnt.everything(), confidence=self.model.confidence)
+            self._nets = threading.local()
+        return self
 
     def calibrate(self, tracks: Data, *, learnt: Data | None = None, progress: Progress = silent) -> Self:
         """Learn how sure to be, from tracks whose groups were not trained on (:func:`harken.judge.confidence.fit_confidence`).

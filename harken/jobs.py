@@ -484,7 +484,7 @@ def learn_and_judge(
         Of all tracks, each with a clip.
     split : Split
         Positions of tracks; the test part is judged, by the model of the epoch that the validation part chose. Without a
-        validation part the training part chooses.
+        validation part the training part chooses. What chooses nothing by the validation part may learn from it too.
     recipe : Recipe
     seed : int
         Of the initial weights, the order of the clips and the dropout.
@@ -507,7 +507,7 @@ def learn_and_judge(
     parts = given_parts(features, split)
     assert parts.test is not None, "a split to be judged has a test part"
     learnt = learn(recipe, parts.train, parts.valid, seed=seed, engine_name=engine, device=device)
-    model, judged = learnt.best, parts.test
+    model, judged = learnt.best if learnt.everything is None else learnt.everything(), parts.test
     net = decider(model, engine=engine, device=device)
     batch = max(1, min(BATCH, AT_ONCE // (4 * prod(model.input_shape))))
     clips = np.asarray(class_probabilities_of(net, judged, batch), dtype=np.float64)

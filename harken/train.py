@@ -230,7 +230,21 @@ def _calibrated(learnt: Learnt, parts: Parts, device: str, progress: Progress) -
         assert parts.valid is not None
         return classifier.calibrate(parts.valid, learnt=parts.train, progress=progress).model
 
-    return replace(learnt, best=calibrated(learnt.best), last=calibrated(learnt.last))
+    settled = replace(learnt, best=calibrated(learnt.best), last=calibrated(learnt.last))
+    return _of_everything(settled, parts)
+
+
+def _of_everything(learnt: Learnt, parts: Parts) -> Learnt:
+    """Let what chooses nothing by the validation part learn from it too, now that it has settled how sure to be.
+
+    Not where it is the validation part that judges.
+    """
+    if learnt.everything is None or parts.test is None:
+        return learnt
+    whole, before = learnt.everything(), learnt.best.record
+    record = {**before, **whole.record, "learnt_from": "training and validation part"}
+    model = replace(whole, confidence=learnt.best.confidence, record=record)
+    return replace(learnt, best=model, last=model)
 
 
 def _listed(names: Sequence[str] | None) -> list[str] | None:

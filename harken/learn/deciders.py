@@ -1,4 +1,4 @@
-"""What answers for a model, whatever its kind: a net on an engine, or the votes of remembered rows.
+"""What answers for a model, whatever its kind: a net on an engine, the votes of remembered rows, a classical classifier.
 
 :data:`DECIDERS` is where kinds of recipes are entered.
 """
@@ -10,8 +10,10 @@ from collections.abc import Callable
 from harken.archive import Model
 from harken.engines import build
 from harken.learn.batches import Decider
+from harken.learn.classical import Logits
 from harken.learn.neighbours import Voters
-from harken.recipes import NeighboursRecipe, NetRecipe
+from harken.recipes import ClassicalRecipe, NeighboursRecipe, NetRecipe
+from harken.recipes.classical import Fitted
 from harken.recipes.neighbours import References
 
 
@@ -26,7 +28,17 @@ def _neighbours(model: Model, engine: str, device: str) -> Decider:
     return Voters(recipe.neighbours, declared, model.weights)
 
 
-DECIDERS: dict[str, Callable[[Model, str, str], Decider]] = {NetRecipe.KIND: _net, NeighboursRecipe.KIND: _neighbours}
+def _classical(model: Model, engine: str, device: str) -> Decider:
+    recipe, declared = model.recipe, model.declared
+    assert isinstance(recipe, ClassicalRecipe) and isinstance(declared, Fitted)
+    return Logits(recipe.classifier, declared, model.weights)
+
+
+DECIDERS: dict[str, Callable[[Model, str, str], Decider]] = {
+    NetRecipe.KIND: _net,
+    NeighboursRecipe.KIND: _neighbours,
+    ClassicalRecipe.KIND: _classical,
+}
 """What makes the decider of a model, by the kind of its recipe; called with the model, the engine and the device."""
 
 

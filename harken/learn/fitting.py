@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from harken.archive import Model
 from harken.errors import DataError
+from harken.folds import group_numbers
+from harken.learn.copies import with_copies
 from harken.learn.learnt import Learnt, record_of, trained_on
 from harken.learn.neighbours import remembered
 from harken.progress import Progress, silent
-from harken.recipes import NeighboursRecipe
+from harken.recipes import ClassicalRecipe, NeighboursRecipe
+from harken.recipes.classical import AtTempo, sizes_of
 from harken.recipes.neighbours import REFERENCES
-from harken.store import Features
+from harken.store import Features, joined
+
+if TYPE_CHECKING:
+    from harken.learn.classical.search import Chosen
+    from harken.learn.classical.steps import Rows
 
 Floats = npt.NDArray[np.float32]
 
@@ -75,10 +84,87 @@ def rows_of(train: Features) -> Floats:
         if len(bad):
             path = train.tracks[int(train.track[first + bad[0]])].path
             raise DataError(
-                f"{path}: its row holds NaN or infinity, and neighbours are compared by finite numbers; leave it out"
+                f"{path}: its row holds NaN or infinity, and what is learnt from must be finite numbers; leave it out"
             )
     return rows
 
 
-FITTERS: dict[str, Callable[..., Learnt]] = {NeighboursRecipe.KIND: fit_neighbours}
+def fit_classical(
+    recipe: ClassicalRecipe, train: Features, valid: Features | None, *, seed: int = 0, progress: Progress = silent
+) -> Learnt:
+    """Fit a classical classifier: inner folds of the training part choose its settings, then it learns from all of it.
+
+    Parameters
+    ----------
+    recipe : ClassicalRecipe
+        Its frontend is that of the features.
+    train : Features
+    valid : Features, optional
+        Not learnt from, but :attr:`Learnt.everything` learns from both.
+    seed : int
+        Of the inner folds.
+    progress : Progress
+        Stage ``"training"``.
+
+    Raises
+    ------
+    RecipeError
+        More would be kept than can be held.
+    DataError
+        There are no rows, rows of one class only, or one holds NaN or infinity, or numbers too large.
+    """
+    from harken.learn.classical.search import fitted  # noqa: PLC0415 (who predicts fits nothing)
+
+    classes, shape = train.tracks.classes, train.frontend.shape
+    if not len(train):
+        raise DataError("there are no examples to learn from; every file may have failed")
+    recipe.bind(len(classes), shape)
+    known = trained_on([train] if valid is None else [train, valid])
+
+    def model_of(part: Features, before: Chosen | None) -> tuple[Model, Chosen]:
+        began = time.perf_counter()
+        progress("training", 0, 1)
+        rows = _at_tempos(_rows(with_copies(part, recipe.augment.sounds, progress), part), recipe)
+        arrays, chosen = fitted(rows, recipe.classifier, seed=seed, chosen=before, progress=progress)
+        progress("training", 1, 1)
+        taken = time.perf_counter() - began
+        record = record_of(seed, "numpy", "cpu", taken, rows=len(rows), chosen=chosen.to_table())
+        return Model(recipe, classes, arrays, shape, record, known, sizes=sizes_of(arrays)), chosen
+
+    model, chosen = model_of(train, None)
+    return Learnt(model, model, everything=None if valid is None else lambda: model_of(joined([train, valid]), chosen)[0])
+
+
+def _rows(heard: Features, own: Features) -> Rows:
+    """Return rows with what must stay together: tracks of one group or one content, and each with its altered copies.
+
+    Parameters
+    ----------
+    heard : Features
+        Of the tracks of ``own``, and then of all of them again for each copy.
+    own : Features
+    """
+    from harken.learn.classical.steps import Rows  # noqa: PLC0415
+
+    tracks = len(own.tracks)
+    groups = group_numbers(own.tracks.groups, own.hashes)
+    original = heard.track < tracks
+    return Rows(rows_of(heard), heard.labels, groups[heard.track % tracks], len(own.tracks.classes), original)
+
+
+def _at_tempos(rows: Rows, recipe: ClassicalRecipe) -> Rows:
+    """Return rows with copies behind them as at other tempos, where the recipe asks for them."""
+    tempos, frontend = recipe.classifier.tempos, recipe.frontend
+    if not tempos:
+        return rows
+    assert isinstance(frontend, AtTempo)
+    x = np.concatenate([rows.x, *(frontend.at_tempo(rows.x, tempo) for tempo in tempos)])
+    again = rows.select(np.tile(np.arange(len(rows)), 1 + len(tempos)), x)
+    return replace(again, original=again.original & (np.arange(len(x)) < len(rows)))
+
+
+FITTERS: dict[str, Callable[..., Learnt]] = {
+    NeighboursRecipe.KIND: fit_neighbours,
+    ClassicalRecipe.KIND: fit_classical,
+}
 """By the kind of recipe; called with recipe, training and validation part, and by keyword with seed and progress."""

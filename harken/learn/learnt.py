@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -26,11 +26,16 @@ class Learnt:
         With the weights of the best and of the last epoch; one and the same where there are no epochs.
     result : TrainingResult, optional
         With the history; None where there are no epochs.
+    everything : callable, optional
+        Learns from the validation part too, as what was chosen without it says, and returns that model: for when the validation
+        part has settled how sure to be, and another part judges. None where there is no validation part, or it has chosen
+        the epoch.
     """
 
     best: Model
     last: Model
     result: TrainingResult | None = None
+    everything: Callable[[], Model] | None = None
 
     @property
     def history(self) -> tuple[Epoch, ...]:

@@ -1,4 +1,4 @@
-"""Recipes: one TOML file says what is heard, what decides (a network, or the nearest of the training tracks), and how.
+"""Recipes: one TOML file says what is heard, what decides (a network, the nearest tracks, a classical classifier), and how.
 
 The known systems lie beside this file (:func:`recipe_names`); a user's own file works the same. A recipe is checked as a whole
 when it is read: unknown keys, layers and options, and values that cannot be, are refused all together.
@@ -12,9 +12,11 @@ when it is read: unknown keys, layers and options, and values that cannot be, ar
 """
 
 from harken.recipes.base import Declared, Published, Recipe
+from harken.recipes.classical import ClassicalRecipe
 from harken.recipes.neighbours import Neighbours, NeighboursRecipe
 from harken.recipes.net import NetRecipe
 from harken.recipes.reader import KINDS, load_recipe, recipe_from_table, recipe_names
+from harken.recipes.stack import Stack, StackRecipe
 from harken.recipes.training import (
     OPTIMIZERS,
     SCHEDULES,
@@ -34,6 +36,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "ClassicalRecipe",
     "Constant",
     "Cosine",
     "Declared",
@@ -43,6 +46,8 @@ __all__ = [
     "Published",
     "Recipe",
     "ReduceOnPlateau",
+    "Stack",
+    "StackRecipe",
     "Training",
     "load_recipe",
     "recipe_from_table",

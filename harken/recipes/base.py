@@ -1,8 +1,8 @@
 """What every recipe has, whatever decides: a name, what is heard, where it was described, and what becomes of it.
 
-The kinds of recipes, a module each: :mod:`harken.recipes.net` and :mod:`harken.recipes.neighbours`;
-:mod:`harken.recipes.reader` enters them. What a recipe becomes for a number of classes is a :class:`Declared`: the arrays that
-a model of it keeps, by name and shape. A :class:`harken.nets.Net` is one.
+The kinds of recipes, a module each: :mod:`harken.recipes.net`, :mod:`harken.recipes.neighbours` and
+:mod:`harken.recipes.classical`; :mod:`harken.recipes.reader` enters them. What a recipe becomes for a number of classes is a
+:class:`Declared`: the arrays that a model of it keeps, by name and shape. A :class:`harken.nets.Net` is one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Annotated, Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -55,6 +56,24 @@ class Declared(Protocol):
 
     def table(self) -> str:
         """Return what is kept as text, a line a layer or array."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An array that a model keeps: its shape."""
+
+    shape: Shape
+
+
+def kept_table(kept: Mapping[str, Kept]) -> str:
+    """Return arrays as text, a line each: name, shape, how many numbers."""
+    cells = [("array", "shape", "numbers")]
+    cells += [(name, str(one.shape), f"{prod(one.shape):,}") for name, one in kept.items()]
+    width = [max(len(line[column]) for line in cells) for column in range(3)]
+    lines = [f"{a:<{width[0]}}  {b:<{width[1]}}  {c:>{width[2]}}" for a, b, c in cells]
+    rule = "-" * len(lines[0])
+    total = sum(prod(one.shape) for one in kept.values())
+    return "\n".join([lines[0], rule, *lines[1:], rule, f"total: {total:,} numbers"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +190,11 @@ class Recipe(ABC):
     def pace(self) -> str:
         """Why the number of epochs cannot change while a run goes on; empty where it can."""
         return ""
+
+    @property
+    def engines(self) -> bool:
+        """Whether there is a net in it, which engines work on and which learns in epochs."""
+        return False
 
     @abstractmethod
     def bind(self, classes: int, input_shape: Shape | None = None, sizes: Mapping[str, int] | None = None) -> Declared:

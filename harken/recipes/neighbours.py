@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from harken.errors import RecipeError, brief
-from harken.recipes.base import MOST_KEPT, Arrays, Recipe, Shape
+from harken.recipes.base import MOST_KEPT, Arrays, Kept, Recipe, Shape, kept_table
 from harken.settings import Range, Settings
 
 REFERENCES = "references"
@@ -50,13 +50,6 @@ class Neighbours(Settings):
     weights: Literal["uniform", "distance"] = "uniform"
     metric: Literal["euclidean", "manhattan", "chebyshev", "cosine"] = "euclidean"
     standardise: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An array that a model keeps: its shape."""
-
-    shape: Shape
 
 
 @dataclass(frozen=True)
@@ -98,12 +91,7 @@ class References:
         """Return the arrays as text, a line each."""
         if not self.references:
             return f"remembers its training rows, {prod(self.input_shape):,} numbers each; answers with {self.classes} shares"
-        cells = [("array", "shape", "numbers")]
-        cells += [(name, str(kept.shape), f"{prod(kept.shape):,}") for name, kept in self.weights.items()]
-        width = [max(len(line[column]) for line in cells) for column in range(3)]
-        lines = [f"{a:<{width[0]}}  {b:<{width[1]}}  {c:>{width[2]}}" for a, b, c in cells]
-        rule = "-" * len(lines[0])
-        return "\n".join([lines[0], rule, *lines[1:], rule, f"total: {self.parameters:,} numbers"])
+        return kept_table(self.weights)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,6 +102,11 @@ class NetRecipe(Recipe):
             )
 
     @property
+    def engines(self) -> bool:
+        """There is."""
+        return True
+
+    @property
     def epochs(self) -> int:
         """How many epochs it is trained for, at most."""
         return self.training.epochs

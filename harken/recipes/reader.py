@@ -2,15 +2,15 @@
 
 A recipe's top level holds ``title``, ``kind``, ``source``, ``published`` and ``notes``, all optional, and the tables of its
 kind: for ``kind = "net"`` these are ``[frontend]``, ``[training]``, ``[augment]`` and ``[[net]]`` (and ``parameters`` may be
-declared), for ``kind = "neighbours"`` they are ``[frontend]`` and ``[neighbours]``. :data:`KINDS` is where the ways to decide
-are entered.
+declared), for ``kind = "neighbours"`` they are ``[frontend]`` and ``[neighbours]``, for ``kind = "classical"``
+``[frontend]``, ``[classifier]`` and ``[augment]``, for ``kind = "stack"`` ``[stack]`` and ``[[views]]``. :data:`KINDS` is where the ways to decide are entered.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -19,8 +19,10 @@ from typing import Any, TypeVar
 from harken.errors import NetError, RecipeError, brief, suggest
 from harken.frontends import Frontend, frontend_from_table
 from harken.recipes.base import Kind, Part, Published, Recipe
+from harken.recipes.classical import ClassicalRecipe, read_classifier
 from harken.recipes.neighbours import NeighboursRecipe, read_neighbours
 from harken.recipes.net import NetHead, NetRecipe, read_augment, read_net, read_training
+from harken.recipes.stack import Stack, StackRecipe, read_stack
 
 SUFFIX = ".toml"
 LARGEST_FILE = 1 << 20
@@ -31,6 +33,31 @@ _T = TypeVar("_T")
 
 def _read_frontend(table: Mapping[str, Any]) -> Frontend:
     return frontend_from_table(table, "[frontend]")
+
+
+def _read_views(tables: Sequence[Any]) -> tuple[Recipe, ...]:
+    """Read the views of a stack that are written out."""
+    mistakes: list[str] = []
+    found = []
+    for number, table in enumerate(tables, 1):
+        if not isinstance(table, Mapping):
+            mistakes.append(f"{number} is no table")
+            continue
+        name = table.get("name")
+        known = name if isinstance(name, str) and name else f"view {number}"
+        found.append(_collect(mistakes, f"{brief(known)}: ", recipe_from_table, table, known))
+    if mistakes:
+        raise RecipeError("[[views]]", mistakes)
+    return tuple(recipe for recipe in found if recipe is not None)
+
+
+def _stacked(*, stack: Stack, views: Sequence[Recipe], kind: str, **top: Any) -> StackRecipe:
+    """Return a stack of the views that it names, and behind them those that it writes out."""
+    mistakes: list[str] = []
+    named = [_collect(mistakes, f"[stack] views: {brief(name)}: ", load_recipe, name) for name in stack.views]
+    if mistakes:
+        raise RecipeError(top["name"], mistakes)
+    return StackRecipe.of(views=[*(one for one in named if one is not None), *views], stack=stack, **top)
 
 
 _FRONTEND = Part("[frontend]", dict, _read_frontend)
@@ -49,6 +76,21 @@ KINDS: dict[str, Kind] = {
     "neighbours": Kind(
         {"frontend": _FRONTEND, "neighbours": Part("[neighbours]", dict, read_neighbours, required=False)},
         NeighboursRecipe,
+    ),
+    "classical": Kind(
+        {
+            "frontend": _FRONTEND,
+            "classifier": Part("[classifier]", dict, read_classifier, required=False),
+            "augment": Part("[augment]", dict, read_augment, required=False),
+        },
+        ClassicalRecipe,
+    ),
+    "stack": Kind(
+        {
+            "stack": Part("[stack]", dict, read_stack),
+            "views": Part("[[views]]", list, _read_views, required=False),
+        },
+        _stacked,
     ),
 }
 """Every kind of recipe by its name."""
