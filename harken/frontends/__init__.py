@@ -5,7 +5,9 @@
 ``frames``      (steps, frame_length)   the samples in frames without overlap
 ``mel``         (mels, frames, 1)       the mel spectrogram, as power or in decibels
 ``summary``     (57,)                   means and variances of what is usually measured, and the tempo, of a whole track
+``timbre``      (868,)                  how a track or a note sounds, whatever its level
 ``rhythm``      (612,)                  what repeats after how long, of a whole track, whatever its tempo
+``views``       (numbers of all,)       what several of the others read of the same piece of a track, for a stack
 ``arrays``      as the data have it     none: the model was trained on ready-made arrays
 ==============  ======================  =====================================================================
 
@@ -23,6 +25,8 @@ from harken.frontends.base import FRONTENDS, AudioFrontend, Frontend, frontend_f
 from harken.frontends.mel import Mel
 from harken.frontends.rhythm import Rhythm
 from harken.frontends.summary import Summary
+from harken.frontends.timbre import Timbre
+from harken.frontends.views import Views
 from harken.frontends.waveform import Frames, Waveform
 
 __all__ = [
@@ -34,6 +38,8 @@ __all__ = [
     "Mel",
     "Rhythm",
     "Summary",
+    "Timbre",
+    "Views",
     "Waveform",
     "frontend_from_table",
 ]

@@ -1,0 +1,89 @@
+"""How a stack answers: each view for its own clips of a piece, their mean, and the joiner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.errors import DataError
+from harken.frontends import Views
+from harken.learn.batches import ArrayRows, Decider, class_probabilities_of
+from harken.learn.stack.joiner import joined
+from harken.metrics import track_probabilities
+from harken.recipes.stack import BIAS, WEIGHTS, Joined, StackRecipe
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+BATCH, AT_ONCE = 64, 1 << 24
+"""Clips of a view that are answered at once, and the bytes that they may have together."""
+
+
+class Jury:
+    """Answers with several views. It keeps no state between answers but what theirs do.
+
+    Parameters
+    ----------
+    recipe : StackRecipe
+    declared : Joined
+    views : mapping of str to Decider
+        Those that answer.
+    arrays : mapping of str to ndarray of float32
+        The model's; the joiner's are among them.
+
+    Attributes
+    ----------
+    net : Joined
+        What it is declared as.
+    device : str
+        Of the first view that is not worked out on the processor.
+    """
+
+    def __init__(
+        self, recipe: StackRecipe, declared: Joined, views: Mapping[str, Decider], arrays: Mapping[str, Floats]
+    ) -> None:
+        assert isinstance(recipe.frontend, Views)
+        self.net, self.views, self._frontend = declared, dict(views), recipe.frontend
+        self.device = next((view.device for view in views.values() if view.device != "cpu"), "cpu")
+        self._weights, self._bias = arrays[WEIGHTS], arrays[BIAS]
+        self._offsets, self._most = self._frontend.offsets, self._frontend.most
+        self._places = {name: number for number, name in enumerate(recipe.named())}
+
+    def working(self) -> AbstractContextManager[None]:
+        """Return what to hold while answering many batches."""
+        held = ExitStack()
+        for view in self.views.values():
+            held.enter_context(view.working())
+        return held
+
+    def of_views(self, x: npt.ArrayLike) -> dict[str, Doubles]:
+        """Return what each view answers by itself, (batch, classes) each; NaN where it has no clip, or its clips no answer."""
+        rows = np.asarray(x, dtype=np.float32)
+        if rows.shape[1:] != self.net.input_shape or not rows.ndim:
+            raise DataError(
+                f"rows of shape {rows.shape}, but this model reads (batch, {', '.join(map(str, self.net.input_shape))})"
+            )
+        return {name: self._view(name, rows) for name in self.views}
+
+    def _view(self, name: str, rows: Floats) -> Doubles:
+        place = self._places[name]
+        shape, offset = self._frontend.ears[place].shape, self._offsets[place]
+        counts = np.nan_to_num(rows[:, place]).astype(np.int64).clip(0, self._most[place])
+        row = np.repeat(np.arange(len(rows)), counts)
+        slot = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        size = prod(shape)
+        clips = rows[:, offset : offset + size * self._most[place]].reshape(len(rows), self._most[place], *shape)[row, slot]
+        batch = max(1, min(BATCH, AT_ONCE // (4 * size)))
+        found = class_probabilities_of(self.views[name], ArrayRows(clips), batch)
+        return np.asarray(track_probabilities(found, row, len(rows)), dtype=np.float64)
+
+    def forward(self, x: npt.ArrayLike, /) -> Floats:
+        """Return the joint probabilities, (batch, classes); NaN where no view has an answer."""
+        found = list(self.of_views(x).values())
+        if len(found) == 1:
+            return found[0].astype(np.float32)
+        return joined(np.stack(found), self._weights, self._bias).astype(np.float32)
