@@ -14,12 +14,13 @@ from harken.audio import load_audio
 from harken.errors import DataError, RecipeError
 from harken.frontends import Rhythm, frontend_from_table
 from harken.frontends.onsets import STREAMS, frame_rate, onset_curves
-from harken.frontends.rhythm import FEATURES, PERIOD_COLUMNS, autocorrelation
+from harken.frontends.rhythm import FEATURES, PARTS, autocorrelation
 from harken.store import hear
 from harken.tracks import Track
 
 RATE = 22050
 RHYTHM = Rhythm()
+PERIOD_COLUMNS = len(PARTS["period"])
 PERIOD = slice(0, PERIOD_COLUMNS)
 SCALE = slice(PERIOD_COLUMNS, PERIOD_COLUMNS + 80)
 JOINT = slice(PERIOD_COLUMNS + 80, len(FEATURES))
@@ -72,7 +73,7 @@ def test_a_change_of_tempo_hardly_changes_scale_and_joint(metre: int, tempo: flo
 @pytest.mark.parametrize("tempo", [0.92, 1.08])
 def test_a_copy_at_another_tempo_is_near_what_would_be_heard_there(tempo: float) -> None:
     usual, changed = RHYTHM(bars(4, 0.5)), RHYTHM(bars(4, 0.5 / tempo))
-    copy = Rhythm.at_tempo(usual, tempo)
+    copy = RHYTHM.at_tempo(usual, tempo)
     assert alike(copy[PERIOD], changed[PERIOD]) > 0.85 > alike(usual[PERIOD], changed[PERIOD])
     assert np.array_equal(copy[PERIOD_COLUMNS:], usual[PERIOD_COLUMNS:])
 
@@ -80,23 +81,36 @@ def test_a_copy_at_another_tempo_is_near_what_would_be_heard_there(tempo: float)
 def test_copies_are_rows_of_their_own() -> None:
     rows = RHYTHM(np.stack([bars(3, 0.5, 4.0), bars(4, 0.5, 4.0)]))
     kept = rows.copy()
-    assert np.array_equal(Rhythm.at_tempo(rows, 1.0), rows)
-    faster = Rhythm.at_tempo(rows, 1.04)
+    assert np.array_equal(RHYTHM.at_tempo(rows, 1.0), rows)
+    faster = RHYTHM.at_tempo(rows, 1.04)
     assert faster.dtype == np.float32
     assert faster.flags.c_contiguous
     assert np.array_equal(rows, kept)
-    assert np.array_equal(faster[1], Rhythm.at_tempo(rows[1], 1.04))
+    assert np.array_equal(faster[1], RHYTHM.at_tempo(rows[1], 1.04))
     ramp = np.tile(np.arange(len(FEATURES), dtype=np.float32), (2, 1))
-    octave = Rhythm.at_tempo(ramp, 2.0)
+    octave = RHYTHM.at_tempo(ramp, 2.0)
     assert octave[0, :3].tolist() == [12, 13, 14]  # periods half as long stand an octave further down
     assert octave[0, PERIOD_COLUMNS // 4 - 1] == PERIOD_COLUMNS // 4 - 1
     assert np.array_equal(octave[:, PERIOD_COLUMNS:], ramp[:, PERIOD_COLUMNS:])
 
 
+@pytest.mark.parametrize("parts", [("period",), ("scale",), ("joint",), ("period", "joint"), ("scale", "joint")])
+def test_parts_are_columns_of_the_whole(parts: tuple[Any, ...]) -> None:
+    frontend = Rhythm(parts=parts)
+    sound = bars(4, 0.5, 5.0)
+    chosen = [FEATURES.index(name) for name in frontend.names]
+    assert frontend.shape == (len(chosen),)
+    row = RHYTHM(sound)
+    assert np.array_equal(frontend(sound), row[chosen])
+    assert np.array_equal(frontend.at_tempo(row[chosen], 1.08), RHYTHM.at_tempo(row, 1.08)[chosen])
+    assert frontend_from_table(frontend.to_table(), "") == frontend
+    assert frontend.key() != RHYTHM.key()
+
+
 @pytest.mark.parametrize(("rows", "tempo"), [((2, 611), 1.0), ((), 1.0), ((612,), 0.4), ((612,), 2.5), ((612,), float("nan"))])
 def test_what_is_no_row_or_tempo_is_refused(rows: tuple[int, ...], tempo: float) -> None:
     with pytest.raises(DataError):
-        Rhythm.at_tempo(np.zeros(rows), tempo)
+        RHYTHM.at_tempo(np.zeros(rows), tempo)
 
 
 @pytest.mark.parametrize("gain", [0.01, 0.5, 3.0])
@@ -206,6 +220,16 @@ def test_every_curves_scales_have_the_norm_one() -> None:
     assert np.abs(row).max() <= 5
 
 
+def test_rows_that_were_scaled_are_told() -> None:
+    rows = RHYTHM(np.stack([bars(metre, beat, 5.0) for metre in (3, 4) for beat in (0.4, 0.5)] + [noise(5.0)]))
+    assert RHYTHM.foreign(rows) == ""
+    assert RHYTHM.foreign(RHYTHM.at_tempo(rows, 0.9)) == ""
+    scaled = (rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), 1e-6)
+    assert "lies from 0 to 1" in RHYTHM.foreign(scaled)
+    only = Rhythm(parts=("joint",))
+    assert "lies from -1 to 1" in only.foreign(scaled[:, JOINT])
+
+
 # Silent, short and strange tracks.
 
 
@@ -245,6 +269,10 @@ def test_short_tracks_have_finite_numbers_at_every_rate(rate: int, seconds: floa
         ({"clip": 0.0}, "clip"),
         ({"clip": 0.00001}, "no sample"),
         ({"take": "some"}, "take"),
+        ({"parts": []}, "parts"),
+        ({"parts": ["joint", "scale"]}, "in this order"),
+        ({"parts": ["joint", "joint"]}, "each once"),
+        ({"parts": ["swing"]}, "parts"),
         ({"bands": 3}, "bands"),
         ({"normalise": 1}, "normalise"),
     ],

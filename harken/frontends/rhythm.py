@@ -54,25 +54,28 @@ MOST_SAMPLES = 1 << 24
 
 _LAGS = FIRST * 2 ** (np.arange(int(log2(LAST / FIRST) * PERIODS) + 1) / PERIODS)
 _PAIRS = tuple(combinations(range(len(STREAMS)), 2))
-PERIOD_COLUMNS = len(STREAMS) * len(_LAGS)
-"""Columns that a change of tempo shifts: the first ones."""
-FEATURES = (
-    *(f"period_{stream}_{lag:.3f}s" for stream in STREAMS for lag in _LAGS),
-    *(f"scale_{stream}_{number}" for stream in STREAMS for number in range(SCALES)),
-    *(
+PARTS: dict[str, tuple[str, ...]] = {
+    "period": tuple(f"period_{stream}_{lag:.3f}s" for stream in STREAMS for lag in _LAGS),
+    "scale": tuple(f"scale_{stream}_{number}" for stream in STREAMS for number in range(SCALES)),
+    "joint": tuple(
         f"joint_{STREAMS[one]}_{STREAMS[other]}_{number}_{part}"
         for part in ("re", "im")
         for one, other in _PAIRS
         for number in range(SCALES)
     ),
-)
-"""The 612 names, in order."""
+}
+"""The names of each description's columns, in order."""
+LIMITS = {"period": (-1 / FEWEST, 1 / FEWEST), "scale": (0.0, 1.0), "joint": (-1.0, 1.0)}
+"""Between what the numbers of each part lie."""
+ROUNDING = 1e-3
+FEATURES = tuple(name for names in PARTS.values() for name in names)
+"""The 612 names of all."""
 
 
 @register("rhythm")
 @dataclass(frozen=True, kw_only=True)
 class Rhythm(AudioFrontend):
-    """The rhythm of a track: (612,).
+    """The rhythm of a track: (612,), or fewer.
 
     All numbers lie from -5 to 5, mostly within 1; a gain does not change them. A track shorter than ``clip`` is heard as it is,
     down to 0.05 s; under some 4 s there is little to compare. Silence has 0 everywhere.
@@ -85,6 +88,8 @@ class Rhythm(AudioFrontend):
         Seconds that are described together, of at most 2^24 samples.
     take : str
         Default ``"first"``: one row a track.
+    parts : list of str
+        Which of ``"period"`` (292 numbers), ``"scale"`` (80) and ``"joint"`` (240) are given, in this order; default: all.
 
     Examples
     --------
@@ -94,12 +99,16 @@ class Rhythm(AudioFrontend):
     ((612,), 'period_attack_0.120s', 'joint_mid_high_19_im')
     """
 
-    names = FEATURES
     pads = False
 
     rate: Annotated[int, Range(low=8000, high=96000)] = 22050
     clip: Annotated[float, Range(above=0, high=3600.0)] = 31.0
     take: Literal["all", "first"] = "first"
+    parts: tuple[Literal["period", "scale", "joint"], ...] = ("period", "scale", "joint")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "names", tuple(name for part in self.parts for name in PARTS[part]))
 
     def mistakes(self) -> list[str]:
         """Return what is wrong between the settings."""
@@ -109,21 +118,32 @@ class Rhythm(AudioFrontend):
                 f"clip = {self.clip:g}: at rate = {self.rate} Hz these are {self.clip_samples:,} samples, and at most "
                 f"{MOST_SAMPLES:,} are described together; take a shorter clip"
             )
+        if not self.parts or list(self.parts) != [part for part in PARTS if part in self.parts]:
+            found.append(f"parts = {list(self.parts)}: must name one or more of {', '.join(PARTS)}, each once, in this order")
         return found
 
+    def foreign(self, rows: Samples) -> str:
+        """Return what in rows, (rows, numbers), is none of these: a number outside what its part can have."""
+        for name, column in zip(self.names, rows.T, strict=True):
+            least, most = LIMITS[name.split("_")[0]]
+            odd = column[(column < least - ROUNDING) | (column > most + ROUNDING)]
+            if len(odd):
+                return f"{name} in it is {odd[0]:.3g}, and lies from {least:g} to {most:g}"
+        return ""
+
     def _shape(self) -> tuple[int, ...]:
-        return (len(FEATURES),)
+        return (sum(len(PARTS[part]) for part in self.parts),)
 
     def _hear(self, clips: Samples) -> Samples:
-        return np.stack([_rhythm(clip, self.rate) for clip in clips])
+        heard = (_rhythm(clip, self.rate) for clip in clips)
+        return np.stack([np.concatenate([described[part] for part in self.parts]) for described in heard])
 
-    @staticmethod
-    def at_tempo(rows: npt.ArrayLike, tempo: float) -> Samples:
+    def at_tempo(self, rows: npt.ArrayLike, tempo: float) -> Samples:
         """Return rows as the same music would give them at another tempo: copies to learn from.
 
         Parameters
         ----------
-        rows : array_like, shape (…, 612)
+        rows : array_like, shape (…, numbers)
             As the frontend gives them. They are not changed.
         tempo : float
             How many times as fast, from 0.5 to 2: 1.04 is 4 % faster.
@@ -140,22 +160,22 @@ class Rhythm(AudioFrontend):
             The rows have another length, or the tempo lies outside.
         """
         changed = np.array(rows, dtype=np.float32)
-        if changed.ndim < 1 or changed.shape[-1] != len(FEATURES):
-            raise DataError(f"rows of shape {changed.shape}, but a row of rhythm has {len(FEATURES)} numbers")
+        if changed.ndim < 1 or changed.shape[-1:] != self.shape:
+            raise DataError(f"rows of shape {changed.shape}, but a row of this rhythm frontend has {self.shape[0]} numbers")
         if not 0.5 <= tempo <= 2:
             raise DataError(f"a tempo {tempo:g} times as fast, but from 0.5 to 2 was expected")
         count = len(_LAGS)
         place = np.clip(np.arange(count) + log2(tempo) * PERIODS, 0, count - 1)
         before = np.minimum(place.astype(int), count - 2)
         share = (place - before).astype(np.float32)
-        for first in range(0, PERIOD_COLUMNS, count):
+        for first in range(0, len(PARTS["period"]) if "period" in self.parts else 0, count):
             periods = changed[..., first : first + count].copy()
             changed[..., first : first + count] = periods[..., before] * (1 - share) + periods[..., before + 1] * share
         return changed
 
 
-def _rhythm(samples: Samples, rate: int) -> Samples:
-    """Return the 612 numbers of one clip."""
+def _rhythm(samples: Samples, rate: int) -> dict[str, Samples]:
+    """Return the descriptions of one clip, by part."""
     frames = frame_rate(rate)
     alike = autocorrelation(onset_curves(samples, rate), frames)
     at_periods, at_scales = _interpolations(alike.shape[1], frames)
@@ -166,8 +186,9 @@ def _rhythm(samples: Samples, rate: int) -> Samples:
     norms = np.linalg.norm(scales, axis=1, keepdims=True)
     scales /= np.where(norms > 0, norms, 1)
     joint = np.concatenate([scales[one] * scales[other].conj() for one, other in _PAIRS])
-    parts = [(alike @ at_periods).ravel(), np.abs(scales).ravel(), joint.real, joint.imag]
-    return np.concatenate(parts).astype(np.float32)
+    both = np.concatenate([joint.real, joint.imag])
+    described = {"period": (alike @ at_periods).ravel(), "scale": np.abs(scales).ravel(), "joint": both}
+    return {part: numbers.astype(np.float32) for part, numbers in described.items()}
 
 
 def autocorrelation(curves: Doubles, frames: float) -> Doubles:
