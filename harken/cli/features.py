@@ -23,7 +23,7 @@ from harken.errors import RecipeError, printable
 @click.command("features")
 @click.argument("data", type=click.Path())
 @click.option("--recipe", metavar="NAME|FILE.toml", help="Hear as this recipe does.")
-@click.option("--frontend", metavar="KIND", help="Or: waveform, frames, mel, summary or rhythm, with --set.")
+@click.option("--frontend", metavar="KIND", help="Or: waveform, frames, mel, summary, timbre or rhythm, with --set.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting, as n_mels=64 (repeatable).")
 @click.option("--standardise", is_flag=True, help="Less the mean, by the deviation, of the split's training part.")
 @click.option("--out", required=True, type=click.Path(), metavar="FILE.npz|.csv|.parquet")
@@ -84,7 +84,8 @@ def _frontend(recipe: str | None, kind: str | None, settings: tuple[str, ...]) -
     from harken.frontends import frontend_from_table
     from harken.recipes import load_recipe
 
-    table: dict[str, Any] = {"kind": kind} if kind in ("summary", "rhythm") else {"kind": kind, "rate": 22050, "clip": 10.0}
+    whole = kind in ("summary", "timbre", "rhythm")  # of a track, with a rate and a length of their own
+    table: dict[str, Any] = {"kind": kind} if whole else {"kind": kind, "rate": 22050, "clip": 10.0}
     if recipe is not None:
         table = load_recipe(recipe).frontend.to_table()
     elif kind == "frames":
