@@ -214,6 +214,26 @@ def test_the_version_of_id3_is_kept_and_2_3_where_there_is_none(music: Path, nam
     assert content[content.index(b"ID3") + 3] == version
 
 
+def test_a_tag_of_version_2_2_becomes_2_3_and_comes_back(songs: Path) -> None:
+    def frame(name: bytes, content: bytes) -> bytes:
+        return name + len(content).to_bytes(3, "big") + content
+
+    frames = frame(b"TT2", b"\0Title") + frame(b"TCO", b"\0(17)") + frame(b"PIC", b"\0PNG\x03front\0" + COVER[:90])
+    old = io.BytesIO(b"ID3\x02\0\0\0\0" + divmod(len(frames), 128)[0].to_bytes(1, "big"))
+    old = io.BytesIO(old.getvalue() + bytes([len(frames) % 128]) + frames + (songs / "none.mp3").read_bytes())
+    new = io.BytesIO(old.getvalue())
+    tagged = Tagged(new, find_sound(new).kind, field_of("genre"))
+    assert tagged.values == ["Rock"]
+    tagged.write(["jig"])
+    assert new.getvalue()[:4] == b"ID3\x03" and hash_of(new, find_sound(new)) == hash_of(old, find_sound(old))
+    new.seek(0)
+    tags = id3.ID3(new)
+    assert (tags["TIT2"].text, tags["APIC:front"].data, tags["TCON"].text) == (["Title"], COVER[:90], ["jig"])
+    back = io.BytesIO()
+    go_back(way_back(old, find_sound(old), new, find_sound(new)), new, find_sound(new), back)
+    assert back.getvalue() == old.getvalue()
+
+
 def test_an_id3v1_tag_stays_as_it_is(music: Path, songs: Path) -> None:
     call("tag", "--write")
     for name in ("v1.mp3", "v23 and v1.mp3"):

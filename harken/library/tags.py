@@ -254,7 +254,10 @@ class _Id3(_Way):
         for v1 in (False, True):  # an ID3v1 tag counts only where there is no other
             try:
                 self.file.seek(0)
-                return make(self.file, translate=False, load_v1=v1, v2_version=3)
+                tags = make(self.file, translate=False, load_v1=v1, v2_version=3)
+                if tags.version[:2] == (2, 2):
+                    tags.update_to_v23()
+                return tags
             except id3.ID3NoHeaderError:
                 self.fresh = True
         return make()

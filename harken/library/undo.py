@@ -115,7 +115,7 @@ def _take_back(catalogue: Catalogue, batch: Batch) -> Iterator[tuple[int, int, U
         entry = _Entry(os.fsdecode(path), *rest)
         done = _undo_one(catalogue, entry, batch.field)
         if done.how != "left":
-            catalogue.execute("UPDATE changes SET undone = ? WHERE change = ?", (time.time_ns(), change))
+            catalogue.execute("UPDATE changes SET undone = ?, way_back = x'' WHERE change = ?", (time.time_ns(), change))
         yield count, len(changes), done
 
 
