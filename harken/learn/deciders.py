@@ -1,4 +1,4 @@
-"""What answers for a model, whatever its kind: a net on an engine, the votes of remembered rows, a classical classifier.
+"""What answers for a model, whatever its kind: a net on an engine, remembered rows, a classical classifier, a stack of several.
 
 :data:`DECIDERS` is where kinds of recipes are entered.
 """
@@ -12,9 +12,11 @@ from harken.engines import build
 from harken.learn.batches import Decider
 from harken.learn.classical import Logits
 from harken.learn.neighbours import Voters
-from harken.recipes import ClassicalRecipe, NeighboursRecipe, NetRecipe
+from harken.learn.stack.answer import Jury
+from harken.recipes import ClassicalRecipe, NeighboursRecipe, NetRecipe, StackRecipe
 from harken.recipes.classical import Fitted
 from harken.recipes.neighbours import References
+from harken.recipes.stack import Joined, own_arrays
 
 
 def _net(model: Model, engine: str, device: str) -> Decider:
@@ -34,10 +36,24 @@ def _classical(model: Model, engine: str, device: str) -> Decider:
     return Logits(recipe.classifier, declared, model.weights)
 
 
+def _stack(model: Model, engine: str, device: str) -> Decider:
+    recipe, declared = model.recipe, model.declared
+    assert isinstance(recipe, StackRecipe) and isinstance(declared, Joined)
+    views = {}
+    for name, view in recipe.named().items():
+        if name in declared.views:
+            begin = f"{name}/"
+            sizes = {key.removeprefix(begin): size for key, size in model.sizes.items() if key.startswith(begin)}
+            own = Model(view, model.classes, own_arrays(model.weights, name), view.frontend.shape, sizes=sizes)
+            views[name] = decider(own, engine=engine if view.engines else "numpy", device=device)
+    return Jury(recipe, declared, views, model.weights)
+
+
 DECIDERS: dict[str, Callable[[Model, str, str], Decider]] = {
     NetRecipe.KIND: _net,
     NeighboursRecipe.KIND: _neighbours,
     ClassicalRecipe.KIND: _classical,
+    StackRecipe.KIND: _stack,
 }
 """What makes the decider of a model, by the kind of its recipe; called with the model, the engine and the device."""
 

@@ -21,10 +21,11 @@ from harken.learn.copies import with_copies
 from harken.learn.fitting import FITTERS
 from harken.learn.learnt import Learnt, record_of, trained_on
 from harken.learn.loop import TrainingResult, fit
+from harken.learn.stack.fitting import fit_stack
 from harken.learn.standard import fit_standardise
 from harken.learn.taught import Taught
 from harken.progress import Progress, silent
-from harken.recipes import NetRecipe, Recipe
+from harken.recipes import NetRecipe, Recipe, StackRecipe
 from harken.store import Features
 
 logger = logging.getLogger("harken")
@@ -88,6 +89,8 @@ def learn(
     if not isinstance(recipe, NetRecipe):
         if taught is not None:
             raise HarkenError(f"{recipe.name} (kind = {recipe.kind!r}) learns from labels alone; take a net as the student")
+        if isinstance(recipe, StackRecipe):
+            return fit_stack(recipe, train, valid, learn=learn, seed=seed, engine=chosen, device=device, progress=progress)
         return FITTERS[recipe.kind](recipe, train, valid, seed=seed, progress=progress)
     classes = train.tracks.classes
     net = recipe.bind(len(classes), train.frontend.shape)

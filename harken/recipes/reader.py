@@ -3,7 +3,8 @@
 A recipe's top level holds ``title``, ``kind``, ``source``, ``published`` and ``notes``, all optional, and the tables of its
 kind: for ``kind = "net"`` these are ``[frontend]``, ``[training]``, ``[augment]`` and ``[[net]]`` (and ``parameters`` may be
 declared), for ``kind = "neighbours"`` they are ``[frontend]`` and ``[neighbours]``, for ``kind = "classical"``
-``[frontend]``, ``[classifier]`` and ``[augment]``, for ``kind = "stack"`` ``[stack]`` and ``[[views]]``. :data:`KINDS` is where the ways to decide are entered.
+``[frontend]``, ``[classifier]`` and ``[augment]``, for ``kind = "stack"`` ``[stack]`` and ``[[views]]``. :data:`KINDS` is
+where the ways to decide are entered.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from math import prod
 
 import numpy as np
@@ -55,10 +55,7 @@ class Jury:
 
     def working(self) -> AbstractContextManager[None]:
         """Return what to hold while answering many batches."""
-        held = ExitStack()
-        for view in self.views.values():
-            held.enter_context(view.working())
-        return held
+        return _all_of([view.working() for view in self.views.values()])
 
     def of_views(self, x: npt.ArrayLike) -> dict[str, Doubles]:
         """Return what each view answers by itself, (batch, classes) each; NaN where it has no clip, or its clips no answer."""
@@ -77,8 +74,7 @@ class Jury:
         slot = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         size = prod(shape)
         clips = rows[:, offset : offset + size * self._most[place]].reshape(len(rows), self._most[place], *shape)[row, slot]
-        batch = max(1, min(BATCH, AT_ONCE // (4 * size)))
-        found = class_probabilities_of(self.views[name], ArrayRows(clips), batch)
+        found = class_probabilities_of(self.views[name], ArrayRows(clips), batch_of(shape))
         return np.asarray(track_probabilities(found, row, len(rows)), dtype=np.float64)
 
     def forward(self, x: npt.ArrayLike, /) -> Floats:
@@ -87,3 +83,16 @@ class Jury:
         if len(found) == 1:
             return found[0].astype(np.float32)
         return joined(np.stack(found), self._weights, self._bias).astype(np.float32)
+
+
+@contextmanager
+def _all_of(contexts: Sequence[AbstractContextManager[None]]) -> Iterator[None]:
+    with ExitStack() as held:
+        for one in contexts:
+            held.enter_context(one)
+        yield
+
+
+def batch_of(shape: tuple[int, ...]) -> int:
+    """Return how many clips of this shape are answered at once."""
+    return max(1, min(BATCH, AT_ONCE // (4 * prod(shape))))

@@ -100,12 +100,10 @@ def sliced(whole: Features, number: int) -> tuple[Features, Positions]:
     frontend = whole.frontend
     assert isinstance(frontend, Views)
     view, offset = frontend.ears[number], frontend.offsets[number]
-    lengths = np.round((whole.end - whole.start) * frontend.rate).astype(np.int64)
-    known = {length: frontend.clips_of(number, length) for length in np.unique(lengths).tolist()}
-    clips = [known[length] for length in lengths.tolist()]
+    clips = _told(whole, number) if whole.ready else _reckoned(whole, frontend, number)
     row = np.repeat(np.arange(len(whole)), [len(one) for one in clips])
     slot = np.concatenate([np.arange(0), *(np.arange(len(one)) for one in clips)])
-    times = np.array([span for one in clips for span in one], dtype=np.float64).reshape(-1, 2) / view.rate
+    times = np.array([span for one in clips for span in one], dtype=np.float64).reshape(-1, 2)
     features = replace(
         whole,
         x=cast("Rows", SlicedRows(whole.x, row, offset + slot * prod(view.shape), view.shape)),
@@ -115,3 +113,21 @@ def sliced(whole: Features, number: int) -> tuple[Features, Positions]:
         frontend=view,
     )
     return features, row
+
+
+def _reckoned(whole: Features, frontend: Views, number: int) -> list[list[tuple[float, float]]]:
+    """Return for each piece when the view's clips of it begin and end, in seconds from its beginning, by its length."""
+    lengths = np.round((whole.end - whole.start) * frontend.rate).astype(np.int64).tolist()
+    rate = frontend.ears[number].rate
+    known = {
+        length: [(first / rate, last / rate) for first, last in frontend.clips_of(number, length)] for length in set(lengths)
+    }
+    return [known[length] for length in lengths]
+
+
+def _told(whole: Features, number: int) -> list[list[tuple[float, float]]]:
+    """Return the same of rows that came ready-made, perhaps without times: as many as they say, each the whole piece."""
+    every = np.arange(len(whole))
+    counts = SlicedRows(whole.x, every, np.full(len(whole), number), (1,))[:].ravel().astype(np.int64)
+    lengths = (whole.end - whole.start).tolist()
+    return [[(0.0, length)] * count for length, count in zip(lengths, counts.tolist(), strict=True)]

@@ -1,0 +1,137 @@
+"""What each view contributes: how often it is right about tracks that it had not learnt, alone and joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.learn.learnt import Learnt
+from harken.learn.stack.joiner import fit_joiner, joined
+from harken.metrics import decisions, track_probabilities
+from harken.recipes.stack import StackRecipe
+from harken.store import Features
+
+Doubles = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
+
+DIGITS = 4
+"""Behind the point, of what is told."""
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """The answers of inner folds that can be weighed: to rows of a class that the views had met.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the views.
+    answers : ndarray of float64, shape (views, rows, classes)
+    labels, track, fold : ndarray of int64, shape (rows,)
+        Each row's class, its track as a number, and its inner fold.
+    counts : ndarray of float64, shape (rows,)
+        How much each counts: the rows of a track together 1.
+    """
+
+    names: list[str]
+    answers: Doubles
+    labels: Positions
+    track: Positions
+    fold: Positions
+    counts: Doubles
+
+    @classmethod
+    def of(cls, train: Features, fold: Positions, answers: Mapping[str, Doubles]) -> Self:
+        """Return those rows whose class stands in other folds than their own too, as only then it was learnt."""
+        labels, rows = train.labels, fold[train.track]
+        spread = {int(label) for label in np.unique(labels) if len(np.unique(rows[labels == label])) > 1}
+        kept = np.flatnonzero(np.isin(labels, list(spread)))
+        track = np.unique(train.track[kept], return_inverse=True)[1] if len(kept) else kept
+        stacked = np.stack([one[kept] for one in answers.values()])
+        counts = 1 / np.bincount(track)[track] if len(track) else np.zeros(0)
+        return cls(list(answers), stacked, labels[kept], track.astype(np.int64), rows[kept], counts)
+
+    @property
+    def usable(self) -> bool:
+        """Whether two classes at least can be told apart by them."""
+        return len(np.unique(self.labels)) > 1
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks they are."""
+        return int(self.track.max(initial=-1)) + 1
+
+    def of_tracks(self, rows: Doubles) -> Positions:
+        """Return which class each track is answered to be, by its rows' probabilities; -1 for none."""
+        heard = np.isfinite(rows).all(axis=1)
+        return np.asarray(decisions(track_probabilities(rows[heard], self.track[heard], self.tracks)), dtype=np.int64)
+
+    def truth(self) -> Positions:
+        """Return each track's class."""
+        return self.labels[np.unique(self.track, return_index=True)[1]]
+
+    def joint(self) -> Doubles:
+        """Return the joint answers to each fold by a joiner fitted on the other folds, (rows, classes); NaN for one alone."""
+        found = np.full(self.answers.shape[1:], np.nan)
+        for number in np.unique(self.fold).tolist():
+            held = self.fold == number
+            if len(np.unique(self.labels[~held])) > 1:
+                weights, bias = fit_joiner(self.answers[:, ~held], self.labels[~held], self.counts[~held])
+                found[held] = joined(self.answers[:, held], weights, bias)
+        return found
+
+
+def told(
+    recipe: StackRecipe,
+    weights: Mapping[str, float],
+    reasons: Mapping[str, str],
+    seconds: Mapping[str, float],
+    *,
+    share: Share | None,
+    models: Mapping[str, Learnt],
+) -> dict[str, Any]:
+    """Return what a model remembers of its views.
+
+    Returns
+    -------
+    dict
+        ``views``: for each its ``name``, ``title``, ``weight`` (0 where it is not listened to), ``aside`` (why it steps aside,
+        empty where it does not), ``seconds`` that it took, and ``track_accuracy`` in the inner folds, or None. Where there were
+        inner folds, also ``tracks`` (that were judged in them), ``folds``, ``track_accuracy`` (joined, by joiners that had not
+        seen the fold), ``disagree`` (the share of the tracks that not all views call the same) and ``any_right`` (the share
+        that one view at least is right about).
+    """
+    usable = share is not None and share.usable
+    answers = {} if share is None or not usable else dict(zip(share.names, share.answers, strict=True))
+    called = {} if share is None else {name: share.of_tracks(rows) for name, rows in answers.items()}
+    truth = None if share is None else share.truth()
+    views = [
+        {
+            "name": view.name,
+            "title": view.title,
+            "weight": round(float(weights.get(view.name, 0.0)) if view.name in models else 0.0, DIGITS),
+            "aside": reasons.get(view.name, ""),
+            "seconds": round(seconds.get(view.name, 0.0), 1),
+            "track_accuracy": _rate(called[view.name] == truth) if view.name in called else None,
+        }
+        for view in recipe.views
+    ]
+    if share is None or not usable:
+        return {"views": views}
+    table = np.stack(list(called.values()))
+    return {
+        "views": views,
+        "tracks": share.tracks,
+        "folds": len(np.unique(share.fold)),
+        "track_accuracy": _rate(share.of_tracks(share.joint()) == truth),
+        "disagree": _rate((table != table[0]).any(axis=0)),
+        "any_right": _rate((table == truth).any(axis=0)),
+    }
+
+
+def _rate(right: npt.NDArray[np.bool_]) -> float:
+    return round(float(np.mean(right)), DIGITS)
