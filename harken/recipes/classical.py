@@ -310,9 +310,8 @@ class ClassicalRecipe(Recipe):
                 "[augment]: a classifier is shown every row once, unchanged; only [augment.sounds] gives it further rows"
             ]
         if self.classifier.tempos and not isinstance(self.frontend, AtTempo):
-            mistakes.append(
-                f"[classifier] tempos: what the frontend {self.frontend.kind!r} gives at another tempo is not known; leave them out"
-            )
+            kind = self.frontend.kind
+            mistakes.append(f"[classifier] tempos: what {kind!r} gives of music at another tempo is unknown; leave them out")
         if mistakes:
             raise RecipeError(self.name, mistakes)
 

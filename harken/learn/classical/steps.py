@@ -23,6 +23,8 @@ FEWEST = 3
 """Different numbers that a column needs for a power to be fitted to it."""
 STEEPEST = 8.0
 """Powers are kept between 1 - this and 1 + this."""
+LARGEST = 1e30
+"""Numbers that are transformed are below this: their squares, and these of their differences, are no infinity in any sum."""
 RIDGE = 1e-6
 """The least part of a covariance that is a multiple of the unit, so that it can be inverted."""
 
@@ -87,7 +89,7 @@ def fit_steps(rows: Rows, settings: Classifier) -> tuple[dict[str, Floats], Doub
     """
     arrays = _transform(np.asarray(rows.x, dtype=np.float64), settings.transform)
     ready = transformed(rows.x, arrays, settings.limit)
-    if not (np.isfinite(ready).all() and all(np.isfinite(values).all() for values in arrays.values())):
+    if not (np.abs(ready).max(initial=0) < LARGEST and all(np.isfinite(values).all() for values in arrays.values())):
         raise DataError("numbers of the training part are too large, or too far apart, to be transformed; scale them before")
     if settings.pca is not None:
         arrays |= _components(ready, settings.pca)
@@ -128,7 +130,9 @@ def _power(column: Doubles) -> float:
             found = float(yeojohnson_normmax(column))
         except (ValueError, RuntimeError):  # of SciPy's search: no λ is better than another
             return 1.0
-    return float(np.clip(found, 1 - STEEPEST, 1 + STEEPEST)) if np.isfinite(found) else 1.0
+        made = powered(column, np.array(np.clip(found, 1 - STEEPEST, 1 + STEEPEST)))
+    sound = np.isfinite(made).all() and made.min() < made.max() and np.abs(made).max() < LARGEST
+    return float(np.clip(found, 1 - STEEPEST, 1 + STEEPEST)) if sound else 1.0
 
 
 def _components(ready: Doubles, asked: float) -> dict[str, Floats]:
