@@ -270,6 +270,21 @@ def test_a_clip_has_the_answer_for_it_or_for_its_track():
         served(shares, one, pairs)
 
 
+def test_out_of_fold_every_clip_is_answered_by_who_has_not_learnt_it():
+    x, labels = rows_and_labels(groups=12)
+    train = features(x, labels)
+    teaching = lessons.Teaching(voting(1), lessons.Path(), "out-of-fold", "numpy", "cpu")
+    own = teaching._answer(learn(voting(1), train, None).best, train)
+    assert np.array_equal(own.argmax(axis=1), labels)  # the nearest is the row itself
+    noise = features(np.random.default_rng(0).standard_normal(x.shape), labels)
+    assert np.isfinite(teaching._out_of_fold(noise)).all()
+    assert np.mean(teaching._out_of_fold(noise).argmax(axis=1) == labels) < 0.8
+    few = features(x[:12], labels[:12])
+    assert len(lessons._folds(few)) >= 2
+    with pytest.raises(HarkenError, match="leave --out-of-fold out"):
+        lessons._folds(features(x[2:6], labels[2:6]))
+
+
 # ---- judging
 
 

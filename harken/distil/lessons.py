@@ -13,6 +13,7 @@ each be answered by a teacher of the same recipe that has learnt from the others
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy.typing as npt
 
 from harken.archive import Model, TrainedOn, load_model, save_model
 from harken.classifier import AT_ONCE, BATCH, Classifier
-from harken.errors import HarkenError
+from harken.errors import DataError, HarkenError
 from harken.folds import Split, fold_splits
 from harken.learn import class_probabilities_of
 from harken.learn.batches import Examples
@@ -167,8 +168,8 @@ class Teaching:
     def _out_of_fold(self, train: Features) -> Probabilities:
         """Return the answers for the clips of the training part, each by a teacher that has not learnt its fold."""
         assert self.recipe is not None, "a file cannot learn anew"
-        tracks, found = train.tracks, np.full((len(train), len(train.tracks.classes)), np.nan)
-        for split in fold_splits(tracks.labels, tracks.groups, tracks.classes, folds=OUT_OF_FOLD, hashes=train.hashes):
+        found = np.full((len(train), len(train.tracks.classes)), np.nan)
+        for split in _folds(train):
             parts = given_parts(train, self._learning(split))
             assert parts.test is not None
             learnt = learn(self.recipe, parts.train, parts.valid, engine_name=self.engine, device=self.device)
@@ -180,6 +181,20 @@ class Teaching:
         if self.recipe is None or self.recipe.epochs is not None:
             return split
         return replace(split, train=np.sort(np.concatenate([split.train, split.valid])), valid=split.valid[:0])
+
+
+def _folds(train: Features) -> Sequence[Split]:
+    """Return the folds of a training part that is answered out of fold: as many as its groups allow, up to OUT_OF_FOLD."""
+    tracks = train.tracks
+    for folds in range(OUT_OF_FOLD, 1, -1):
+        try:
+            return fold_splits(tracks.labels, tracks.groups, tracks.classes, folds=folds, hashes=train.hashes)
+        except DataError as error:
+            reason = error
+    raise DataError(
+        f"the training part cannot be dealt into folds, which answers out of fold need ({reason}); leave --out-of-fold out, or "
+        "add tracks of other groups"
+    )
 
 
 def answers_of(model: Model, examples: Examples, classes: tuple[str, ...], engine: str, device: str) -> Probabilities:
