@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -18,22 +19,27 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
 from harken.classifier import Classifier
-from harken.cli import harken
+from harken.cli import harken, library
+from harken.cli.watch import command as watching
 from harken.errors import HarkenError
 from harken.library import Asker, Catalogue, Scan, scan, scanning, schema
 from harken.library import catalogue as catalogue_module
 from harken.library.export import file_names, write_labels, write_playlists
 from harken.library.query import Filter, one_model, rows, stats
 from harken.library.timeline import Heard, joined, pack, unpack
+from harken.library.undo import batches
 from harken.prediction import Moment
 from tests.test_journal import write_model
 
+VERBS = ("scan", "list", "stats", "export", "tag", "undo", "forget")
+GOLDEN = Path(__file__).parent / "golden"
 COUNT = 12
 """Sound files of the collection; a copy and a file that is none are beside them."""
 
@@ -387,6 +393,17 @@ def test_two_scans_at_once(tmp_path: Path, models: tuple[Path, Path], place: Pat
     assert entered(place) == 300
 
 
+def test_the_second_says_that_it_waits(music: Path, models: tuple[Path, Path]) -> None:
+    with Catalogue(create=True) as catalogue:
+        with catalogue.alone():
+            process = start("scan", music, "--model", models[0])
+            assert process.stderr is not None
+            assert "is at work with this catalogue; waiting for it" in process.stderr.readline()
+            assert catalogue.files() == {}
+        out, _ = process.communicate(timeout=60)
+        assert f"named {COUNT}, 1 failed" in out and len(catalogue.files()) == COUNT + 2
+
+
 def test_two_that_write_without_waiting_do_not_harm_one_another(tmp_path: Path, models: tuple[Path, Path], place: Path) -> None:
     write_many(tmp_path / "many", 40)
     with Catalogue(create=True) as one, Catalogue() as other:
@@ -416,6 +433,25 @@ def test_a_catalogue_of_the_first_version_is_brought_up_to_date(music: Path, mod
     with Catalogue(old) as catalogue:
         assert {row.path: row.label for row in rows(catalogue, Filter())} == before
         assert catalogue.execute("PRAGMA user_version") == [(schema.VERSION,)]
+
+
+@pytest.mark.parametrize("version", range(1, schema.VERSION + 1))
+def test_a_catalogue_of_every_version_is_read(version: int, tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    shutil.copyfile(GOLDEN / f"catalogue-{version}.sqlite", path)
+    for _ in range(2):
+        with Catalogue(path) as catalogue:
+            found = {row.path: row for row in rows(catalogue, Filter())}
+            guessed = {row.path: row.label for row in rows(catalogue, Filter(guess=True))}
+            assert catalogue.execute("PRAGMA user_version") == [(schema.VERSION,)]
+            assert [batch.field for batch in batches(catalogue)] == ["genre"][: version - 1]
+            assert [row.path for row in rows(catalogue, Filter(gone=True))] == ["/music/copy.mp3"]
+        song, strange = found["/music/a.mp3"], os.fsdecode(b"/music/caf\xe9.flac")
+        assert (song.label, song.confidence, song.seconds) == ("waltz", 0.75, 20.5)
+        assert song.probabilities == {"waltz": 0.75, "jig": 0.25}
+        assert song.timeline == [Heard(0, 10, "waltz", 0.75), Heard(10, 20.5, "jig", 0.75)]
+        assert (found[strange].label, guessed[strange]) == ("unknown", "jig")
+        assert found["/music/broken.ogg"].reason == "is damaged" and found["/music/none.wav"].reason == "is empty"
 
 
 @pytest.mark.parametrize("kind", ["newer", "foreign", "noise", "folder", "missing"])
@@ -540,6 +576,22 @@ def test_list_in_text_csv_and_json(named: Path) -> None:
     assert call("list", "--unknown", "--guess", code=2).exit_code
 
 
+def test_what_is_unfamiliar_is_unknown_unless_a_guess_is_asked_for(named: Path, tmp_path: Path) -> None:
+    everything = labels()
+    with Catalogue() as catalogue:
+        catalogue.execute("UPDATE models SET threshold = -1")
+        catalogue.execute("UPDATE answers SET familiarity = CASE WHEN label = 'low' THEN -2 ELSE 0 END WHERE reason IS NULL")
+    low = {path for path, label in everything.items() if label == "low"}
+    assert set(labels(unknown=True)) == set(labels(labels=("unknown",))) == low
+    assert labels(labels=("low",)) == {} and labels(guess=True) == everything
+    assert "\tunknown (low 0." in call("list", "--unknown").output
+    assert json.loads(call("stats", "--json").stdout)["models"][0]["labels"]["unknown"]["files"] == len(low)
+    call("export", tmp_path / "lists", "--as", "m3u")
+    assert {path.name for path in (tmp_path / "lists").iterdir()} == {"high.m3u8", "unknown.m3u8"}
+    call("export", tmp_path / "lists", "--as", "m3u", "--guess", "--label", "low")
+    assert {path.name for path in (tmp_path / "lists").iterdir()} == {"high.m3u8", "low.m3u8", "unknown.m3u8"}
+
+
 def test_stats_add_up(named: Path) -> None:
     counted = json.loads(call("stats", "--json").stdout)
     assert (counted["files"], counted["copies"], counted["sounds"], counted["gone"]) == (COUNT + 2, 1, COUNT + 1, 0)
@@ -619,6 +671,28 @@ def test_no_catalogue_yet(place: Path) -> None:
     for verb in ("list", "stats"):
         assert "library scan" in str(call(verb, code=2).exception)
     assert not place.exists()
+
+
+def test_the_document_names_every_verb_and_option() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "library.md").read_text("utf-8")
+    verbs = {"watch": watching, **{name: library.command.get_command(click.Context(library.command), name) for name in VERBS}}
+    said_elsewhere = {"--engine", "--device", "--workers", "--quiet", "--yes"}
+    for name, verb in verbs.items():
+        assert verb is not None and f"{name}" in text
+        options = {option for parameter in verb.params for option in parameter.opts if option.startswith("--")}
+        assert {option for option in options - said_elsewhere if option not in text} == set(), name
+
+
+def test_the_documents_python_runs(
+    music: Path, models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "library.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    shutil.copy(models[0], tmp_path / "dances.harken")
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace('"waltz"', '"low"'), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{COUNT} [Failure(") and len(lines) > 3
 
 
 def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -294,7 +294,8 @@ class Catalogue:
         )
         ((model,),) = self.execute(
             "INSERT INTO models (hash, name, path, classes, threshold, calibrated, used) VALUES (?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (hash) DO UPDATE SET name = excluded.name, path = excluded.path, used = excluded.used RETURNING model",
+            "ON CONFLICT (hash) DO UPDATE SET name = excluded.name, path = excluded.path, "
+            "threshold = excluded.threshold, calibrated = excluded.calibrated, used = excluded.used RETURNING model",
             row,
         )
         return int(model)
