@@ -16,6 +16,7 @@ import os
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import astuple, replace
+from itertools import groupby
 from math import prod
 from pathlib import Path
 from typing import Self
@@ -26,7 +27,6 @@ import numpy.typing as npt
 from harken.archive import Model, load_model, save_model
 from harken.confidence import Confidence
 from harken.datasets import Arrays, read
-from harken.datasets.arrays import read_arrays
 from harken.decoders import shown
 from harken.engines import check, check_names
 from harken.errors import DataError, HarkenError, ModelError
@@ -38,7 +38,7 @@ from harken.judge.confidence import at_temperature, fit_confidence
 from harken.judge.unknown import familiarity, places
 from harken.learn import ArrayRows, Decider, class_probabilities, class_probabilities_of, decider
 from harken.metrics import decisions, track_probabilities
-from harken.parts import Labelled, hear, hear_parts, parts_of
+from harken.parts import Labelled, hear, hear_parts, holds_rows_for, parts_of, rows_to_name
 from harken.prediction import Prediction, Probabilities, answer, failure, tracks_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
@@ -296,7 +296,8 @@ class Classifier:
 
         Each file's probabilities are taken at the model's temperature, unless ``raw`` is asked for; those of its clips never.
         Several files are decoded, heard and classified at once; the answers come in the files' order. A file that fails
-        has its reason in its own answer. A model that was trained on arrays takes ``.npz`` files, and names every row.
+        has its reason in its own answer. Of a table of features (``.csv``, ``.npz``) every row is named, where the model reads
+        such rows (:meth:`names_rows_of`); their columns may stand in any order.
 
         Parameters
         ----------
@@ -310,13 +311,25 @@ class Classifier:
         ------
         ModelError
             The model was trained on arrays, and the files are audio.
+        DataError
+            A table has other columns than the model reads, or was made otherwise.
         """
         tracks = list(tracks_of(files))
-        if self._frontend.kind == ArraysFrontend.kind:
-            yield from self._answers_of_rows(tracks, self._confidence(raw))
-            return
-        with sharing_cores(workers or self.workers, len(tracks)) as count:
-            yield from self._answers(tracks, count, self._confidence(raw), stream)
+        confidence = self._confidence(raw)
+        runs = [(rows, list(run)) for rows, run in groupby(tracks, lambda track: self.names_rows_of(track.path))]
+        sounds = [run for rows, run in runs if not rows]
+        if sounds and self._frontend.kind == ArraysFrontend.kind:
+            raise self._deaf_to(sounds[0][0].path)
+        for rows, run in runs:
+            if rows:
+                yield from self._answers_of_rows(run, confidence)
+                continue
+            with sharing_cores(workers or self.workers, len(run)) as count:
+                yield from self._answers(run, count, confidence, stream)
+
+    def names_rows_of(self, path: str) -> bool:
+        """Return whether a file is a table of numbers whose rows the model would name, each by itself."""
+        return holds_rows_for(path, self._frontend)
 
     def score(self, tracks: Data) -> float:
         """Return the track accuracy on labelled tracks: the share of those with an answer that is right."""
@@ -409,17 +422,13 @@ class Classifier:
         return class_probabilities_of(self._net(), ArrayRows(x), BATCH)
 
     def _answers_of_rows(self, tracks: Sequence[Track], confidence: Confidence) -> Iterator[Prediction]:
-        """Name every row of every ``.npz``."""
+        """Name every row of tables."""
         for track in tracks:
-            if Path(track.path).suffix.lower() != ".npz":
-                raise self._deaf_to(track.path)
-        for track in tracks:
-            for part, arrays in read_arrays(Path(track.path)).items():
+            for arrays, names in rows_to_name(Path(track.path), self._frontend):
                 times = arrays.times if arrays.times is not None else np.zeros((len(arrays), 2))
-                for row, probabilities in enumerate(self._of_rows(arrays.x)):
-                    name = f"{track.path}[{part} {row}]"
-                    span = (float(times[row][0]), float(times[row][1]))
-                    yield answer(name, self.classes, [span], probabilities[None], confidence)
+                probabilities = self._of_rows(arrays.x)
+                for name, (start, end), row in zip(names, times.tolist(), probabilities, strict=True):
+                    yield answer(name, self.classes, [(start, end)], row[None], confidence)
 
     def _answers(self, tracks: Sequence[Track], workers: int, confidence: Confidence, stream: Stream) -> Iterator[Prediction]:
         """Classify what workers hear, a few clips at a time, and answer in the tracks' order."""

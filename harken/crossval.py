@@ -291,6 +291,7 @@ def pooled(dataset: Dataset) -> Tracks | Arrays:
         groups=_joined([part.groups for part in arrays], [(None,) * len(part) for part in arrays]),
         paths=_joined([part.paths for part in arrays], [("",) * len(part) for part in arrays]),
         times=None if any(part.times is None for part in arrays) else np.concatenate([part.times for part in arrays]),
+        lengths=None if any(part.lengths is None for part in arrays) else np.concatenate([part.lengths for part in arrays]),
     )
 
 

@@ -273,6 +273,7 @@ def _rearranged(whole: Features, origin: Positions, clips: Positions, track: Pos
         hashes=tuple(whole.hashes[position] for position in origin),
         failed=(),
         frontend=whole.frontend,
+        ready=whole.ready,
     )
 
 

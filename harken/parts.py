@@ -8,21 +8,28 @@ way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from harken.datasets import Arrays, check_learnable, in_classes
+from harken.datasets.arrays import read_arrays
+from harken.datasets.numbers import holds_rows, read_rows_to_name
 from harken.errors import DataError, Failure, brief
 from harken.folds import Split, split
 from harken.frontends import Arrays as ArraysFrontend
 from harken.frontends import Frontend
+from harken.frontends.base import AudioFrontend
 from harken.progress import Progress, silent
 from harken.store import Features, features, features_of_arrays
+from harken.store.made import has_names, objection
 from harken.tracks import Track, Tracks
 
 logger = logging.getLogger("harken")
 
+ROW_FILES = (".npz", ".csv", ".tsv")
+"""How the names of files end that may hold rows to be named."""
 Labelled = Tracks | Arrays | Features
 """Labelled data, heard or not."""
 
@@ -108,7 +115,8 @@ def hear_parts(
     """
     whole = given["train"]
     classes = whole.tracks.classes if isinstance(whole, Features) else whole.classes
-    found = {part: _features(data, frontend, classes, workers, progress) for part, data in given.items()}
+    made_by = _taken_for(name, given, frontend)
+    found = {part: _features(data, frontend, classes, workers, progress, made_by=made_by) for part, data in given.items()}
     if found["train"].frontend.kind != "arrays":
         _check_frontend(found["train"].frontend, frontend)
     for features_ in found.values():
@@ -187,9 +195,71 @@ def hear(
     ModelError
         The model was trained on arrays, and is given audio.
     """
-    found = _features(data, frontend, classes, workers, progress)
+    if isinstance(data, Arrays):
+        data = as_read(data, frontend)
+    made_by = frontend if isinstance(data, Arrays) and has_names(data, frontend) else None
+    found = _features(data, frontend, classes, workers, progress, made_by=made_by)
     _check_frontend(found.frontend, frontend)
     return found
+
+
+def as_read(arrays: Arrays, frontend: Frontend) -> Arrays:
+    """Return rows as a model reads them: raw, and its columns in their order, where both have names.
+
+    Parameters
+    ----------
+    arrays : Arrays
+    frontend : Frontend
+        The model's.
+
+    Raises
+    ------
+    DataError
+        Columns are missing, or there are others; or the model hears audio, and the rows were made otherwise than it hears.
+    """
+    rows = arrays.raw()
+    _check_columns(rows.columns or (), columns_of(frontend), rows.name)
+    if has_names(rows, frontend) and (why := objection(rows, frontend)):
+        raise DataError(f"{rows.name} is not made as the model hears: {why}")
+    return rows.select_columns(columns_of(frontend)) if rows.columns and columns_of(frontend) else rows
+
+
+def rows_to_name(path: Path, frontend: Frontend) -> Iterator[tuple[Arrays, tuple[str, ...]]]:
+    """Yield the rows of a file as a model reads them, with what each is called: of each part of an ``.npz``, or of a table.
+
+    Parameters
+    ----------
+    path : Path
+        A table that :func:`holds_rows_for` the frontend.
+    frontend : Frontend
+        The model's.
+
+    Raises
+    ------
+    DataError
+        As :func:`as_read` raises it, or the file is damaged.
+    """
+    if path.suffix.lower() == ".npz":
+        for part, arrays in read_arrays(path).items():
+            yield as_read(arrays, frontend), tuple(f"{path}[{part} {row}]" for row in range(len(arrays)))
+        return
+    arrays, names = read_rows_to_name(path, columns_of(frontend))
+    yield as_read(arrays, frontend), names
+
+
+def holds_rows_for(path: str, frontend: Frontend) -> bool:
+    """Return whether a file is a table of numbers, and the frontend that of a model which can read some."""
+    file = Path(path)
+    ending = file.suffix.lower()
+    bare = frontend.kind == ArraysFrontend.kind
+    if ending not in ROW_FILES or not (bare or frontend.names):
+        return False
+    if ending != ".npz":
+        return holds_rows(file)
+    try:
+        return bare or bool(read_arrays(file))
+    except DataError:  # then it fails as any file that is no audio
+        return False
 
 
 def parts_of(heard: Heard, *, seed: int, test: bool = True) -> Parts:
@@ -258,8 +328,34 @@ def divide(heard: Heard, *, seed: int, **shares: float) -> Split:
     return found
 
 
+def _taken_for(name: str, given: Mapping[str, Labelled], frontend: Frontend) -> Frontend | None:
+    """Return what the tables among the parts count as made by, and tell it; None: arrays, whose models hear nothing."""
+    tables = [part.raw() for part in given.values() if isinstance(part, Arrays)]
+    if any(part.standard is not None for part in given.values() if isinstance(part, Arrays)):
+        logger.warning("%s: the rows are standardised; they are taken back to raw numbers by the mean and deviation", name)
+    if not tables or not all(has_names(table, frontend) for table in tables):
+        return None
+    why = next(filter(None, (objection(table, frontend) for table in tables)), "")
+    if why and not isinstance(given["train"], Arrays):
+        raise DataError(f"{tables[0].name} is not made as the recipe hears: {why}")
+    if why:
+        logger.warning("%s: the model will not hear audio: %s, and it will", name, why)
+        return None
+    clip = f" with clip {frontend.clip:g} s" if isinstance(frontend, AudioFrontend) else ""
+    logger.warning(
+        "%s: the columns are taken for those of the frontend %s%s, so that the model hears audio", name, frontend.kind, clip
+    )
+    return frontend
+
+
 def _features(
-    data: Labelled, frontend: Frontend, classes: tuple[str, ...], workers: int | None, progress: Progress
+    data: Labelled,
+    frontend: Frontend,
+    classes: tuple[str, ...],
+    workers: int | None,
+    progress: Progress,
+    *,
+    made_by: Frontend | None,
 ) -> Features:
     """Return features of whatever it is, labelled by the given classes."""
     if isinstance(data, Features):
@@ -268,7 +364,7 @@ def _features(
         return data if tracks.classes == data.tracks.classes else replace(data, tracks=tracks)
     part = in_classes(data, classes)
     if isinstance(part, Arrays):
-        return features_of_arrays(part, frontend.shape, columns_of(frontend))
+        return features_of_arrays(part, frontend.shape, columns_of(frontend), made_by)
     return features(part, frontend, workers=workers, progress=progress)
 
 
@@ -287,17 +383,24 @@ def _listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(map(brief, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def _check_columns(here: Sequence[str], there: Sequence[str], name: str) -> None:
+    """Refuse other columns than those that are read; where one side has no names, nothing can be said."""
+    lacking = [column for column in there if column not in here]
+    further = [column for column in here if column not in there]
+    if here and there and (lacking or further):
+        told = [f"lacks {_listed(lacking)}"] * bool(lacking) + [f"has {_listed(further)} besides"] * bool(further)
+        raise DataError(
+            f"{name} {' and '.join(told)}: the model reads {len(there)} columns by their names, in any order; "
+            "give it a table of the same features"
+        )
+
+
 def _check_frontend(found: Frontend, wanted: Frontend) -> None:
     """Refuse features that were made otherwise; of arrays the shape can be compared, and the columns where both have names."""
     here, there = columns_of(found), columns_of(wanted)
+    _check_columns(here, there, "the table")
     if here and there and here != there:
-        lacking = [name for name in there if name not in here]
-        further = [name for name in here if name not in there]
-        told = [f"lacks {_listed(lacking)}"] * bool(lacking) + [f"has {_listed(further)} besides"] * bool(further)
-        raise DataError(
-            f"the table {' and '.join(told)}: the model reads {len(there)} columns by their names, in any order; "
-            "give it a table of the same features"
-        )
+        raise DataError("the features have the model's columns in another order; give it the table that they were read from")
     same = found.shape == wanted.shape if found.kind == "arrays" else found.key() == wanted.key()
     if not same:
         raise DataError(

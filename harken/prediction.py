@@ -200,7 +200,7 @@ def _tracks_of_known(data: str, root: Path) -> Iterator[Track]:
     for part in read(data).parts.values():
         if isinstance(part, Arrays):
             raise DataError(
-                f"{data} holds rows of numbers and no audio to name; harken evaluate takes it as it is, and predict an .npz of "
-                "such rows"
+                f"{data} holds rows of numbers and no audio to name; harken evaluate takes it as it is, and harken predict a "
+                "file of such rows by its own name (.csv or .npz)"
             )
         yield from part

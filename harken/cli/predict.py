@@ -101,6 +101,7 @@ def command(
     tracks = list(tracks_of(_listed(files, null)))
     if not tracks:
         raise _nothing(files)
+    _refuse_rows(models, tracks, out)
     if not quiet:
         manner.tell()
     shape = _shape(names, models, timeline, paths if out else None, manner.mark)
@@ -148,10 +149,6 @@ def _write(
     quiet: bool,
 ) -> int:
     """Write the answers to a file as they come, print a summary, and return the exit code."""
-    from harken.frontends import Arrays
-
-    if any(one.model.recipe.frontend.kind == Arrays.kind for one in models):
-        raise click.UsageError("--out writes a record a file, and this model names rows of arrays; use --csv or --json")
     progress = progress_for(quiet)
     journal: Journal | None = None
     try:
@@ -195,6 +192,22 @@ def _refuse_with_out(out: str | None, retry_failed: bool, printing: Mapping[str,
         raise click.UsageError(f"--out writes to a file, and {given[0]} says what is printed. Leave one of them out")
     if Path(out).suffix.lower() not in BOOKS:
         raise click.UsageError(f"--out {shown(out)}: expected a name that ends in {', '.join(BOOKS)}")
+
+
+def _refuse_rows(models: Mapping[str, Classifier], tracks: Sequence[Track], out: str | None) -> None:
+    """Raise where a file is a table of rows, and they are to be written as files are, or not all models can read them."""
+    for track in tracks:
+        reading = [name for name, one in models.items() if one.names_rows_of(track.path)]
+        if reading and out is not None:
+            raise click.UsageError(
+                f"--out writes a record a file, and {shown(track.path)} holds many rows; use --csv or --json"
+            )
+        deaf = next((name for name in models if name not in reading), None)
+        if reading and deaf is not None:
+            raise DataError(
+                f"{shown(track.path)} holds rows of numbers, which {shown(reading[0])} reads, and {shown(deaf)} does not; name "
+                "audio files, or leave that model out"
+            )
 
 
 def _refuse_contradictions(models: Sequence[str], *, as_json: bool, as_csv: bool, top: int | None) -> None:

@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harken.datasets.standard import Figures, taken_back, told_by
 from harken.errors import DataError, brief
 from harken.tracks import normal_name
 
@@ -46,8 +47,8 @@ logger = logging.getLogger("harken")
 
 _PARTS = {"train": ("train",), "valid": ("valid", "val"), "test": ("test",)}
 _NAMES = ("labels", "classes")
-_TOLD = ("mean", "deviation")
-"""Beside standardised rows, what they were standardised by: of use to who wrote them."""
+_STANDARD = ("mean", "deviation")
+"""Beside standardised rows, what they were standardised by."""
 _FORMATS = "expected the arrays train and test, or X_train, y_train, X_test, y_test, or X, y"
 _LARGEST_LABEL = 2.0**53
 _BLOCK = 1 << 24
@@ -73,8 +74,12 @@ class Arrays:
         a track of its own, and so is every row where there are no paths.
     times : ndarray of float64, shape (rows, 2), optional
         Each row's start and end in its file, in seconds.
+    lengths : ndarray of float64, shape (rows,), optional
+        Samples that each row was computed from, at a rate that is not told.
     columns : tuple of str, optional
         What the numbers of a row are called, where rows have the shape (columns,).
+    standard : pair of ndarray of float64, shape (columns,), optional
+        Mean and deviation that the rows were standardised by, where that is known.
 
     Raises
     ------
@@ -90,7 +95,9 @@ class Arrays:
     groups: tuple[str | None, ...] | None = None
     paths: tuple[str, ...] | None = None
     times: npt.NDArray[np.float64] | None = None
+    lengths: npt.NDArray[np.float64] | None = None
     columns: tuple[str, ...] | None = None
+    standard: Figures | None = None
 
     def __post_init__(self) -> None:
         if self.x.ndim < 2:
@@ -106,7 +113,7 @@ class Arrays:
             )
         if self.times is not None and not np.isfinite(self.times).all():
             raise DataError(f"{self.name} has a start or an end that is NaN or infinite; expected seconds")
-        for what in ("groups", "paths", "times"):
+        for what in ("groups", "paths", "times", "lengths"):
             beside = getattr(self, what)
             if beside is not None and len(beside) != len(self.x):
                 raise DataError(f"{self.name} has {len(self.x)} rows, but {len(beside)} {what}; expected one for each row")
@@ -152,7 +159,12 @@ class Arrays:
         """Return the rows with these columns, in this order; the rows must have names for them."""
         assert self.columns is not None
         places = [self.columns.index(name) for name in columns]
-        return replace(self, x=np.ascontiguousarray(self.x[:, places]), columns=tuple(columns))
+        standard = None if self.standard is None else (self.standard[0][places], self.standard[1][places])
+        return replace(self, x=np.ascontiguousarray(self.x[:, places]), columns=tuple(columns), standard=standard)
+
+    def raw(self) -> Arrays:
+        """Return the rows as they were before they were standardised, where it is known by what."""
+        return self if self.standard is None else replace(self, x=taken_back(self.x, self.standard), standard=None)
 
     def select_classes(self, classes: Sequence[str]) -> Arrays:
         """Return the rows of these classes, which are then numbered in this order."""
@@ -170,6 +182,7 @@ class Arrays:
             groups=None if self.groups is None else tuple(self.groups[row] for row in chosen),
             paths=None if self.paths is None else tuple(self.paths[row] for row in chosen),
             times=None if self.times is None else self.times[chosen],
+            lengths=None if self.lengths is None else self.lengths[chosen],
         )
 
     @cached_property
@@ -432,6 +445,10 @@ def _labelled(path: Path, content: _Content, x_names: Mapping[str, str]) -> dict
         beside = _beside(path, content, (part, x_name), len(y), used)
         parts[part] = Arrays(x, numbers, classes, f"{path}: {x_name}", **beside, columns=_columns(content, x, used))
     _tell_unused(path, content, used)
+    by = [_find(content, [name]) for name in _STANDARD]
+    if parts["train"].columns and by[0] and by[1]:
+        standard = told_by(parts["train"].x, content[by[0]], content[by[1]])
+        parts = {part: replace(arrays, standard=standard) for part, arrays in parts.items()}
     return parts
 
 
@@ -449,7 +466,7 @@ def _columns(content: _Content, x: npt.NDArray[np.float32], used: set[str]) -> t
 
 def _tell_unused(path: Path, content: _Content, used: Iterable[str]) -> None:
     """Name the arrays of a file that nothing reads: one that was meant to be groups would be missed in silence."""
-    unused = [name for name in content if name not in used and name.lower() not in _TOLD]
+    unused = [name for name in content if name not in used and name.lower() not in _STANDARD]
     if unused:
         logger.warning("%s: not used: %s (docs/data.md tells the names that are read)", path, _listed(unused))
 

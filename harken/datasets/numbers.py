@@ -14,13 +14,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import isfinite, nan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from harken.datasets.arrays import Arrays
 from harken.datasets.dataset import NO_GROUPS, Dataset
-from harken.datasets.grouping import class_name, joint_name, visible
+from harken.datasets.grouping import GROUP_COLUMNS, class_name, joint_name, visible
 from harken.datasets.known.place import tell_lacking
+from harken.datasets.standard import beside
 from harken.datasets.table import PARTS, Columns, Rows, cell, group_columns, grouping_of, read_rows, some
 from harken.errors import DataError, brief
 
@@ -28,6 +31,8 @@ _log = logging.getLogger("harken")
 
 BESIDE = ("filename", "length", "start", "end", "part")
 """Columns that are no features, whatever they hold."""
+NAMES = ("filename", "path")
+"""Columns that tell what a row is called."""
 STRIKING = "mfcc1_mean"
 """A column by which the summary's tables are known."""
 LARGEST = float(np.finfo(np.float32).max)
@@ -81,17 +86,75 @@ def read_feature_rows(path: Path, label: str = "label", group: str | None = None
     groups = group_columns(columns, rows, label_at, group)
     kept = {label_at, *groups, *(at for at in map(columns.optional, BESIDE) if at is not None)}
     features = [at for at in range(len(header)) if at not in kept]
-    twice = sorted({header[at] for at in features if header.count(header[at]) > 1})
-    if not features or twice:
-        wrong = f"has two columns called {twice[0]!r}" if twice else "has no columns of numbers"
-        raise DataError(f"{path} {wrong}; expected a column of numbers for each feature, with a name of its own")
+    _check_names(path, header, features)
     _check(path, (label, label_at), rows, {at: header[at] for at in features})
     rows = _without_doubles(path, rows, columns.optional("filename"), label_at)
     names = [joint_name([header[at] for at in groups], [cell(cells, at) for at in groups]) for _, cells in rows]
     whole = _arrays(path, rows, features, label_at, columns.optional("filename"))
     whole = replace(whole, columns=tuple(header[at] for at in features), groups=tuple(names) if any(names) else None)
+    whole = replace(whole, **_extents(columns, rows), standard=beside(path, whole.columns or (), whole.x))
     grouping = grouping_of(header, groups, group) or NO_GROUPS
     return _parted(Dataset(path.name, whole, grouping=grouping), path, rows, columns.optional("part"))
+
+
+def holds_rows(path: Path) -> bool:
+    """Return whether a file is a table with columns of numbers that may be features; what cannot be read is none."""
+    try:
+        header, rows = read_rows(path)
+    except DataError:
+        return False
+    return bool(_columns_of_numbers(header, rows, ()))
+
+
+def read_rows_to_name(path: Path, wanted: Sequence[str]) -> tuple[Arrays, tuple[str, ...]]:
+    """Read the rows of a table that a model is to name: no label is needed or looked at, and no row is left out.
+
+    Parameters
+    ----------
+    path : Path
+    wanted : sequence of str
+        The columns that the model reads; further columns of numbers are features too, and those of text are not.
+
+    Returns
+    -------
+    Arrays
+        All of one class, which says nothing.
+    tuple of str
+        What each row is called: by its column ``filename`` or ``path``, else by its place.
+
+    Raises
+    ------
+    DataError
+        No columns of numbers, two of one name, or cells that hold no finite number.
+    """
+    header, rows = read_rows(path)
+    columns = Columns(path, header)
+    features = _columns_of_numbers(header, rows, wanted)
+    _check_names(path, header, features)
+    _check(path, None, rows, {at: header[at] for at in features})
+    at = next((at for at in map(columns.optional, NAMES) if at is not None), None)
+    names = ["" if at is None else cell(cells, at) for _, cells in rows]
+    x = np.array([[_number(cell(cells, at)) for at in features] for _, cells in rows], dtype=np.float32)
+    found = Arrays(x, np.zeros(len(x), np.int64), ("row",), str(path), columns=tuple(header[at] for at in features))
+    found = replace(found, **_extents(columns, rows), standard=beside(path, found.columns or (), found.x))
+    return found, tuple(name or f"{path}[{row}]" for row, name in enumerate(names))
+
+
+def _columns_of_numbers(header: Sequence[str], rows: Rows, wanted: Sequence[str]) -> list[int]:
+    """Return where the columns stand that are wanted, or hold a number in the first row and are not known to be no feature."""
+    others = {*BESIDE, *NAMES, "label", *GROUP_COLUMNS}
+    return [
+        at
+        for at, name in enumerate(header)
+        if name in wanted or (name.casefold() not in others and isfinite(_number(cell(rows[0][1], at))))
+    ]
+
+
+def _check_names(path: Path, header: Sequence[str], features: Sequence[int]) -> None:
+    twice = sorted({header[at] for at in features if header.count(header[at]) > 1})
+    if not features or twice:
+        wrong = f"has two columns called {twice[0]!r}" if twice else "has no columns of numbers"
+        raise DataError(f"{path} {wrong}; expected a column of numbers for each feature, with a name of its own")
 
 
 def _number(text: str) -> float:
@@ -102,11 +165,11 @@ def _number(text: str) -> float:
         return nan
 
 
-def _check(path: Path, label: tuple[str, int], rows: Rows, features: dict[int, str]) -> None:
-    """Refuse a table with what is wrong in its rows."""
+def _check(path: Path, label: tuple[str, int] | None, rows: Rows, features: dict[int, str]) -> None:
+    """Refuse a table with what is wrong in its rows; without a label's column there need be none."""
     wrong = []
     for line, cells in rows:
-        if not visible(cell(cells, label[1])).strip():
+        if label is not None and not visible(cell(cells, label[1])).strip():
             wrong.append(f"line {line} has no {label[0]}")
         for at, name in features.items():
             text = cell(cells, at)
@@ -114,8 +177,9 @@ def _check(path: Path, label: tuple[str, int], rows: Rows, features: dict[int, s
                 wrong.append(f"line {line}: {name} is {brief(text)!r}")
     if wrong:
         more = f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        wanted = "finite numbers" if label is None else "a label and finite numbers"
         raise DataError(
-            f"{path}: {'; '.join(wrong[:5])}{more}. Expected a label and finite numbers in each row: complete or remove these "
+            f"{path}: {'; '.join(wrong[:5])}{more}. Expected {wanted} in each row: complete or remove these "
             "rows (a column of text that is a group is named by --group, or is taken out)"
         )
 
@@ -157,6 +221,19 @@ def _arrays(path: Path, rows: Rows, features: Sequence[int], label_at: int, name
         name=str(path),
         paths=None if not any(files) else tuple(clips if len(clips) == len(files) else files),
     )
+
+
+def _extents(columns: Columns, rows: Rows) -> dict[str, Any]:
+    """Return what the rows were computed from, where each row says it: seconds of a file, or a number of samples."""
+
+    def numbers(name: str) -> npt.NDArray[np.float64] | None:
+        at = columns.optional(name)
+        found = None if at is None else np.array([_number(cell(cells, at)) for _, cells in rows])
+        return found if found is not None and np.isfinite(found).all() else None
+
+    start, end, lengths = numbers("start"), numbers("end"), numbers("length")
+    times = np.stack([start, end], axis=1) if start is not None and end is not None and (end > start).all() else None
+    return {"times": times, "lengths": lengths}
 
 
 def _parted(whole: Dataset, path: Path, rows: Rows, part_at: int | None) -> Dataset:

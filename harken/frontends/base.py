@@ -88,6 +88,10 @@ class Frontend(Settings):
     def __call__(self, samples: npt.ArrayLike) -> Samples:
         """Return what a network reads of one clip, or of several."""
 
+    def foreign(self, rows: Samples) -> str:
+        """Return what in rows, (rows, *shape), this frontend cannot have given, in words; empty where nothing is known."""
+        return ""
+
     def to_table(self) -> dict[str, Any]:
         """Return the ``[frontend]`` table that a recipe holds."""
         return {"kind": self.kind, **super().to_table()}

@@ -38,6 +38,10 @@ BLOCK = 32
 """Frames that are transformed at once."""
 MOST_SAMPLES = 1 << 24
 """Samples in a clip, at most: a track's whole spectrogram is held, some 45 bytes a sample."""
+SLOWEST = 10.0
+"""Beats a minute, under which no tempo is found."""
+ROUNDING = 1e-4
+"""Share by which numbers may be off that were standardised and taken back."""
 SHARED_FILTERS = 16
 """Neighbouring mel filters that are applied in one matrix product."""
 
@@ -98,6 +102,17 @@ class Summary(AudioFrontend):
                 f"{MOST_SAMPLES:,} are summed up; take a shorter clip"
             )
         return found
+
+    def foreign(self, rows: Samples) -> str:
+        """Return what in rows, (rows, 57), is none of these numbers: a variance below 0, or a tempo that no music has."""
+        tempos = rows[:, FEATURES.index("tempo")]
+        odd = tempos[(np.abs(tempos) > ROUNDING * SLOWEST) & (tempos < SLOWEST)]
+        if len(odd):
+            return f"a tempo in it is {odd[0]:.3g}, and is 0 or more than {SLOWEST:g} beats a minute"
+        for name, column in zip(FEATURES, rows.T, strict=True):
+            if name.endswith("_var") and column.min() < -ROUNDING * np.abs(column).max():
+                return f"{name} in it is {column.min():.3g}, and a variance is never below 0"
+        return ""
 
     def _shape(self) -> tuple[int, ...]:
         return (len(FEATURES),)

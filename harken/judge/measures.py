@@ -71,7 +71,7 @@ class Measures:
 
 def measure(features: Features, progress: Progress = silent) -> Measures:
     """Measure the tracks of features: their files, or their rows where they were made of arrays."""
-    if features.frontend.kind == "arrays":
+    if features.ready:
         return _of_rows(features)
     return measure_tracks(features.tracks, features.hashes, progress)
 

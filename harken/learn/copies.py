@@ -32,6 +32,9 @@ def with_copies(train: Features, sounds: Sounds | None, progress: Progress = sil
     """
     if sounds is None:
         return train
+    if train.ready:
+        logger.warning("[augment.sounds] is left out: the data are rows of numbers, and no sounds to alter")
+        return train
     found = [
         features(train.tracks, train.frontend, progress=progress, altered=altered(sounds, number))
         for number in range(1, sounds.copies + 1)

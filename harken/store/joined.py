@@ -82,4 +82,5 @@ def joined(parts: Sequence[Features]) -> Features:
         hashes=tuple(held for part in parts for held in part.hashes),
         failed=tuple(failure for part in parts for failure in part.failed),
         frontend=first.frontend,
+        ready=first.ready,
     )

@@ -94,6 +94,11 @@ class StoredRows:
         """Return the rows at these positions, without reading them."""
         return StoredRows(self._path, self._row, self._places[positions])
 
+    def numbers(self, positions: Positions, first: int, last: int) -> Floats:
+        """Read of flat rows at these positions the numbers from ``first`` to before ``last`` alone, (positions, last - first)."""
+        rows: Floats = self._mapped()[self._places[positions], first:last]
+        return rows.astype(np.float32, copy=False)
+
     def _mapped(self) -> Floats:
         if self._file is None:
             if not len(self._places):
@@ -131,6 +136,8 @@ class Features:
     failed : tuple of Failure
         The tracks that could not be used, in the order of ``tracks``.
     frontend : Frontend
+    ready : bool
+        Whether the rows came ready-made, so that there is no audio to hear or to measure.
     """
 
     x: Rows
@@ -141,6 +148,7 @@ class Features:
     hashes: tuple[str | None, ...]
     failed: tuple[Failure, ...]
     frontend: Frontend
+    ready: bool = False
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in ("x", "track", "start", "end")}
@@ -207,13 +215,19 @@ class Features:
             hashes=tuple(self.hashes[position] for position in chosen),
             failed=tuple(failures[position] for position in chosen.tolist() if position in failures),
             frontend=self.frontend,
+            ready=self.ready,
         )
 
 
 def features_of_arrays(
-    arrays: datasets.Arrays, shape: tuple[int, ...] | None = None, columns: tuple[str, ...] = ()
+    arrays: datasets.Arrays,
+    shape: tuple[int, ...] | None = None,
+    columns: tuple[str, ...] = (),
+    made_by: Frontend | None = None,
 ) -> Features:
     """Return ready-made arrays as features: rows of one path are clips of one track, and a row without one is a track.
+
+    Rows that were standardised by figures that are known are raw again.
 
     Parameters
     ----------
@@ -223,14 +237,17 @@ def features_of_arrays(
         this shape. Else it keeps its own, with an axis for channels added where just that is missing.
     columns : tuple of str
         What the network calls the numbers of a row. Where the rows have columns of these names, they take this order.
+    made_by : Frontend, optional
+        What the rows count as made by (:mod:`harken.store.made`). Default: ``Arrays``, which hears nothing.
 
     Returns
     -------
     Features
-        In memory; the frontend is ``Arrays``. Tracks stand in the order of their first rows; those without a path are called
+        In memory and ready. Tracks stand in the order of their first rows; those without a path are called
         ``<name>[<row>]``. Times are 0 where they are not known. A track's hash is of its rows: its own where it has one, and
         with a mark behind it where other tracks (of another label or group) are made of the same file.
     """
+    arrays = arrays.raw()
     if columns and arrays.columns and set(columns) == set(arrays.columns):
         arrays = arrays.select_columns(columns)
     row_shape = _row_shape(arrays.shape, arrays.shape if shape is None else shape)
@@ -253,7 +270,8 @@ def features_of_arrays(
         end=times[:, 1],
         hashes=_held(arrays, tracks),
         failed=(),
-        frontend=frontends.Arrays(shape=row_shape, columns=known),
+        frontend=frontends.Arrays(shape=row_shape, columns=known) if made_by is None else made_by,
+        ready=True,
     )
 
 

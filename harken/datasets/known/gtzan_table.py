@@ -21,6 +21,7 @@ import numpy as np
 from harken.datasets.arrays import Arrays
 from harken.datasets.dataset import Dataset
 from harken.datasets.known.place import tell_missing
+from harken.datasets.standard import beside
 from harken.errors import DataError, brief
 
 TABLES = ("features_30_sec.csv", "Data/features_30_sec.csv")
@@ -52,10 +53,12 @@ def read_feature_table(table: Path, genres: Sequence[str], lists: Mapping[str, S
     DataError
         It is not the table, a cell is no number, a row's genre is not that of its file, or a part is empty.
     """
-    rows: dict[str, list[Sequence[float]]] = {}
+    rows: dict[str, list[_Row]] = {}
     columns: tuple[str, ...] = ()
-    for name, values, columns in _rows(table, genres):  # noqa: B007 (the same in every row)
-        rows.setdefault(name, []).append(values)
+    for name, row, columns in _rows(table, genres):  # noqa: B007 (the same in every row)
+        rows.setdefault(name, []).append(row)
+    everything = np.array([values for track in rows.values() for values, _ in track], dtype=np.float32)
+    standard = beside(table, columns, everything) if len(everything) else None
     parts: dict[str, Arrays] = {}
     for part, names in lists.items():
         there = [name for name in names if name in rows]
@@ -64,23 +67,31 @@ def read_feature_table(table: Path, genres: Sequence[str], lists: Mapping[str, S
         missing = [name for name in names if name not in rows]
         tell_missing(f"gtzan ({table}), {part} part", missing, len(names), "copy the table again, or go on without them")
         parts[part] = replace(
-            _arrays(f"{table} ({part})", {name: rows[name] for name in there}, sorted(genres)), columns=columns
+            _arrays(f"{table} ({part})", {name: rows[name] for name in there}, sorted(genres)),
+            columns=columns,
+            standard=standard,
         )
     return Dataset("gtzan features", parts["train"], parts.get("valid"), parts.get("test"))
 
 
-def _arrays(name: str, rows: Mapping[str, Sequence[Sequence[float]]], genres: Sequence[str]) -> Arrays:
+_Row = tuple[list[float], float]
+"""The features of a row, and its length in samples: NaN where the table does not tell."""
+
+
+def _arrays(name: str, rows: Mapping[str, Sequence[_Row]], genres: Sequence[str]) -> Arrays:
     paths = tuple(track for track, values in rows.items() for _ in values)
+    lengths = np.array([length for values in rows.values() for _, length in values])
     return Arrays(
-        x=np.array([row for values in rows.values() for row in values], dtype=np.float32),
+        x=np.array([row for values in rows.values() for row, _ in values], dtype=np.float32),
         labels=np.array([genres.index(path.partition(".")[0]) for path in paths], dtype=np.int64),
         classes=tuple(genres),
         name=name,
         paths=paths,
+        lengths=lengths if np.isfinite(lengths).all() else None,
     )
 
 
-def _rows(table: Path, genres: Sequence[str]) -> Iterator[tuple[str, list[float], tuple[str, ...]]]:
+def _rows(table: Path, genres: Sequence[str]) -> Iterator[tuple[str, _Row, tuple[str, ...]]]:
     """Yield each row's track and features, and what these are called."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
@@ -108,7 +119,7 @@ def _columns(table: Path, header: Sequence[str]) -> list[str]:
     return columns
 
 
-def _row(where: str, cells: Mapping[str, str], columns: Sequence[str], genres: Sequence[str]) -> tuple[str, list[float]]:
+def _row(where: str, cells: Mapping[str, str], columns: Sequence[str], genres: Sequence[str]) -> tuple[str, _Row]:
     if set(columns) - cells.keys() or "label" not in cells:
         raise DataError(f"{where}: the row ends early; expected a complete copy of the table")
     match = _NAME.fullmatch(cells["filename"].strip())
@@ -122,7 +133,7 @@ def _row(where: str, cells: Mapping[str, str], columns: Sequence[str], genres: S
     for column, value in zip(columns, values, strict=True):
         if not isfinite(value):
             raise DataError(f"{where}: {column} is {brief(cells[column])!r}; expected a number")
-    return f"{match[1]}.{match[2]}", values
+    return f"{match[1]}.{match[2]}", (values, _number(cells.get("length", "")))
 
 
 def _number(cell: str) -> float:
