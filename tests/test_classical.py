@@ -134,6 +134,16 @@ def test_powers_and_components_are_scikit_learns(asked_for: Any) -> None:
     np.testing.assert_allclose(mine.forward(asked), theirs.fit(x, labels).predict_proba(asked), atol=2e-3)
 
 
+@pytest.mark.parametrize("shrinkage", [0.01, 0.3, 1.0])
+def test_discriminants_of_fewer_rows_than_numbers_are_scikit_learns_too(shrinkage: float) -> None:
+    rng = np.random.default_rng(0)
+    x, asked, labels = rng.normal(0, 1, (20, 50)), rng.normal(0, 1, (9, 50)), np.arange(20) % 3
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(x, labels)
+    mine = answers(Discriminant(shrinkage=shrinkage, calibrate=False, transform="none"), x, labels, asked)
+    found, known = mine.logits(asked), theirs.decision_function(asked)
+    np.testing.assert_allclose(found - found[:, :1], known - known[:, :1], rtol=1e-3, atol=1e-3)  # up to what all share
+
+
 def test_discriminant_axes_keep_what_discriminants_decide() -> None:
     (x, labels), (asked, _) = drawn(60, 4), drawn(40, 4, seed=1)
     plain = answers(Discriminant(shrinkage=0.2, calibrate=False), x, labels, asked)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from harken.learn.classical.answer import Doubles
-from harken.learn.classical.steps import Positions, Rows, scatter, shrunk
+from harken.learn.classical.steps import Positions, Rows, over_shrunk, scatter
 from harken.recipes.classical import BIAS, DIRECTIONS, GAMMA, SUPPORT, Classifier, Discriminant, Logistic, Machine
 
 logger = logging.getLogger("harken")
@@ -88,16 +88,14 @@ def _of_two(directions: Doubles, bias: Doubles) -> Found:
 
 def _discriminant(rows: Rows, settings: Classifier, choice: Mapping[str, Any]) -> Found:
     """Fit linear discriminants: log p(class | x) = x · S⁻¹m - m · S⁻¹m / 2 + log of the class' share, up to what all share."""
-    from scipy.linalg import solve  # noqa: PLC0415
-
     balanced = settings.class_weights == "balanced"
     weights = rows.weights(balanced)
-    means, within = scatter(rows, np.asarray(rows.x, dtype=np.float64), weights)
+    means, left = scatter(rows, np.asarray(rows.x, dtype=np.float64), weights)
     intensity = choice["shrinkage"]
     if intensity == "auto":
         intensity = _ledoit_wolf(rows, means)
     centre = means.mean(axis=0)  # nearer to the rows than 0 is: less rounding
-    directions = solve(shrunk(within, intensity), (means - centre).T, assume_a="pos")
+    directions = over_shrunk(left, intensity, (means - centre).T)
     shares = np.array([weights[rows.labels == label].sum() for label in rows.present]) / weights.sum()
     bias = np.log(shares) - ((means + centre).T * directions).sum(axis=0) / 2
     return {DIRECTIONS: directions, BIAS: bias}

@@ -154,8 +154,8 @@ def _discriminants(rows: Rows, ready: Doubles, settings: Classifier) -> dict[str
 
     assert settings.discriminants is not None
     weights = rows.weights(settings.class_weights == "balanced")
-    means, within = scatter(rows, ready, weights)
-    covariance = shrunk(within, settings.discriminants)
+    means, left = scatter(rows, ready, weights)
+    covariance = shrunk(left.T @ left, settings.discriminants)
     shares = np.array([weights[rows.labels == label].sum() for label in rows.present]) / weights.sum()
     centre = shares @ means
     spread = (means - centre) * np.sqrt(shares)[:, None]
@@ -165,18 +165,47 @@ def _discriminants(rows: Rows, ready: Doubles, settings: Classifier) -> dict[str
 
 
 def scatter(rows: Rows, ready: Doubles, weights: Doubles) -> tuple[Doubles, Doubles]:
-    """Return the means of the classes that are present, (classes, values), and the covariance within them, (values, values)."""
+    """Return the means of the classes that are present, (classes, values), and what is left of rows, (rows, values).
+
+    That is what a row has beside its class' mean, weighted so that its product with itself is the covariance within classes.
+    """
     means = np.stack([ready[rows.labels == label].mean(axis=0) for label in rows.present])
-    left = (ready - means[np.searchsorted(rows.present, rows.labels)]) * np.sqrt(weights / weights.sum())[:, None]
-    return means, left.T @ left
+    left = ready - means[np.searchsorted(rows.present, rows.labels)]
+    return means, left * np.sqrt(weights / weights.sum())[:, None]
 
 
 def shrunk(covariance: Doubles, intensity: float) -> Doubles:
     """Return (1 - intensity) · covariance + intensity · its mean variance · unit, and a trace of that in any case."""
-    size = len(covariance)
-    level = float(np.trace(covariance)) / size or 1.0
+    kept, level = _amount(intensity, float(np.trace(covariance)), len(covariance))
+    return np.asarray((1 - kept) * covariance + level * np.eye(len(covariance)))
+
+
+def over_shrunk(left: Doubles, intensity: float, wanted: Doubles) -> Doubles:
+    """Return the shrunk covariance's inverse times something, (values, columns) → (values, columns).
+
+    With fewer rows than values by (level · I + L'L)⁻¹ = (I - L' (level · I + LL')⁻¹ L) / level, which is smaller.
+
+    Parameters
+    ----------
+    left : ndarray, shape (rows, values)
+        Whose product with itself is the covariance.
+    intensity : float
+    wanted : ndarray, shape (values, columns)
+    """
+    from scipy.linalg import solve  # noqa: PLC0415
+
+    count, values = left.shape
+    if count >= values:
+        return np.asarray(solve(shrunk(left.T @ left, intensity), wanted, assume_a="pos"))
+    kept, level = _amount(intensity, float(np.square(left).sum()), values)
+    inner = level * np.eye(count) + (1 - kept) * (left @ left.T)
+    return np.asarray((wanted - (1 - kept) * (left.T @ solve(inner, left @ wanted, assume_a="pos"))) / level)
+
+
+def _amount(intensity: float, trace: float, values: int) -> tuple[float, float]:
+    """Return how much a covariance is shrunk, and the multiple of the unit that is added."""
     kept = max(intensity, RIDGE)
-    return np.asarray((1 - kept) * covariance + kept * level * np.eye(size))
+    return kept, kept * (trace / values or 1.0)
 
 
 def _joined(first: dict[str, Floats], second: dict[str, Floats]) -> dict[str, Floats]:
