@@ -37,7 +37,7 @@ from harken.learn import decider
 from harken.metrics import decisions
 from harken.parts import hear_parts
 from harken.progress import Progress, silent
-from harken.recipes import NetRecipe, Recipe, load_recipe
+from harken.recipes import Recipe, load_recipe
 from harken.report.comparison import write_page
 from harken.run import Run, default_folder
 from harken.train import Outcome, train
@@ -129,7 +129,7 @@ def compare(
 
 def _engines(recipe: Recipe, names: Sequence[str]) -> Sequence[str]:
     """Return the engines that a recipe is compared on: one of a kind that has no engines is worked out with NumPy, once."""
-    return names if isinstance(recipe, NetRecipe) else ("numpy",)
+    return names if recipe.engines else ("numpy",)
 
 
 def _chosen(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | None) -> list[Recipe]:
@@ -137,9 +137,9 @@ def _chosen(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | No
     twice = [name for name, times in Counter(recipe.name for recipe in found).items() if times > 1]
     if twice or not found:
         raise HarkenError(f"recipes to compare have different names; {twice[0]} is there twice" if twice else "name a recipe")
-    nets = any(isinstance(recipe, NetRecipe) for recipe in found)  # beside one, what has no epochs stays as it is
+    nets = any(recipe.engines for recipe in found)  # beside one, what has no epochs stays as it is
     return [
-        recipe.replace(epochs=epochs) if epochs is not None and (isinstance(recipe, NetRecipe) or not nets) else recipe
+        recipe.replace(epochs=epochs) if epochs is not None and (recipe.engines or not nets) else recipe
         for recipe in found
     ]
 

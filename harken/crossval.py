@@ -42,7 +42,7 @@ from harken.judge.text import count, listing
 from harken.metrics import decisions
 from harken.parts import hear_alike
 from harken.progress import Progress, silent
-from harken.recipes import NetRecipe, Recipe, load_recipe
+from harken.recipes import Recipe, load_recipe
 from harken.run import default_folder, differences, fingerprint
 from harken.store import Features
 from harken.store.hashes import content_of
@@ -178,8 +178,8 @@ def crossval(
 
 def engines_for(recipes: Sequence[Recipe], engine: str | None) -> list[str]:
     """Return the engine of each recipe: beside a net, a recipe of a kind that has no engines is worked out with NumPy."""
-    nets = any(isinstance(recipe, NetRecipe) for recipe in recipes)
-    return [recipe.engine_for(engine if isinstance(recipe, NetRecipe) or not nets else None) for recipe in recipes]
+    nets = any(recipe.engines for recipe in recipes)
+    return [recipe.engine_for(engine if recipe.engines or not nets else None) for recipe in recipes]
 
 
 def chosen_recipes(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | None) -> list[Recipe]:
@@ -190,9 +190,9 @@ def chosen_recipes(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: i
         raise HarkenError(f"the recipe {twice[0]} is named twice; recipes to compare have different names")
     if not found:
         raise HarkenError("no recipe was named (see 'harken recipes')")
-    nets = any(isinstance(recipe, NetRecipe) for recipe in found)  # beside one, what has no epochs stays as it is
+    nets = any(recipe.engines for recipe in found)  # beside one, what has no epochs stays as it is
     return [
-        recipe.replace(epochs=epochs) if epochs is not None and (isinstance(recipe, NetRecipe) or not nets) else recipe
+        recipe.replace(epochs=epochs) if epochs is not None and (recipe.engines or not nets) else recipe
         for recipe in found
     ]
 
