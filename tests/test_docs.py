@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from harken import decoders
+from harken.augment import Augment, Sounds
 from harken.frontends import FRONTENDS, Frames, Mel, Waveform, base
 from harken.frontends.mel import LONGEST_FRAME, MOST_MELS, WINDOWS
 from harken.judge.evaluation import evaluate
@@ -67,6 +68,7 @@ def test_the_sample_recipe_loads_and_hears_decibels() -> None:
             "`[training]`",
             {*OPTIMIZERS, *SCHEDULES}.union(names(Training), *map(names, [*OPTIMIZERS.values(), *SCHEDULES.values()])),
         ),
+        ("`[augment]`", names(Augment) | names(Sounds)),
         ("`[neighbours]`", names(Neighbours) | {"neighbours", "uniform", "distance", "euclidean", "manhattan", "cosine"}),
         ("`[[net]]`", set(LAYERS).union(*map(names, LAYERS.values()))),
     ],
