@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("torch", "keras", "tensorflow", "jax", "onnx", "onnxruntime", "librosa", "pyarrow", "h5py", "pandas")
+EXTRAS = ("torch", "keras", "tensorflow", "jax", "onnx", "onnxruntime", "librosa", "pyarrow", "h5py", "pandas", "mutagen")
 """What nobody has who installs Harken alone."""
 
 RECIPE = """
