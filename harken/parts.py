@@ -118,9 +118,9 @@ def hear_parts(
     made_by = _taken_for(name, given, frontend)
     found = {part: _features(data, frontend, classes, workers, progress, made_by=made_by) for part, data in given.items()}
     if found["train"].frontend.kind != "arrays":
-        _check_frontend(found["train"].frontend, frontend)
+        check_frontend(found["train"].frontend, frontend)
     for features_ in found.values():
-        _check_frontend(features_.frontend, found["train"].frontend)
+        check_frontend(features_.frontend, found["train"].frontend)
     failed = tuple(failure for part in found.values() for failure in part.failed)
     for part, features_ in found.items():
         if not len(features_):
@@ -199,7 +199,7 @@ def hear(
         data = as_read(data, frontend)
     made_by = frontend if isinstance(data, Arrays) and has_names(data, frontend) else None
     found = _features(data, frontend, classes, workers, progress, made_by=made_by)
-    _check_frontend(found.frontend, frontend)
+    check_frontend(found.frontend, frontend)
     return found
 
 
@@ -395,12 +395,30 @@ def _check_columns(here: Sequence[str], there: Sequence[str], name: str) -> None
         )
 
 
-def _check_frontend(found: Frontend, wanted: Frontend) -> None:
-    """Refuse features that were made otherwise; of arrays the shape can be compared, and the columns where both have names."""
+def check_frontend(found: Frontend, wanted: Frontend) -> None:
+    """Refuse features that were made otherwise; of arrays the shape can be compared, and the columns where both have names.
+
+    Parameters
+    ----------
+    found : Frontend
+        Of the features.
+    wanted : Frontend
+        Of the model that is to read them.
+
+    Raises
+    ------
+    DataError
+        With what differs.
+    """
     here, there = columns_of(found), columns_of(wanted)
     _check_columns(here, there, "the table")
     if here and there and here != there:
         raise DataError("the features have the model's columns in another order; give it the table that they were read from")
+    if here and found.kind == "arrays" and wanted.names:
+        raise DataError(
+            f"the table has the columns of {_settings(wanted)}, and its rows were made otherwise; make them with that, or "
+            "give the audio itself"
+        )
     same = found.shape == wanted.shape if found.kind == "arrays" else found.key() == wanted.key()
     if not same:
         raise DataError(

@@ -17,6 +17,7 @@ from harken import Classifier
 from harken.cli import harken
 from harken.crossval import crossval
 from harken.datasets import Arrays, read
+from harken.distil import distil
 from harken.errors import DataError, ModelError
 from harken.export import export_features
 from harken.frontends import FRONTENDS
@@ -36,6 +37,16 @@ def neighbours(frontend: dict[str, Any], k: int = 3) -> Recipe:
 
 
 RECIPE = neighbours({"clip": 1.0})
+
+
+LINE = recipe_from_table(
+    {
+        "frontend": {"kind": "summary", "clip": 1.0},
+        "training": {"epochs": 20, "batch": 4, "optimizer": {"kind": "adam", "learning_rate": 0.05}},
+        "net": [{"layer": "standardise"}, {"layer": "dense", "units": "classes", "activation": "softmax"}],
+    },
+    "line",
+)
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +153,17 @@ def test_folds_of_a_table_are_judged(written: Path, tmp_path: Path, caplog: pyte
     """The parts of an NPZ are put together, their lengths and what they were standardised by included."""
     found = crossval(written / "done.npz", [neighbours({"clip": 1.0}, k=1)], folds=2, out=tmp_path, workers=1, baselines=False)
     assert found.scores[0].track.value == 1 and "so that the model hears audio" in caplog.text
+
+
+def test_a_teacher_and_its_student_learn_from_a_table_and_hear(model: Classifier, written: Path, tmp_path: Path) -> None:
+    """And a teacher that hears clips of 1 s refuses rows of 3 s, though they have its columns."""
+    model.save(tmp_path / "near.harken")
+    options: dict[str, Any] = {"seeds": 1, "folds": 2, "workers": 1}
+    found = distil(written / "raw.csv", tmp_path / "near.harken", LINE, **options, out=tmp_path / "out")
+    assert found.teacher == "near.harken"
+    other = write(tmp_path / "t.csv", [{**row, "label": ("hiss", "hum")[row["label"] == "a"]} for row in table_of(66150, 40)])
+    with pytest.raises(DataError, match="made otherwise"):
+        distil(other, tmp_path / "near.harken", LINE, **options, out=tmp_path / "never")
 
 
 # -- rows that were made otherwise ----------------------------------------------------------------------------------------
@@ -359,15 +381,7 @@ def test_a_file_that_holds_no_rows_fails_by_its_name(model: Classifier, tmp_path
 def test_several_models_have_a_column_each(model: Classifier, music: Path, written: Path, tmp_path: Path) -> None:
     """Two that read the same columns, on rows and on a file; and one that hears audio alone."""
     model.save(tmp_path / "near.harken")
-    net = recipe_from_table(
-        {
-            "frontend": {"kind": "summary", "clip": 1.0},
-            "training": {"epochs": 20, "batch": 4, "optimizer": {"kind": "adam", "learning_rate": 0.05}},
-            "net": [{"layer": "standardise"}, {"layer": "dense", "units": "classes", "activation": "softmax"}],
-        },
-        "line",
-    )
-    Classifier(net).fit(written / "raw.csv").save(tmp_path / "line.harken")
+    Classifier(LINE).fit(written / "raw.csv").save(tmp_path / "line.harken")
     asked = ["predict", tmp_path / "near.harken", "--also", tmp_path / "line.harken", sounds(music)[0], written / "raw.csv"]
     text = call(*asked)
     assert text.exit_code == 0, text.output

@@ -32,7 +32,7 @@ from harken.jobs import Job, ResultsFolder, content_mark, done, jobs_at_once
 from harken.judge.crossvalidation import Judged
 from harken.judge.distillation import Distillation, Pupil, figures, gaps
 from harken.judge.text import count, listing
-from harken.parts import Parts, hear_alike, parts_of
+from harken.parts import Parts, check_frontend, hear_alike, parts_of
 from harken.progress import Progress, silent
 from harken.recipes import NetRecipe, Recipe, load_recipe
 from harken.run import default_folder, fingerprint
@@ -252,7 +252,7 @@ def _teacher(given: str | os.PathLike[str] | Recipe, engine: str | None, lesson:
 
 def _engine(recipe: Recipe, asked: str | None) -> str:
     """Return what works a teacher out: a recipe that is no net has one way only, whatever the students' is."""
-    return recipe.engine_for(asked if isinstance(recipe, NetRecipe) else None)
+    return recipe.engine_for(asked if recipe.engines else None)
 
 
 def _same_classes(teacher: _Teacher, classes: Sequence[str]) -> None:
@@ -271,6 +271,8 @@ def _same_rows(heard: Features, teacher: _Teacher) -> None:
             f"the teacher {teacher.name} reads rows of shape {teacher.model.input_shape}, and the data have rows of shape "
             f"{heard.frontend.shape}; give it data of the making that it was trained on"
         )
+    if teacher.model is not None:
+        check_frontend(heard.frontend, teacher.model.recipe.frontend)
 
 
 def _hear_alike(students: Sequence[Frontend], teacher: Frontend) -> None:
