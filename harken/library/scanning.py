@@ -194,6 +194,8 @@ class _Scanning:
         self.result = Scan()
         self.done = self.catalogue.answered(asker.number, failed=not retry)
         """The sounds that need no answer any more."""
+        self.failures = self.catalogue.failures(asker.number)
+        """The sounds that the model had no answer for, and why."""
         self.there: set[str] = set()
         """The sounds that some path had before this scan, and still has."""
         self.once: set[str] = set()
@@ -252,14 +254,13 @@ class _Scanning:
         """Return the files that must be read or named, and take in those that were moved."""
         fresh = [path for path, stamp in found.items() if not self._as_it_was(known.get(path), stamp)]
         work = self._recognise(fresh, found, known) if fresh else []
-        failures = self.catalogue.failures(self.asker.number)
         fresh_ones = set(fresh)
         for path in found:
             if path in fresh_ones:
                 continue
             self.result.same += 1
             sound = known[path].sound
-            if sound is None or (sound in failures and not self.retry):
+            if sound is None or (sound in self.failures and not self.retry):
                 self.result.failed_before += 1
             elif sound not in self.done:
                 work.append(path)
@@ -294,16 +295,20 @@ class _Scanning:
 
     def _remember(self, path: str, sound: str, known: dict[str, Known]) -> None:
         """Count a file whose sound has an answer, and tell it, unless it had the same sound before."""
-        if path in known and known[path].sound == sound:
-            return
-        self.result.known += 1
-        if self.told is not None:
+        again = path in known and known[path].sound == sound
+        if sound in self.failures:
+            self.result.failed_before += 1
+        elif not again:
+            self.result.known += 1
+        if not again and self.told is not None:
             self.told(self.asker.remembered(path, sound))
 
     def _count(self, path: str, sound: str | None, known: dict[str, Known]) -> None:
         """Count a file as changed, moved, or new."""
         if path in known:
-            if known[path].sound == sound and known[path].stamp.modified < 0:  # it was too young to be trusted
+            if known[path].sound == sound and (
+                sound is None or known[path].stamp.modified < 0
+            ):  # it was too young to be trusted
                 self.result.same += 1
             elif known[path].sound == sound:
                 self.result.retagged += 1
@@ -374,7 +379,10 @@ class _Scanning:
         if isinstance(held, Failure):
             self._count(path, None, known)
             self.catalogue.enter(path, stamp, None, held.reason)
-            self._fail(path, held.reason)
+            if path in known and known[path].reason == held.reason and not self.retry:
+                self.result.failed_before += 1
+            else:
+                self._fail(path, held.reason)
         else:
             self._count(path, held, known)
             self.catalogue.enter(path, stamp, held)
