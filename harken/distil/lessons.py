@@ -199,7 +199,7 @@ def _folds(train: Features) -> Sequence[Split]:
 
 def answers_of(model: Model, examples: Examples, classes: tuple[str, ...], engine: str, device: str) -> Probabilities:
     """Return what a model answers for examples, shape (examples, classes), in the order of these classes, untempered."""
-    known = model.recipe.engine_for(engine if model.recipe.epochs is not None else None)
+    known = model.recipe.engine_for(engine if model.recipe.engines else None)
     batch = max(1, min(BATCH, AT_ONCE // (4 * prod(model.input_shape))))
     found = class_probabilities_of(decider(model, engine=known, device=device), examples, batch)
     return np.asarray(found, dtype=np.float64)[:, [model.classes.index(name) for name in classes]]
