@@ -26,7 +26,8 @@ from harken.learn.copies import with_copies
 from harken.learn.recipe import learn
 from harken.recipes import NetRecipe, load_recipe, recipe_from_table
 from harken.recipes.training import Training
-from harken.store import features
+from harken.store import cache_folder, features
+from harken.store.upkeep import look
 from harken.tracks import Track, Tracks
 
 Tone = Callable[..., Path]
@@ -384,6 +385,9 @@ def test_copies_are_heard_once_and_apart_from_the_tracks(tracks: Tracks, monkeyp
     assert len(again.tracks) == 6
     np.testing.assert_array_equal(with_copies(plain, LOUD).rows(np.arange(8)), once)
     np.testing.assert_array_equal(features(tracks, frontend(MEL)).rows([0]), plain.rows([0]))
+    words = {store.words for store in look(cache_folder()).stores}
+    assert sum("altered: copy=1, shift=0.2" in each for each in words) == 1
+    assert sum("altered: copy=2, shift=0.2" in each for each in words) == 1
 
 
 def test_a_training_learns_from_copies_and_judges_without_them(tracks: Tracks) -> None:

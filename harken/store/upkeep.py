@@ -258,7 +258,7 @@ def _stored(folder: Path) -> Stored:
     return Stored(
         folder=folder,
         frontend=table,
-        words=in_words(table, frontend),
+        words=in_words(table, frontend) + _altered(folder / SETTINGS),
         state=state,
         tracks=tracks,
         clips=clips,
@@ -291,6 +291,18 @@ def _settings(path: Path) -> tuple[dict[str, Any] | None, Frontend | None]:
         return table, frontend_from_table(table, SETTINGS)
     except (RecipeError, HarkenError):
         return table, None  # of another Harken, which knew other settings
+
+
+def _altered(path: Path) -> str:
+    """Say what was done to the sounds before they were heard; empty where nothing was, or the settings cannot be read."""
+    try:
+        table = json.loads(path.read_bytes()).get("altered")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return ""
+    if not isinstance(table, dict):
+        return ""
+    said = ", ".join(f"{name}={value}" for name, value in table.items())
+    return "".join(sign if sign.isprintable() else "?" for sign in f"; altered: {said}")[:200]
 
 
 def in_words(table: dict[str, Any] | None, frontend: Frontend | None) -> str:
