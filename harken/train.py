@@ -31,6 +31,7 @@ from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
 from harken.report import write_reports
 from harken.report.plots import confusion_matrix, learning_curves, reliability_diagram
+from harken.report.views import lines as view_lines
 from harken.run import Run, default_folder, identity, open_run
 from harken.store import Features
 from harken.tracks import Tracks, normal_name
@@ -78,6 +79,8 @@ class Outcome:
                 f"best epoch {record['best_epoch']} of {record['epochs']}; the last epoch's model: "
                 f"track accuracy {self.last.track.in_words()}"
             )
+        views = view_lines(record)
+        lines += [*views, ""] if views else []
         where = f"the run lies in {self.run.folder}: the model is {self.run.model}"
         return "\n".join([*lines, f"{where}, the report {self.run.report}" if self.run.report.exists() else where])
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from harken.files import write_text
 from harken.judge.text import count, number
-from harken.report import words
+from harken.report import views, words
 from harken.report.html import trivial
 from harken.report.page import visible
 from harken.report.reading import Reading
@@ -175,10 +175,11 @@ def _procedure(reading: Reading) -> str:
     training, record = reading.recipe.get("training") or {}, reading.get("training") or {}
     optimizer = training.get("optimizer")
     best = record.get("best_epoch")
-    neighbours = reading.recipe.get("neighbours")
+    neighbours, classifier = reading.recipe.get("neighbours"), reading.recipe.get("classifier")
     return _named(
         [
             ("Neighbours", md(_options(neighbours)) if isinstance(neighbours, Mapping) else ""),
+            ("Classifier", md(_options(classifier)) if isinstance(classifier, Mapping) else ""),
             ("Loss", md(training.get("loss", ""))),
             ("Optimizer", md(optimizer.get("kind", "")) if isinstance(optimizer, Mapping) else ""),
             ("Batch", training.get("batch")),
@@ -199,12 +200,16 @@ def _evaluation(reading: Reading) -> str:
     rows += [("Macro-F1 of tracks", macro)] if isinstance(macro, Mapping) else []
     rows += [(md(name), found) for name, found in trivial(reading)]
     figures = _table(["", "value", "95 % interval", "judged"], [_figure_row(name, found) for name, found in rows])
+    record = reading.get("training")
+    shares = views.rows(record)
     published = words.published(reading)
     confused = words.confusions(reading, MOST_CONFUSIONS)
     mistakes = [f"tracks of {label} taken for {answer}: {times:,} of {of:,}" for label, answer, times, of in confused]
     blocks = [
         " ".join(map(md, words.meaning(reading))),
         figures,
+        _table(list(views.COLUMNS), [list(map(md, row)) for row in shares]) if shares else "",
+        " ".join(map(md, views.sentences(record))),
         md(published) if published else "",
         " ".join(map(md, words.confidence(reading))),
         f"The commonest mistakes:\n\n{_bullets(mistakes)}" if mistakes else "",

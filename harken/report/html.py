@@ -13,7 +13,7 @@ from typing import Any
 from harken.files import write_text
 from harken.judge.text import count, number, short
 from harken.leaky import PROTOCOLS
-from harken.report import drawing, words
+from harken.report import drawing, views, words
 from harken.report.examples import Example, telling, with_sound
 from harken.report.page import SHADES, described, document, scrolling, table, text
 from harken.report.reading import Reading
@@ -139,6 +139,10 @@ def _figure(reading: Reading) -> str:
         if isinstance(loss, int | float)
         else ""
     )
+    record = reading.get("training")
+    shares = views.rows(record)
+    share = table(views.CAPTION, views.COLUMNS, [tuple(map(text, row)) for row in shares], label="Views") if shares else ""
+    share += "".join(_p(text(each), "soft") for each in views.sentences(record))
     published = words.published(reading)
     remarks = reading.get("baseline", "trivial", "remarks")
     beside = "".join(_p(text(each)) for each in (remarks if isinstance(remarks, list) else ()))
@@ -149,6 +153,7 @@ def _figure(reading: Reading) -> str:
         + figures
         + beside
         + (_p(said, "soft") if said else "")
+        + share
         + (_p(text(published), "soft") if published else "")
     )
 
