@@ -31,7 +31,7 @@ from harken.jobs import learn_and_judge
 from harken.learn.classical import Logits, softmax
 from harken.learn.classical.answer import logits, powered
 from harken.learn.classical.search import Answers, choose, fitted, out_of_fold, slope_of
-from harken.learn.classical.steps import Rows
+from harken.learn.classical.steps import Rows, fit_steps
 from harken.learn.inner import inner_folds
 from harken.recipes import ClassicalRecipe, load_recipe, recipe_from_table, recipe_names
 from harken.recipes.classical import Classifier as Settings
@@ -150,6 +150,14 @@ def test_discriminant_axes_keep_what_discriminants_decide() -> None:
     twice = answers(Discriminant(shrinkage=0.0, discriminants=0.2, calibrate=False), x, labels, asked)
     assert twice.net.axes == 3
     assert (plain.forward(asked).argmax(axis=1) == twice.forward(asked).argmax(axis=1)).mean() > 0.9
+
+
+def test_powers_are_the_likeliest_of_each_column() -> None:
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.normal(0, 1, 150), np.exp(rng.normal(0, 1, 150)), -rng.gamma(2, 3, 150), rng.uniform(5, 6, 150)], axis=1)
+    arrays, _ = fit_steps(rows_of(x, np.arange(150) % 2), Logistic(transform="power"))
+    within = PowerTransformer().fit(x).lambdas_
+    np.testing.assert_allclose(arrays["transform/power"][:3], within[:3], atol=2e-3)
 
 
 @pytest.mark.parametrize("power", [-2.0, 0.0, 0.5, 1.0, 2.0, 3.0])

@@ -9,6 +9,7 @@ import click
 from harken.cli.console import json_option, print_json
 from harken.nets import Net
 from harken.recipes import Declared, Recipe
+from harken.recipes.classical import Fitted
 
 
 @click.command("recipes")
@@ -39,7 +40,8 @@ def _classes(recipe: Recipe) -> int:
 
 def _parameters(recipe: Recipe, declared: Declared) -> int | None:
     """Return how many numbers its models keep; None where that depends on the data."""
-    return declared.parameters if recipe.epochs is not None else None
+    depends = declared.open if isinstance(declared, Fitted) else recipe.epochs is None
+    return None if depends else declared.parameters
 
 
 def _summary(recipe: Recipe) -> dict[str, Any]:
