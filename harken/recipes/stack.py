@@ -31,7 +31,8 @@ class Stack(Settings):
     Attributes
     ----------
     views : tuple of str
-        Names of known systems, or files that end in .toml, beside those of ``[[views]]``.
+        Names of known systems, or files that end in .toml, before those of ``[[views]]``. A recipe that was read has none
+        here, but the views themselves.
     folds : int
         Inner folds: each view answers for tracks that it has not learnt, and these answers weigh the views.
     clip : float
@@ -46,7 +47,7 @@ class Stack(Settings):
     views: tuple[str, ...] = ()
     folds: Annotated[int, Range(low=2, high=20)] = 3
     clip: Annotated[float, Range(above=0, high=3600.0)] = 31.0
-    hop: Annotated[float, Range(above=0, high=3600.0)] | None = 30.0
+    hop: Annotated[float, Range(above=0, high=3600.0)] | None = None
     least: dict = field(default_factory=dict)  # type: ignore[type-arg]
 
     def mistakes(self) -> list[str]:
@@ -133,7 +134,7 @@ class StackRecipe(Recipe):
             views=tuple(ears),
             least=tuple(float(stack.least.get(view.name, 0)) for view in views),
         )
-        return cls(name=name, frontend=frontend, views=tuple(views), stack=stack, **top)
+        return cls(name=name, frontend=frontend, views=tuple(views), stack=replace(stack, views=()), **top)
 
     @property
     def engines(self) -> bool:
@@ -194,8 +195,7 @@ class StackRecipe(Recipe):
         return {**self._joins(), "views": views}
 
     def _joins(self) -> dict[str, Any]:
-        table = {key: value for key, value in self.stack.to_table().items() if key != "views"}
-        return {"stack": {key: value for key, value in table.items() if value != {}}}
+        return {"stack": {key: value for key, value in self.stack.to_table().items() if key != "views" and value != {}}}
 
     def to_table(self) -> dict[str, Any]:
         """Return the recipe as the table that is read: its frontend follows from the views, and is not told."""
