@@ -8,11 +8,13 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
@@ -26,17 +28,19 @@ from harken.errors import DataError, HarkenError, ModelError, RecipeError
 from harken.exchange import convert
 from harken.folds import fold_splits, group_numbers
 from harken.frontends import Arrays as ArraysFrontend
-from harken.frontends import Summary
+from harken.frontends import Rhythm, Summary
 from harken.jobs import learn_and_judge
 from harken.learn.classical import Logits, softmax
 from harken.learn.classical.answer import logits, powered
 from harken.learn.classical.search import Answers, choose, fitted, out_of_fold, slope_of
 from harken.learn.classical.steps import Rows, fit_steps
 from harken.learn.inner import inner_folds
+from harken.learn.recipe import learn
 from harken.recipes import ClassicalRecipe, load_recipe, recipe_from_table, recipe_names
 from harken.recipes.classical import Classifier as Settings
 from harken.recipes.classical import Discriminant, Logistic, Machine, sizes_of
-from harken.store import features_of_arrays
+from harken.store import features, features_of_arrays
+from harken.tracks import Track, Tracks
 from harken.train import train
 
 KINDS = (
@@ -446,13 +450,13 @@ def test_a_validation_part_settles_how_sure_to_be_and_is_then_learnt(tmp_path: P
 
 
 def test_a_fold_learns_all_that_it_does_not_judge() -> None:
-    features = features_of_arrays(tracks(120))
-    (fold, *_) = fold_splits(features.tracks.labels, features.tracks.groups, features.tracks.classes, folds=3)
-    found = learn_and_judge(features, fold, recipe(Discriminant()), seed=0)
+    heard = features_of_arrays(tracks(120))
+    (fold, *_) = fold_splits(heard.tracks.labels, heard.tracks.groups, heard.tracks.classes, folds=3)
+    found = learn_and_judge(heard, fold, recipe(Discriminant()), seed=0)
     both = np.concatenate([fold.train, fold.valid])
-    x, labels = features.rows(both), features.labels[both]
-    owners = group_numbers([features.tracks[place].group for place in both])
-    mine = answers(Discriminant(calibrate=False), x, labels, x, groups=owners).forward(features.rows(fold.test))
+    x, labels = heard.rows(both), heard.labels[both]
+    owners = group_numbers([heard.tracks[place].group for place in both])
+    mine = answers(Discriminant(calibrate=False), x, labels, x, groups=owners).forward(heard.rows(fold.test))
     assert found["epochs"] is None and found["parameters"] == 6 + 6 + 18 + 3
     np.testing.assert_array_equal(np.argmax(found["probabilities"], axis=1), mine.argmax(axis=1))
 
@@ -462,3 +466,35 @@ def test_known_recipes_of_the_kind_can_be_bound() -> None:
         found = load_recipe(name)
         if isinstance(found, ClassicalRecipe):
             assert found.bind(4).table()
+
+
+# -- further rows ----------------------------------------------------------------------------------------------------
+
+
+def test_copies_at_other_tempos_are_rows_that_judge_nothing() -> None:
+    rng = np.random.default_rng(0)
+    heard = Rhythm(parts=("period",))
+    x = np.clip(rng.normal(0, 0.3, (24, *heard.shape)), -1, 1).astype(np.float32)
+    whole = features_of_arrays(Arrays(x, np.arange(24) % 2, ("a", "b")), heard.shape)
+    rows = replace(whole, frontend=heard)
+    mine = ClassicalRecipe(name="mine", frontend=heard, classifier=Discriminant(tempos=(0.9, 1.1)))
+    learnt = learn(mine, rows, None)
+    assert learnt.best.record["rows"] == 3 * 24 and learnt.best.record["chosen"]["judged"] == 24
+    assert learnt.everything is None
+    assert learn(replace(mine, classifier=Discriminant()), rows, None).best.record["rows"] == 24
+
+
+def test_altered_sounds_are_rows_that_judge_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    places = []
+    for number in range(8):
+        label = "ab"[number % 2]
+        tone = np.sin(2 * np.pi * (220 if label == "a" else 1760) * np.arange(8000) / 8000) * 0.3
+        places.append(Track(str(tmp_path / f"{number}.wav"), label, f"{number}"))
+        soundfile.write(places[-1].path, tone + rng.normal(0, 0.01, 8000), 8000)
+    table = {"kind": "classical", "frontend": {"kind": "summary", "rate": 8000, "clip": 1.0}}
+    mine = recipe_from_table({**table, "augment": {"sounds": {"copies": 2, "gain": 6.0, "noise": 20.0}}}, "mine")
+    heard = features(Tracks(places), mine.frontend)
+    learnt = learn(mine, heard, None)
+    assert learnt.best.record["rows"] == 24 and learnt.best.record["chosen"]["judged"] == 8
+    assert recipe_from_table(mine.to_table(), "mine") == mine
