@@ -190,10 +190,12 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
 # -- models and their columns ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def model(table: Path, tmp_path: Path) -> Classifier:
-    train(table, RECIPE.with_frontend(FRONTENDS["summary"]()), out=tmp_path / "run", baselines=False, report=False)
-    return Classifier.load(tmp_path / "run" / "model.harken")
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    folder = tmp_path_factory.mktemp("model")
+    table = write(folder / "features.csv", rows())
+    train(table, RECIPE.with_frontend(FRONTENDS["summary"]()), out=folder / "run", baselines=False, report=False)
+    return Classifier.load(folder / "run" / "model.harken")
 
 
 def test_a_model_keeps_the_names_and_reads_columns_in_any_order(model: Classifier, tmp_path: Path) -> None:
@@ -246,7 +248,7 @@ def test_deep_knn_learns_from_the_real_table(shared_data: Path, tmp_path: Path) 
     path = shared_data / "gtzan-features" / "features_30_sec.csv"
     found = part(path)
     assert found.shape == (57,) and len(found) == 1000 and found.columns == FRONTENDS["summary"].names
-    train(path, "deep-knn", out=tmp_path / "run", epochs=8, baselines=False, report=False)
+    train(path, "deep-knn", out=tmp_path / "run", epochs=2, baselines=False, report=False)
     weights = load_model(tmp_path / "run" / "model.harken").weights
     assert weights["0_standardise/mean"].shape == (57,)
 

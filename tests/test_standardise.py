@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,12 +53,25 @@ def small(**training: object) -> Recipe:
     )
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Training rows, and validation and test rows of quite other sizes: what they are must not be looked at."""
+    path = tmp_path_factory.mktemp("data") / "rows.npz"
     (x, y), (other, other_y) = rows(), rows(20, seed=1)
-    np.savez(tmp_path / "rows.npz", X_train=x, y_train=y, X_valid=other * 7, y_valid=other_y, X_test=other - 9, y_test=other_y)
-    return tmp_path / "rows.npz"
+    np.savez(path, X_train=x, y_train=y, X_valid=other * 7, y_valid=other_y, X_test=other - 9, y_test=other_y)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run_of(data: Path) -> Callable[[str], Path]:
+    """The folder of a training on an engine, done once."""
+
+    @cache
+    def done(on: str) -> Path:
+        train(data, small(), out=data.with_name(on), engine=on, device="cpu", baselines=False, report=False)
+        return data.with_name(on)
+
+    return done
 
 
 # -- the figures ----------------------------------------------------------------------------------------------------------
@@ -171,21 +186,19 @@ def test_a_net_of_layers_is_refused_when_it_is_fitted() -> None:
 
 
 @pytest.mark.parametrize("on", installed())
-def test_it_is_fitted_to_the_training_part_alone_and_no_step_changes_it(on: str, data: Path, tmp_path: Path) -> None:
-    train(data, small(), out=tmp_path / "run", engine=on, device="cpu", baselines=False, report=False)
+def test_it_is_fitted_to_the_training_part_alone_and_no_step_changes_it(
+    on: str, data: Path, run_of: Callable[[str], Path]
+) -> None:
     with np.load(data) as arrays:
         x = arrays["X_train"].astype(np.float64)
     for name in ("model", "last"):
-        weights = load_model(tmp_path / "run" / f"{name}.harken").weights
+        weights = load_model(run_of(on) / f"{name}.harken").weights
         np.testing.assert_allclose(weights["0_standardise/mean"], x.mean(axis=0), rtol=1e-6)
         np.testing.assert_allclose(weights["0_standardise/deviation"], [*x[:, :3].std(axis=0), 1], rtol=1e-6)
 
 
-def test_engines_begin_equal(data: Path, tmp_path: Path) -> None:
-    found = []
-    for on in installed():
-        train(data, small(), out=tmp_path / on, engine=on, device="cpu", baselines=False, report=False)
-        found.append(load_model(tmp_path / on / "last.harken").weights)
+def test_engines_begin_equal(run_of: Callable[[str], Path]) -> None:
+    found = [load_model(run_of(on) / "last.harken").weights for on in installed()]
     for weights in found:
         for name in ("mean", "deviation"):
             np.testing.assert_array_equal(weights[f"0_standardise/{name}"], found[0][f"0_standardise/{name}"])
@@ -193,8 +206,7 @@ def test_engines_begin_equal(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("on", installed())
-def test_a_resumed_run_has_the_same_weights(on: str, data: Path, tmp_path: Path) -> None:
-    train(data, small(), out=tmp_path / "whole", engine=on, device="cpu", baselines=False, report=False)
+def test_a_resumed_run_has_the_same_weights(on: str, data: Path, run_of: Callable[[str], Path], tmp_path: Path) -> None:
     for epochs in (1, 3):
         train(
             data,
@@ -207,7 +219,7 @@ def test_a_resumed_run_has_the_same_weights(on: str, data: Path, tmp_path: Path)
             baselines=False,
             report=False,
         )
-    whole, parts = (load_model(tmp_path / name / "last.harken").weights for name in ("whole", "parts"))
+    whole, parts = (load_model(folder / "last.harken").weights for folder in (run_of(on), tmp_path / "parts"))
     for name, array in whole.items():
         np.testing.assert_array_equal(parts[name], array, err_msg=name)
 
@@ -215,9 +227,10 @@ def test_a_resumed_run_has_the_same_weights(on: str, data: Path, tmp_path: Path)
 def test_a_resumed_training_does_not_read_the_figures_again(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(data, small(), out=tmp_path / "run", epochs=1)
+    options: dict[str, Any] = {"out": tmp_path / "run", "baselines": False, "report": False}
+    train(data, small(), **options, epochs=1)
     monkeypatch.setattr("harken.learn.recipe.fit_standardise", None)
-    train(data, small(), out=tmp_path / "run", epochs=2, resume=True)
+    train(data, small(), **options, epochs=2, resume=True)
 
 
 def test_a_classifier_fits_it_too(data: Path, tmp_path: Path) -> None:
@@ -253,10 +266,9 @@ def test_sequential_fits_it_at_the_first_call_only(tmp_path: Path) -> None:
 # -- other programs -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def model(data: Path, tmp_path: Path) -> Model:
-    train(data, small(), out=tmp_path / "run", baselines=False, report=False)
-    return load_model(tmp_path / "run" / "model.harken")
+@pytest.fixture(scope="module")
+def model(run_of: Callable[[str], Path]) -> Model:
+    return load_model(run_of("numpy") / "model.harken")
 
 
 def answers(model: Model, x: np.ndarray) -> np.ndarray:
