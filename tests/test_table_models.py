@@ -15,14 +15,14 @@ from click.testing import CliRunner, Result
 
 from harken import Classifier
 from harken.cli import harken
-from harken.crossval import crossval
+from harken.crossval import crossval, pooled
 from harken.datasets import Arrays, read
 from harken.distil import distil
 from harken.errors import DataError, ModelError
 from harken.export import export_features
 from harken.frontends import FRONTENDS
 from harken.frontends.summary import Summary
-from harken.parts import as_read, hear, hear_parts
+from harken.parts import as_read, check_frontend, hear, hear_alike, hear_parts
 from harken.recipes import Recipe, load_recipe, recipe_from_table
 from harken.store.made import objection
 
@@ -149,12 +149,42 @@ def test_columns_may_stand_in_any_order(model: Classifier, written: Path, tmp_pa
     assert Classifier(RECIPE).fit(turned).model.recipe.frontend == SECOND and model.score(turned) == 1
 
 
+def test_parts_that_are_put_together_keep_what_is_known_of_rows(written: Path, tmp_path: Path) -> None:
+    """As folds deal them: lengths, times, and what rows were standardised by."""
+    done = read(written / "done.npz")
+    whole = pooled(done)
+    assert isinstance(whole, Arrays) and len(whole) == 12 and whole.times is not None and whole.standard is not None
+    (heard,) = hear_alike("done", {"train": whole}, [SECOND])
+    assert heard.parts["train"].frontend == SECOND and heard.parts["train"].ready
+    parts = table_of(66150)
+    for row, part in zip(parts, ["train", "test"] * 4, strict=True):
+        row["part"], row["label"] = part, "a"
+    lengths = pooled(read(write(tmp_path / "t.csv", parts)))
+    assert isinstance(lengths, Arrays) and lengths.lengths is not None and list(lengths.lengths) == [66150] * 8
+
+
+def test_a_frontend_refuses_rows_with_its_columns_that_it_did_not_make() -> None:
+    columns = FRONTENDS["arrays"](shape=(57,), columns=NAMES)
+    turned = FRONTENDS["arrays"](shape=(57,), columns=NAMES[::-1])
+    check_frontend(columns, columns)
+    check_frontend(SECOND, Summary(clip=1.0))
+    for found, wanted, said in [
+        (columns, SECOND, "its rows were made otherwise"),
+        (turned, columns, "in another order"),
+        (SECOND, Summary(), "is expected"),
+    ]:
+        with pytest.raises(DataError, match=said):
+            check_frontend(found, wanted)
+
+
+@pytest.mark.long
 def test_folds_of_a_table_are_judged(written: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The parts of an NPZ are put together, their lengths and what they were standardised by included."""
     found = crossval(written / "done.npz", [neighbours({"clip": 1.0}, k=1)], folds=2, out=tmp_path, workers=1, baselines=False)
     assert found.scores[0].track.value == 1 and "so that the model hears audio" in caplog.text
 
 
+@pytest.mark.long
 def test_a_teacher_and_its_student_learn_from_a_table_and_hear(model: Classifier, written: Path, tmp_path: Path) -> None:
     """And a teacher that hears clips of 1 s refuses rows of 3 s, though they have its columns."""
     model.save(tmp_path / "near.harken")
