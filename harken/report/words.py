@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harken.datasets.known.facts import FACTS, Facts
+from harken.frontends import FRONTENDS
 from harken.judge.confidence import SAME_TRACKS
 from harken.judge.intervals import FEW_GROUPS
 from harken.judge.text import count, number, short, unit_of
@@ -166,7 +167,9 @@ def heard(reading: Reading) -> list[str]:
         "the first clip of a track alone" if frontend.get("take") == "first" else "a track's clips, whose answers are averaged"
     )
     found = [f"It hears mono sound at {rate:,g} Hz in clips of {clip:g} s: {taken}."]
-    found.append(f"It hears nothing above {rate / 2:,g} Hz; a track shorter than {clip:g} s is filled up with silence.")
+    kind = FRONTENDS.get(str(frontend.get("kind")))
+    then = "filled up with silence" if kind is None or kind.pads else "heard as it is"
+    found.append(f"It hears nothing above {rate / 2:,g} Hz; a track shorter than {clip:g} s is {then}.")
     if frontend.get("skip"):
         found.append(f"The first {frontend['skip']:g} s of a track are left out, where it is long enough.")
     return found
