@@ -504,5 +504,38 @@ def test_rows_of_numbers_are_refused_with_a_cure() -> None:
     from harken import Arrays
 
     arrays = Arrays(np.arange(48, dtype=np.float32).reshape(12, 4), np.arange(12) % 2, ("a", "b"))
-    with pytest.raises(RecipeError, match="deep-knn"):
+    with pytest.raises(RecipeError, match="summary-lda"):
         Classifier(stack(near())).fit(arrays)
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+def test_a_training_without_a_recipe_listens_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from harken.cli.train import command
+
+    asked: list[str] = []
+
+    def trained(data: str, recipe: str, **_: Any) -> None:
+        asked.append(recipe)
+        raise HarkenError("enough")
+
+    monkeypatch.setattr("harken.train.train", trained)
+    found = CliRunner().invoke(command, ["songs"])
+    assert asked == ["listen"] and "recipe: listen" in found.stderr
+    (tmp_path / "recipe.toml").write_text(stack(near()).to_toml())
+    run = ["songs", "--out", str(tmp_path)]
+    CliRunner().invoke(command, [*run, "--resume"])
+    CliRunner().invoke(command, run)
+    found = CliRunner().invoke(command, [*run, "--recipe", "knn"])
+    assert asked[1:] == [str(tmp_path / "recipe.toml"), "listen", "knn"] and not found.stderr
+
+
+def test_the_default_recipe_joins_timbre_rhythm_and_the_mel_picture() -> None:
+    from harken.recipes import load_recipe
+
+    recipe = load_recipe("listen")
+    assert isinstance(recipe, StackRecipe) and list(recipe.named()) == ["timbre", "rhythm", "mel-res"]
+    assert recipe.frontend.most == (1, 1, 10) and recipe.frontend.least == (0.0, 4.0, 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from click.core import ParameterSource
 
@@ -20,10 +22,17 @@ from harken.cli.console import (
     workers_option,
 )
 
+DEFAULT = "listen"
+"""The recipe that is taken when none is named."""
+
 
 @click.command("train")
 @click.argument("data", type=click.Path())
-@click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="The network: see 'harken recipes'.")
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE.toml",
+    help="What listens and decides: see 'harken recipes' (default: listen; with --resume, the run's own).",
+)
 @click.option("--out", type=click.Path(), metavar="RUN", help="The run's folder (default: a new one under runs/).")
 @click.option("--test", type=click.Path(), metavar="DATA", help="Judge on these data instead of a part kept aside.")
 @data_options
@@ -43,7 +52,7 @@ from harken.cli.console import (
 def command(
     ctx: click.Context,
     data: str,
-    recipe: str,
+    recipe: str | None,
     out: str | None,
     test: str | None,
     label: str,
@@ -60,13 +69,20 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Learn from DATA: a folder of class folders, a CSV table with the columns path and label, or an .npz of arrays."""
+    """Learn from DATA: a folder of class folders, a CSV table with the columns path and label, or an .npz of arrays.
+
+    Without --recipe, several views of the music are learnt and joined, each weighed by what it says of tracks that it has
+    not learnt (the recipe listen).
+    """
     from harken.train import train
 
     goes_on("features and finished epochs are kept: the same command with --resume goes on")
+    chosen = _recipe(recipe, out, resume=resume)
+    if recipe is None and not as_json:
+        click.echo(f"recipe: {chosen} (--recipe takes another; 'harken recipes' lists them)", err=True)
     outcome = train(
         data,
-        recipe,
+        chosen,
         out=out,
         test=test,
         label=label,
@@ -88,3 +104,12 @@ def command(
         click.echo(outcome.as_text())
     name_failures(outcome.failed)
     ctx.exit(exit_code(outcome.failed))
+
+
+def _recipe(asked: str | None, out: str | None, *, resume: bool) -> str:
+    """Return the recipe that is asked for, else that of the run that is continued, else the default."""
+    from harken.run import Run
+
+    if asked is None and resume and out is not None and Run(Path(out)).recipe.is_file():
+        return str(Run(Path(out)).recipe)
+    return asked or DEFAULT

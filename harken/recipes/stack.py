@@ -238,7 +238,7 @@ class StackRecipe(Recipe):
             self.name,
             [
                 f"its views listen to audio, each in its own way, and cannot read features of the kind {frontend.kind!r}; give "
-                "it audio files, or choose a recipe for tables of numbers with --recipe, such as deep-knn"
+                "it audio files, or choose a recipe for tables of numbers with --recipe, such as summary-lda"
             ],
         )
 
