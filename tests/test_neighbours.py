@@ -368,3 +368,13 @@ def test_the_gtzan_table_is_learnt_as_scikit_learn_learns_it(tmp_path: Path, sha
     assert "k 5, weights uniform, metric euclidean" in card and "Epochs" not in card
     with pytest.raises(HarkenError, match="is finished: a recipe of the kind 'neighbours' is fitted at once"):
         train(f"gtzan:{shared_data}/gtzan-features/features_30_sec.csv", "knn", out=tmp_path / "run", resume=True)
+
+
+def test_the_validation_part_is_remembered_at_last(tmp_path: Path) -> None:
+    """No epoch is chosen by it: once it has settled the temperature there is no reason to forget it."""
+    sizes = {"train": 8, "valid": 6, "test": 4}
+    rows = {f"X_{part}": drawn(0, size, 3, steps=False) for part, size in sizes.items()}
+    labels = {f"y_{part}": np.arange(size) % 2 for part, size in sizes.items()}
+    np.savez(tmp_path / "a.npz", **rows, **labels, labels=np.array(["a", "b"]))
+    outcome = train(tmp_path / "a.npz", "knn", out=tmp_path / "run")
+    assert load_model(outcome.run.model).sizes == {"references": 14}

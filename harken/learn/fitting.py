@@ -44,7 +44,7 @@ def fit_neighbours(
         Its frontend is that of the features.
     train : Features
     valid : Features, optional
-        Not learnt from: nothing is chosen by it, but the model's confidence may be fitted on it.
+        Not learnt from, but :attr:`Learnt.everything` learns from both.
     seed : int
         Recorded; nothing is drawn.
     progress : Progress
@@ -57,19 +57,23 @@ def fit_neighbours(
     DataError
         There are no rows, or one holds NaN or infinity.
     """
-    began = time.perf_counter()
-    labels, classes = train.labels, train.tracks.classes
-    if not len(labels):
+    classes, shape = train.tracks.classes, train.frontend.shape
+    if not len(train):
         raise DataError("there are no examples to learn from; every file may have failed")
-    sizes = {REFERENCES: len(labels)}
-    recipe.bind(len(classes), train.frontend.shape, sizes)  # before anything is read: whether so many can be held
-    progress("training", 0, 1)
-    arrays = remembered(rows_of(train), labels, recipe.neighbours)
-    progress("training", 1, 1)
-    record = record_of(seed, "numpy", "cpu", time.perf_counter() - began)
     known = trained_on([train] if valid is None else [train, valid])
-    model = Model(recipe, classes, arrays, train.frontend.shape, record, known, sizes=sizes)
-    return Learnt(model, model)
+
+    def model_of(part: Features) -> Model:
+        began = time.perf_counter()
+        sizes = {REFERENCES: len(part)}
+        recipe.bind(len(classes), shape, sizes)  # before anything is read: whether so many can be held
+        progress("training", 0, 1)
+        arrays = remembered(rows_of(part), part.labels, recipe.neighbours)
+        progress("training", 1, 1)
+        record = record_of(seed, "numpy", "cpu", time.perf_counter() - began)
+        return Model(recipe, classes, arrays, shape, record, known, sizes=sizes)
+
+    model = model_of(train)
+    return Learnt(model, model, everything=None if valid is None else lambda: model_of(joined([train, valid])))
 
 
 def rows_of(train: Features) -> Floats:
