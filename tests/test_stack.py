@@ -539,3 +539,63 @@ def test_the_default_recipe_joins_timbre_rhythm_and_the_mel_picture() -> None:
     recipe = load_recipe("listen")
     assert isinstance(recipe, StackRecipe) and list(recipe.named()) == ["timbre", "rhythm", "mel-res"]
     assert recipe.frontend.most == (1, 1, 10) and recipe.frontend.least == (0.0, 4.0, 0.0)
+
+
+# -- going on --------------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_training_goes_on_from_the_inner_trainings_that_were_through(
+    tone: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from harken.learn.stack import fitting
+    from harken.train import train
+
+    lines = ["path,label,artist"]
+    for number in range(20):
+        path = tone(f"{number}.wav", seconds=1.5, rate=4000, frequency=20 + 40 * (number % 2), amplitude=0.2 + 0.02 * number)
+        lines.append(f"{path},{'low' if number % 2 == 0 else 'high'},{number // 2 % 5}-{number % 2}")
+    (tmp_path / "songs.csv").write_text("\n".join(lines))
+    recipe, times = stack(near(k=1), small_net()), 0
+    really = fitting.Fitting.trained
+
+    def counted(self: fitting.Fitting, *given: Any) -> Learnt:
+        nonlocal times
+        times += 1
+        if times == stop:
+            raise KeyboardInterrupt
+        return really(self, *given)
+
+    monkeypatch.setattr(fitting.Fitting, "trained", counted)
+    stop = 0
+    whole = train(tmp_path / "songs.csv", recipe, out=tmp_path / "whole", baselines=False, report=False)
+    trainings, times, stop = times, 0, 6
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "songs.csv", recipe, out=tmp_path / "run", baselines=False, report=False)
+    times, stop = 0, 0
+    caplog.clear()
+    again = train(tmp_path / "songs.csv", recipe, out=tmp_path / "run", resume=True, baselines=False, report=False)
+    assert trainings == 8 and times == 3  # five were through
+    assert "anew" not in warnings_of(caplog)
+    one, other = load_model(whole.run.model), load_model(again.run.model)
+    assert all(np.array_equal(one.weights[name], other.weights[name]) for name in one.weights)
+    assert "Views (track accuracy in the inner folds)" in again.as_text() and "near" in again.as_text()
+    (tmp_path / "run.txt").write_text(again.as_text())
+    monkeypatch.undo()
+    with pytest.raises(HarkenError, match="finished"):
+        train(tmp_path / "songs.csv", recipe, out=tmp_path / "run", resume=True, baselines=False, report=False)
+
+
+def test_reports_tell_the_views_and_bear_what_is_no_record() -> None:
+    from harken.report.views import lines, rows, sentences
+
+    views = [
+        {"name": "a", "weight": 0.5, "aside": "", "track_accuracy": 0.75},
+        {"name": "b", "weight": 0, "aside": "too short"},
+    ]
+    told = {"views": views, "tracks": 40, "folds": 3, "track_accuracy": 0.8, "disagree": 0.25, "any_right": 0.9}
+    assert rows({"stack": told}) == [("a", "0.50", "0.750"), ("b", "aside", "-"), ("together", "", "0.800")]
+    said = " ".join(sentences({"stack": told}))
+    assert "b steps aside: too short" in said and "25%" in said and "90%" in said and "40 tracks" in said
+    assert len(lines({"stack": told})) > 5
+    for nothing in (None, 3, {}, {"stack": 3}, {"stack": {"views": 3}}, {"stack": {"views": [3]}}):
+        assert rows(nothing) == [] and lines(nothing) == [] and sentences(nothing) == []

@@ -22,6 +22,7 @@ from harken.learn.fitting import FITTERS
 from harken.learn.learnt import Learnt, record_of, trained_on
 from harken.learn.loop import TrainingResult, fit
 from harken.learn.stack.fitting import fit_stack
+from harken.learn.stack.keeping import Kept
 from harken.learn.standard import fit_standardise
 from harken.learn.taught import Taught
 from harken.progress import Progress, silent
@@ -47,6 +48,7 @@ def learn(
     callbacks: Sequence[Callback] = (),
     state: TrainingState | None = None,
     taught: Taught | None = None,
+    kept: Kept | None = None,
     progress: Progress = silent,
 ) -> Learnt:
     """Train a recipe on features: its net, epoch by epoch, or at once what its kind has instead.
@@ -70,6 +72,8 @@ def learn(
     taught : Taught, optional
         What a teacher answers for the clips of ``train``, and for further rows: learnt instead of the labels. ``valid`` keeps
         its own. For nets.
+    kept : Kept, optional
+        What a stack goes on from, and where it writes that.
     progress : Progress
         Stage ``"training"``.
 
@@ -90,7 +94,9 @@ def learn(
         if taught is not None:
             raise HarkenError(f"{recipe.name} (kind = {recipe.kind!r}) learns from labels alone; take a net as the student")
         if isinstance(recipe, StackRecipe):
-            return fit_stack(recipe, train, valid, learn=learn, seed=seed, engine=chosen, device=device, progress=progress)
+            return fit_stack(
+                recipe, train, valid, learn=learn, seed=seed, engine=chosen, device=device, progress=progress, kept=kept
+            )
         return FITTERS[recipe.kind](recipe, train, valid, seed=seed, progress=progress)
     classes = train.tracks.classes
     net = recipe.bind(len(classes), train.frontend.shape)

@@ -25,6 +25,7 @@ from harken.learn.inner import inner_folds
 from harken.learn.learnt import Learnt, record_of, trained_on
 from harken.learn.stack.answer import batch_of
 from harken.learn.stack.joiner import even_weights, fit_joiner
+from harken.learn.stack.keeping import Kept
 from harken.learn.stack.shares import Share, told
 from harken.learn.stack.slices import sliced
 from harken.metrics import track_probabilities
@@ -71,6 +72,7 @@ class Fitting:
     engine, device : str
         Of nets.
     progress : Progress
+    kept : Kept
     """
 
     recipe: StackRecipe
@@ -81,6 +83,7 @@ class Fitting:
     engine: str
     device: str
     progress: Progress
+    kept: Kept
     reasons: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     _done: int = 0
@@ -153,6 +156,7 @@ def fit_stack(
     engine: str = "numpy",
     device: str = "auto",
     progress: Progress = silent,
+    kept: Kept | None = None,
 ) -> Learnt:
     """Train a stack.
 
@@ -171,6 +175,8 @@ def fit_stack(
         What nets are trained with.
     progress : Progress
         Stage ``"views"``, in trainings.
+    kept : Kept, optional
+        Inner trainings that were through before, and where to keep others.
 
     Raises
     ------
@@ -180,7 +186,7 @@ def fit_stack(
     began = time.perf_counter()
     if not len(train):
         raise DataError("there are no examples to learn from; every file may have failed")
-    fitting = Fitting(recipe, train, valid, learn, seed, engine, device, progress)
+    fitting = Fitting(recipe, train, valid, learn, seed, engine, device, progress, kept or Kept())
     groups = group_numbers(train.tracks.groups, train.hashes)
     folds = inner_folds(train.tracks.labels, groups, folds=recipe.stack.folds, seed=seed) if len(recipe.views) > 1 else []
     fitting.begin(len(recipe.views) * (len(folds) + 1))
@@ -214,9 +220,13 @@ def _out_of_fold(fitting: Fitting, folds: Sequence[Positions]) -> dict[str, Doub
     for number, view in enumerate(fitting.recipe.views):
         answers = np.full((len(train), len(fitting.classes)), np.nan)
         try:
-            for held in folds:
+            for fold, held in enumerate(folds):
                 rows = np.flatnonzero(np.isin(train.track, held))
-                answers[rows] = fitting.held_out(number, np.setdiff1d(everything, held), held)
+                known = fitting.kept.get(view.name, fold, (len(rows), len(fitting.classes)))
+                if known is None:
+                    known = fitting.held_out(number, np.setdiff1d(everything, held), held)
+                    fitting.kept.put(view.name, fold, known)
+                answers[rows] = known
         except HarkenError as error:
             logger.debug("%s: %s has no answers of inner folds: %s", fitting.recipe.name, view.name, error)
             fitting.reasons[view.name] = str(error)
