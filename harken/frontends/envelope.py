@@ -168,5 +168,4 @@ def _likely_lag(likeness: Doubles) -> int:
 @lru_cache(maxsize=1)
 def _lag_weights() -> Doubles:
     """Return how likely lags are, (1025,): a little less the longer they are, so that a tone is not heard an octave too low."""
-    weights: Doubles = 1 - 0.15 * np.arange(FREQUENCIES) / (RATE / LOWEST_TONE)
-    return weights
+    return np.asarray(1 - 0.15 * np.arange(FREQUENCIES) / (RATE / LOWEST_TONE), dtype=np.float64)
