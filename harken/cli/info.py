@@ -12,6 +12,8 @@ from harken.decoders import shown
 
 BASELINES = "baselines"
 """Of a record: what loudness and the like learnt, columns of numbers that say nothing to a reader."""
+STACK = "stack"
+"""Of a record: what the views of a stack contribute, which is told as a table."""
 
 
 @click.command("info")
@@ -20,6 +22,7 @@ BASELINES = "baselines"
 def command(model: str, as_json: bool) -> None:
     """Say what MODEL (a .harken file) holds and how it was trained."""
     from harken.archive import load_model
+    from harken.report.views import lines
 
     loaded = load_model(model)
     declared = loaded.declared
@@ -46,8 +49,10 @@ def command(model: str, as_json: bool) -> None:
     if loaded.confidence.price is not None:
         click.echo(f"unknown:     {loaded.confidence.price.in_words()}")
     for key, value in loaded.record.items():
-        if key != BASELINES:
+        if key not in {BASELINES, STACK}:
             click.echo(f"{key + ':':<12} {_adopted(value) if key == 'adopted' else _short(value)}")
+    for line in lines(loaded.record):
+        click.echo(line)
     click.echo(f"\n{declared.table()}")
 
 

@@ -8,7 +8,7 @@ import click
 
 from harken.cli.console import json_option, print_json
 from harken.nets import Net
-from harken.recipes import Declared, Recipe
+from harken.recipes import Declared, Recipe, StackRecipe
 from harken.recipes.classical import Fitted
 
 
@@ -40,6 +40,9 @@ def _classes(recipe: Recipe) -> int:
 
 def _parameters(recipe: Recipe, declared: Declared) -> int | None:
     """Return how many numbers its models keep; None where that depends on the data."""
+    if isinstance(recipe, StackRecipe):
+        known = [_parameters(view, _declared(view)) for view in recipe.views]
+        return None if None in known else declared.parameters
     depends = declared.open if isinstance(declared, Fitted) else recipe.epochs is None
     return None if depends else declared.parameters
 
@@ -88,7 +91,10 @@ def _print_one(recipe: Recipe) -> None:
     click.echo(f"published:  {_published(recipe)}")
     if recipe.notes:
         click.echo(f"notes:      {recipe.notes}")
-    click.echo(f"reads:      {_options(recipe.frontend.to_table())}")
+    if isinstance(recipe, StackRecipe):
+        click.echo(f"views:      {', '.join(f'{name} ({view.title})' for name, view in recipe.named().items())}")
+    else:
+        click.echo(f"reads:      {_options(recipe.frontend.to_table())}")
     for key, table in recipe.decides().items():
         if isinstance(table, dict):
             click.echo(f"{key + ':':<12}{_options(table)}")
