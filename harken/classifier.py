@@ -67,7 +67,7 @@ class Classifier:
     Parameters
     ----------
     recipe : str, path or Recipe
-        A known system's name (``harken recipes``), a TOML file, or a recipe.
+        A known system's name (``harken recipes``), a TOML file, or a recipe. The default joins several views of the music.
     seed : int
         Of the split, the initial weights, the order of the clips and the dropout.
     epochs : int, optional
@@ -99,7 +99,7 @@ class Classifier:
 
     def __init__(
         self,
-        recipe: str | os.PathLike[str] | Recipe = "dance-cnn-small",
+        recipe: str | os.PathLike[str] | Recipe = "listen",
         *,
         seed: int = 0,
         epochs: int | None = None,

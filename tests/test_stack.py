@@ -537,6 +537,7 @@ def test_the_default_recipe_joins_timbre_rhythm_and_the_mel_picture() -> None:
     from harken.recipes import load_recipe
 
     recipe = load_recipe("listen")
+    assert Classifier().recipe == recipe and Classifier().engine == "numpy"
     assert isinstance(recipe, StackRecipe) and list(recipe.named()) == ["timbre", "rhythm", "mel-res"]
     assert recipe.frontend.most == (1, 1, 10) and recipe.frontend.least == (0.0, 4.0, 0.0)
 
