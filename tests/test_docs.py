@@ -19,7 +19,7 @@ from harken.frontends.mel import LONGEST_FRAME, MOST_MELS, WINDOWS
 from harken.judge.evaluation import evaluate
 from harken.learn.callbacks import Epoch
 from harken.nets.layers import LAYERS
-from harken.recipes import OPTIMIZERS, SCHEDULES, Training, recipe_from_table
+from harken.recipes import OPTIMIZERS, SCHEDULES, Stack, Training, recipe_from_table
 from harken.recipes.base import Published
 from harken.recipes.neighbours import Neighbours
 from harken.recipes.net import NetHead
@@ -70,6 +70,7 @@ def test_the_sample_recipe_loads_and_hears_decibels() -> None:
         ),
         ("`[augment]`", names(Augment) | names(Sounds)),
         ("`[neighbours]`", names(Neighbours) | {"neighbours", "uniform", "distance", "euclidean", "manhattan", "cosine"}),
+        ("`[stack]`", names(Stack) | {"stack", "name", "listen"}),
         ("`[[net]]`", set(LAYERS).union(*map(names, LAYERS.values()))),
     ],
 )
