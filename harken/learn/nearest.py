@@ -58,7 +58,7 @@ class Nearest:
                 self._kept = np.empty_like(references)
                 for first, block in self._blocks():
                     self._kept[first : first + len(block)] = block / lengths[first : first + len(block), None]
-                squares = (squares > 0).astype(np.float64)
+                squares = np.ones_like(squares)  # of a row of zeros too: it is then at distance 1 from all, as it should be
             self._largest = float(squares.max())
             if self._largest < MOST_SQUARE:
                 self._squares = squares.astype(np.float32)
@@ -84,16 +84,24 @@ class Nearest:
             yield first, self.references[first : first + step].astype(np.float64)
 
     def _of_block(self, questions: Floats) -> tuple[Doubles, Positions]:
+        some = questions.any(axis=1)
+        if self.metric != "cosine" or some.all():
+            return self._searched(questions)
+        # A row of zeros is at distance 1 from all: the first are as near as any.
+        best, where = np.ones((len(questions), self.k)), np.tile(np.arange(self.k, dtype=np.int64), (len(questions), 1))
+        if some.any():
+            best[some], where[some] = self._searched(questions[some])
+        return best, where
+
+    def _searched(self, questions: Floats) -> tuple[Doubles, Positions]:
         asked = questions.astype(np.float64)
         best = np.full((len(asked), self.k), np.inf)
         where = np.full((len(asked), self.k), len(self.references), dtype=np.int64)
         squares = np.square(asked).sum(axis=1)
         product = self.metric == "cosine" or (len(self._squares) > 0 and squares.max() < MOST_SQUARE)
+        kept = questions
         if self.metric == "cosine":
-            kept = (asked / np.where(squares > 0, np.sqrt(squares), 1.0)[:, None]).astype(np.float32)
-            squares = (squares > 0).astype(np.float64)
-        else:
-            kept = questions
+            kept, squares = (asked / np.sqrt(squares)[:, None]).astype(np.float32), np.ones_like(squares)
         step = max(1, CELLS // len(asked))
         if not product:
             step = min(step, max(1, VALUES // self.references.shape[1]))
@@ -119,9 +127,6 @@ class Nearest:
         if last - first > self.k:
             nearest = np.partition(near, self.k - 1, axis=1)[:, self.k - 1].astype(np.float64)
             limit = np.minimum(limit, nearest + slack)
-        if self.metric == "cosine":
-            limit = np.where(squares > 0, limit, np.inf)  # all are at distance 1 from a row of zeros
-            slack = slack + 1  # a reference of zeros is at distance 1, and at ½ by differences
         rows, columns = np.nonzero(near <= (limit + slack)[:, None])
         return rows, columns
 
