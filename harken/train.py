@@ -26,6 +26,7 @@ from harken.judge.text import count
 from harken.learn import Checkpoint, TrainingState
 from harken.learn.learnt import Learnt
 from harken.learn.recipe import learn
+from harken.learn.stack.keeping import ANSWERS, Kept
 from harken.parts import Parts, hear_parts, parts_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
@@ -57,6 +58,8 @@ class Outcome:
         Files that could not be used.
     summary : str
         What was trained on what, in a few lines.
+    chose : bool
+        Whether the validation part, where there is one, chose the epoch: there is a net in what was learnt.
     """
 
     run: Run
@@ -66,13 +69,14 @@ class Outcome:
     metrics: dict[str, Any]
     failed: tuple[Failure, ...]
     summary: str
+    chose: bool = True
 
     def as_text(self) -> str:
         """Return the report for a terminal."""
         record = self.metrics["training"]
         lines = [self.summary, "", self.best.as_text(), ""]
         if self.judged_on != "test":
-            chose = ", which chose the epoch, so it flatters" if record.get("epochs") else ""
+            chose = ", which chose the epoch, so it flatters" if self.chose else ""
             lines += [f"There was no test part: this is the validation part{chose}.", ""]
         if record.get("epochs"):
             lines.append(
@@ -172,7 +176,7 @@ def train(
         run.write_splits(*_splits(parts))
         state = run.load_state(same) if resume else None
         if resume and state is None:
-            logger.warning("%s: there is nothing to resume; the training begins anew", run.folder)
+            logger.warning("%s: %s", run.folder, _anew(chosen))
         learnt = learn(
             chosen,
             parts.train,
@@ -181,12 +185,12 @@ def train(
             engine_name=engine,
             device=device,
             callbacks=[Checkpoint(lambda state: run.save_state(same, state.to_tree()))],
-            state=None if state is None else TrainingState.from_tree(state),
+            state=None if state is None or ANSWERS in state else TrainingState.from_tree(state),
+            kept=Kept(state, lambda answers: run.save_state(same, answers)),
             progress=progress,
         )
         learnt = _calibrated(_noted(learnt, run, parts.train if baselines else None, progress), parts, device, progress)
-        summary = _summary(dataset, chosen, parts)
-        outcome = _judged(run, learnt, parts, summary, seed=seed, device=device, progress=progress)
+        outcome = _judged(run, learnt, parts, _summary(dataset, chosen, parts), seed=seed, device=device, progress=progress)
         return _keep(run, learnt, outcome, report=report)
 
 
@@ -203,6 +207,13 @@ def _engine(run: Run, recipe: Recipe, engine: str | None, device: str | None, *,
     device = device or (record.get("device") if found == before else None) or "auto"
     check(found, device)
     return found, device
+
+
+def _anew(recipe: Recipe) -> str:
+    """Say that a training which was to be continued is done from its beginning."""
+    if recipe.epochs is None and not recipe.engines:
+        return f"a recipe of the kind {recipe.kind!r} is fitted at once: there is nothing half done, and it is fitted anew"
+    return "there is nothing to resume; the training begins anew"
 
 
 def _naming(recipe: Recipe, engine: str) -> Recipe:
@@ -292,7 +303,7 @@ def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, 
         if parts.test is not None:
             return classifier.evaluate(judge, seed=seed, baselines=baselines, progress=progress)
         found = classifier.evaluate(judge, seed=seed, raw=True, baselines=baselines, progress=progress)
-        return replace(found, calibration=found.calibration.on_known_tracks())
+        return replace(found, calibration=found.calibration.on_known_tracks(chose=learnt.best.recipe.engines))
 
     best, last = evaluation(learnt.best, "baselines" in learnt.best.record), evaluation(learnt.last)
     metrics = {
@@ -305,7 +316,7 @@ def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, 
         "failed": [{"path": failure.path, "reason": failure.reason} for failure in parts.failed],
         "published": learnt.best.recipe.published,
     }
-    return Outcome(run, best, last, judged_on, metrics, parts.failed, summary)
+    return Outcome(run, best, last, judged_on, metrics, parts.failed, summary, learnt.best.recipe.engines)
 
 
 def _keep(run: Run, learnt: Learnt, outcome: Outcome, *, report: bool) -> Outcome:

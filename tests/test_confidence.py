@@ -130,10 +130,22 @@ class TestVerdict:
         found = self.judged(60).on_known_tracks()
         text = " ".join(found.lines())
         assert "cannot be told: these very tracks chose the epoch" in text
-        assert "Its temperature, 1.50, was fitted on them too" in text
+        assert "and the temperature is fitted on them. Its temperature, 1.50, is left out here" in text
         assert "at temperature" not in text
         assert found.as_json()["calibrated"] is None
         assert found.as_json()["cannot_tell"]
+
+    def test_of_what_has_no_epochs_the_validation_part_fits_the_temperature_alone(self) -> None:
+        found = self.judged(60).on_known_tracks(chose=False)
+        text = " ".join(found.lines())
+        assert "cannot be told: the temperature is fitted on these very tracks. Its temperature, 1.50, is left out" in text
+        assert "epoch" not in text and "at temperature" not in text and found.calibrated is None
+
+    def test_tracks_that_gave_the_model_nothing_judge_it(self) -> None:
+        labels, rows = draws(120, 5)
+        none = judge_confidence(labels, rows, np.arange(120) % 60, Confidence(None, 0, 0, "too few"))[1]
+        assert none.on_known_tracks(chose=False) == none and "would be no wonder" in " ".join(none.lines())
+        assert "cannot be told: these very tracks chose the epoch." in " ".join(none.on_known_tracks().lines())
 
 
 class TestTemperature:

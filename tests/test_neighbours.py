@@ -103,6 +103,22 @@ def test_rounding_of_the_product_moves_no_neighbour(scale: float, offset: float)
     assert (distances[:20, 0] == 0).all() and (distances[20:, 0] > 0).all()
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_the_product_leaves_few_to_be_measured(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+    exactly = Nearest._measured
+
+    def counting(self: Nearest, asked: np.ndarray, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        measured.append(len(rows))
+        return exactly(self, asked, rows, positions)
+
+    monkeypatch.setattr(Nearest, "_measured", counting)
+    known = drawn(0, 2000, 10, steps=False)
+    known[5] = 0
+    Nearest(known, 5, metric)(np.concatenate([drawn(1, 50, 10, steps=False), np.zeros((3, 10), np.float32), known[:2]]))
+    assert 5 * 50 <= sum(measured) < 10 * 60
+
+
 def test_shares_of_votes_sum_to_one_and_are_not_negative() -> None:
     rng = np.random.default_rng(0)
     far = np.sort(rng.choice([0.0, 1e-300, 0.5, 1.0, 1e300], (200, 6)), axis=1)
@@ -351,6 +367,41 @@ def test_a_prediction_loads_no_scikit_learn(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "['low', 'low']"
+
+
+def two_groups(path: Path, rows: int) -> Path:
+    """Rows of three classes, of which one has two groups only: enough to learn and to validate, and none to be judged."""
+    found = arrays(rows)
+    groups = [f"low {row % 2}" if label == 0 else f"own {row}" for row, label in enumerate(found.labels.tolist())]
+    np.savez(path, X=found.x, y=found.labels, groups=groups)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [(240, "cannot be told: the temperature is fitted on these very tracks"), (12, "cannot settle a temperature")],
+)
+def test_without_a_test_part_nothing_is_said_of_epochs(rows: int, why: str, tmp_path: Path) -> None:
+    outcome = train(two_groups(tmp_path / "rows.npz", rows), recipe(k=3), out=tmp_path / "run", report=True)
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert outcome.judged_on == "valid" and "this is the validation part." in outcome.as_text()
+    for text in (outcome.as_text(), page):
+        assert "chose the epoch" not in text and why in text
+
+
+def test_what_is_fitted_at_once_is_fitted_anew_when_it_was_stopped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    data = two_groups(tmp_path / "rows.npz", 30)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("harken.train.learn", stopped)
+        train(data, recipe(), out=tmp_path / "run", report=False)
+    train(data, recipe(), out=tmp_path / "run", report=False, resume=True)
+    assert "is fitted at once: there is nothing half done, and it is fitted anew" in caplog.text
+    assert "training begins anew" not in caplog.text
 
 
 # -- real tables -----------------------------------------------------------------------------------------------------

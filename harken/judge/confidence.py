@@ -37,8 +37,24 @@ _DIGITS = 3
 """Of places and scores that a model remembers, behind the point."""
 
 
-SAME_TRACKS = "these very tracks chose the epoch, and the temperature is fitted on them"
-"""Why the validation part cannot judge the confidence."""
+def known_tracks(*, chose: bool, fitted: bool) -> str:
+    """Return why a model's validation part cannot judge its confidence; empty where nothing was taken from it.
+
+    Parameters
+    ----------
+    chose : bool
+        Whether it chose the epoch.
+    fitted : bool
+        Whether the temperature was fitted on it.
+
+    Examples
+    --------
+    >>> known_tracks(chose=False, fitted=True)
+    'the temperature is fitted on these very tracks'
+    """
+    if chose:
+        return "these very tracks chose the epoch" + (", and the temperature is fitted on them" if fitted else "")
+    return "the temperature is fitted on these very tracks" if fitted else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +173,18 @@ class Calibration:
             *found.lines(),
         ]
 
-    def on_known_tracks(self) -> Calibration:
-        """Return it without a verdict, for tracks that chose the epoch and that the temperature was fitted on."""
-        return replace(
-            self, calibrated=None, by_chance=float("nan"), bins=self.raw_bins, untold=SAME_TRACKS if self.tracks else ""
-        )
+    def on_known_tracks(self, *, chose: bool = True) -> Calibration:
+        """Return it for the validation part: without a verdict, as far as the model was chosen or fitted by these tracks.
+
+        Parameters
+        ----------
+        chose : bool
+            Whether they chose the epoch: not where nothing is learnt in epochs.
+        """
+        why = known_tracks(chose=chose, fitted=self.confidence.temperature is not None)
+        if not (why and self.tracks):
+            return self
+        return replace(self, calibrated=None, by_chance=float("nan"), bins=self.raw_bins, untold=why)
 
     def title(self) -> str:
         """Return what stands above a reliability diagram."""
@@ -183,8 +206,8 @@ class Calibration:
 
     def _source(self) -> list[str]:
         known = self.confidence
-        if known.temperature is not None and self.untold == SAME_TRACKS:
-            return [f"Its temperature, {known.temperature:.2f}, was fitted on them too, and is left out here."]
+        if known.temperature is not None and self.untold in [known_tracks(chose=chose, fitted=True) for chose in (True, False)]:
+            return [f"Its temperature, {known.temperature:.2f}, is left out here."]
         if known.temperature is None:
             return [f"Not calibrated: {known.reason}."] if known.reason else []
         without = "" if self.calibrated is not None else ", and is left out as asked"

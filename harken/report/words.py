@@ -14,7 +14,7 @@ from typing import Any
 
 from harken.datasets.known.facts import FACTS, Facts
 from harken.frontends import FRONTENDS
-from harken.judge.confidence import SAME_TRACKS
+from harken.judge.confidence import known_tracks
 from harken.judge.intervals import FEW_GROUPS
 from harken.judge.text import count, number, short, unit_of
 from harken.report.reading import Reading
@@ -113,7 +113,7 @@ def warnings(reading: Reading) -> list[str]:
     """Return what a reader must know before believing the figure."""
     found = []
     if reading.judged_on != "test":
-        chose = "" if without_epochs(reading) else ", which chose the epoch, so the figure flatters"
+        chose = ", which chose the epoch, so the figure flatters" if chose_epoch(reading) else ""
         found.append(f"There was no test part: this is the {reading.judged_on} part{chose}.")
     affected = reading.get("seen", "affected")
     if affected:
@@ -277,6 +277,15 @@ def without_epochs(reading: Reading) -> bool:
     return reading.recipe.get("kind", "net") != "net" and not reading.history
 
 
+def chose_epoch(reading: Reading) -> bool:
+    """Tell whether a validation part of this run chose the epoch of a net, if only of one view of a stack."""
+    views = reading.recipe.get("views")
+    nets = (
+        [view for view in views if isinstance(view, Mapping) and view.get("kind") == "net"] if isinstance(views, list) else []
+    )
+    return bool(nets) or not without_epochs(reading)
+
+
 def engines(reading: Reading) -> str:
     """Return which engines trained it: "numpy (8 epochs), torch (4 epochs)"."""
     found = reading.get("training", "engines") or reading.record.get("engines") or []
@@ -387,8 +396,9 @@ def confidence(reading: Reading) -> list[str]:
     told = calibration(reading)
     if told is None:
         return []
-    if reading.judged_on == "valid":
-        return [f"Whether they mean what they say cannot be told: {SAME_TRACKS}."]
+    why = _known_tracks(reading, told)
+    if why:
+        return [f"Whether they mean what they say cannot be told: {why}."]
     found = _sureness(told)
     temperature = told.get("temperature")
     if isinstance(temperature, int | float):
@@ -404,6 +414,13 @@ def confidence(reading: Reading) -> list[str]:
             "the known are kept."
         )
     return found
+
+
+def _known_tracks(reading: Reading, told: Mapping[str, Any]) -> str:
+    """Return why the judged tracks cannot judge the confidence; empty where the model took nothing from them."""
+    if reading.judged_on != "valid":
+        return ""
+    return known_tracks(chose=chose_epoch(reading), fitted=told.get("temperature") is not None)
 
 
 def _sureness(told: Mapping[str, Any]) -> list[str]:
