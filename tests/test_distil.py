@@ -582,7 +582,7 @@ def test_the_command_prints_what_is_written(data, tmp_path, here):
     asked = ["distil", str(data), "--teacher", str(teacher), "--recipe", str(recipe), "--seeds", "1", "--out", str(out)]
     result = CliRunner().invoke(harken, [*asked, "--workers", "1"])
     assert result.exit_code == 0, result.output
-    assert "votes (teacher)" in result.output and "student.harken, teacher.harken, figures.json" in result.output
+    assert "votes (teacher)" in result.output and "student.harken and teacher.harken, figures.json" in result.output
     again = CliRunner().invoke(harken, [*asked, "--json"])
     assert json.loads(again.stdout) == json.loads((out / RESULT).read_text(encoding="utf-8"))
     table = CliRunner().invoke(harken, [*asked, "--table"])

@@ -125,7 +125,8 @@ def command(
         click.echo(found.as_table(), nl=False)
     else:
         click.echo(found.as_text())
-        files = ", ".join([STUDENT, TEACHER, RESULT, PREDICTIONS, TABLE])
+        models = f"{STUDENT} and {TEACHER}" + (" (those of the first fold)" if folds else "")
+        files = ", ".join([models, RESULT, PREDICTIONS, TABLE])
         click.echo(f"\nin {click.format_filename(found.folder)}: {files}")
     name_failures(found.failed)
     ctx.exit(exit_code(found.failed))

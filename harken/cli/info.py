@@ -49,7 +49,7 @@ def command(model: str, as_json: bool) -> None:
     if loaded.confidence.price is not None:
         click.echo(f"unknown:     {loaded.confidence.price.in_words()}")
     for key, value in loaded.record.items():
-        if key not in {BASELINES, STACK}:
+        if key not in {BASELINES, STACK} and value not in ([], {}):
             click.echo(f"{key + ':':<12} {_adopted(value) if key == 'adopted' else _short(value)}")
     for line in lines(loaded.record):
         click.echo(line)
