@@ -542,6 +542,21 @@ def test_the_default_recipe_joins_timbre_rhythm_and_the_mel_picture() -> None:
     assert recipe.frontend.most == (1, 1, 10) and recipe.frontend.least == (0.0, 4.0, 0.0)
 
 
+def test_altered_copies_of_a_view_are_heard_from_the_files(tone: Callable[..., Path]) -> None:
+    view = {"name": "copies", "kind": "classical", "classifier": {"kind": "lda", "shrinkage": 0.5, "calibrate": False}}
+    view |= {"frontend": WHOLE, "augment": {"sounds": {"copies": 2, "gain": 6.0}}}
+    recipe = stack(view, near(k=1), folds=2)
+    paths = [
+        str(tone(f"{n}.wav", seconds=2.0, rate=RATE, frequency=5.0 + 20 * (n % 2), amplitude=0.1 + n / 20)) for n in range(8)
+    ]
+    heard_ = features(Tracks.from_files(paths, ["low", "high"] * 4, [f"{n // 2}" for n in range(8)]), recipe.frontend)
+    model = learn(recipe, heard_, None).best
+    told = {one["name"]: one for one in model.record["stack"]["views"]}
+    assert told["copies"]["rows"] == 3 * 8 or not told["copies"]["weight"]
+    alone = learn(recipe.views[0], sliced(heard_, 0)[0], None).best
+    assert alone.record["rows"] == 3 * 8
+
+
 # -- going on --------------------------------------------------------------------------------------------------------
 
 

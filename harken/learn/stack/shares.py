@@ -20,6 +20,8 @@ Positions = npt.NDArray[np.int64]
 
 DIGITS = 4
 """Behind the point, of what is told."""
+OF_TRAINING = ("epochs", "best_epoch", "rows", "chosen")
+"""What a model remembers of each view's training, where the view has it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +102,10 @@ def told(
     -------
     dict
         ``views``: for each its ``name``, ``title``, ``weight`` (0 where it is not listened to), ``aside`` (why it steps aside,
-        empty where it does not), ``seconds`` that it took, and ``track_accuracy`` in the inner folds, or None. Where there were
-        inner folds, also ``tracks`` (that were judged in them), ``folds``, ``track_accuracy`` (joined, by joiners that had not
-        seen the fold), ``disagree`` (the share of the tracks that not all views call the same) and ``any_right`` (the share
-        that one view at least is right about).
+        empty where it does not), ``seconds`` that it took, ``track_accuracy`` in the inner folds, or None, and of
+        :data:`OF_TRAINING` what its kind has. Where there were inner folds, also ``tracks`` (that were judged in them),
+        ``folds``, ``track_accuracy`` (joined, by joiners that had not seen the fold), ``disagree`` (the share of the tracks
+        that not all views call the same) and ``any_right`` (the share that one view at least is right about).
     """
     usable = share is not None and share.usable
     answers = {} if share is None or not usable else dict(zip(share.names, share.answers, strict=True))
@@ -117,6 +119,7 @@ def told(
             "aside": reasons.get(view.name, ""),
             "seconds": round(seconds.get(view.name, 0.0), 1),
             "track_accuracy": _rate(called[view.name] == truth) if view.name in called else None,
+            **_of_training(models.get(view.name)),
         }
         for view in recipe.views
     ]
@@ -131,6 +134,12 @@ def told(
         "disagree": _rate((table != table[0]).any(axis=0)),
         "any_right": _rate((table == truth).any(axis=0)),
     }
+
+
+def _of_training(learnt: Learnt | None) -> dict[str, Any]:
+    """Return what a view's own record says of its training, where it is trained at last."""
+    record = {} if learnt is None else learnt.best.record
+    return {key: record[key] for key in OF_TRAINING if key in record}
 
 
 def _rate(right: npt.NDArray[np.bool_]) -> float:
