@@ -160,6 +160,8 @@ def published(reading: Reading) -> str:
 def heard(reading: Reading) -> list[str]:
     """Return how the model hears: rate, clip, and what it cannot hear."""
     frontend = reading.recipe.get("frontend") or {}
+    if reading.recipe.get("kind") == "stack":
+        return _heard_together(reading.recipe)
     rate, clip = frontend.get("rate"), frontend.get("clip")
     if not isinstance(rate, int | float) or not isinstance(clip, int | float):
         return ["It reads arrays as they are, and no audio."] if frontend.get("kind") == "arrays" else []
@@ -173,6 +175,22 @@ def heard(reading: Reading) -> list[str]:
     if frontend.get("skip"):
         found.append(f"The first {frontend['skip']:g} s of a track are left out, where it is long enough.")
     return found
+
+
+def _heard_together(recipe: Mapping[str, Any]) -> list[str]:
+    """Return how the views of a stack hear."""
+    views, joins = recipe.get("views"), recipe.get("stack")
+    if not isinstance(views, list) or not isinstance(joins, Mapping) or not isinstance(joins.get("clip"), int | float):
+        return []
+    told = [
+        f"{view.get('name')} ({view['frontend'].get('kind')} at {view['frontend'].get('rate')} Hz)"
+        for view in views
+        if isinstance(view, Mapping) and isinstance(view.get("frontend"), Mapping)
+    ]
+    return [
+        f"Several views hear mono sound in pieces of {joins['clip']:g} s, whose answers are averaged: {', '.join(told)}.",
+        f"A track shorter than {joins['clip']:g} s is one piece, heard as it is.",
+    ]
 
 
 def limitations(reading: Reading) -> list[str]:
