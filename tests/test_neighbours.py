@@ -194,7 +194,7 @@ def test_of_references_at_the_same_distance_the_earlier_vote() -> None:
 
 
 def test_mean_and_deviation_are_of_the_training_rows_alone_in_float64() -> None:
-    rows = (np.array([1e4, 0, -300]) + np.random.default_rng(0).normal(0, 1e-3, (5000, 3))).astype(np.float32)
+    rows = (np.array([1e4, 0, -300]) + np.random.default_rng(0).normal(0, 1e-2, (5000, 3))).astype(np.float32)
     rows[:, 1] = 0.1  # constant, though no float64 is just that
     kept = remembered(rows.copy(), np.zeros(len(rows)), Neighbours())
     wide = rows.astype(np.float64)
@@ -202,6 +202,16 @@ def test_mean_and_deviation_are_of_the_training_rows_alone_in_float64() -> None:
     np.testing.assert_allclose(kept["neighbours/deviation"][[0, 2]], wide.std(axis=0)[[0, 2]], rtol=1e-6)
     assert kept["neighbours/deviation"][1] == 1 and (np.abs(kept["neighbours/rows"][:, 1]) < 1e-6).all()
     assert {values.dtype for values in kept.values()} == {np.dtype("float32")}
+
+
+def test_rounding_of_a_constant_number_decides_nothing() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.normal(0, 1, 200), np.full(200, 22050.0)]).astype(np.float32)
+    labels = rows[:, 0] > 0
+    rows[::2, 1] = np.nextafter(np.float32(22050), np.float32(np.inf))
+    asked = np.array([[-0.5, 22050.0], [0.5, 22050.0]], np.float32)
+    np.testing.assert_array_equal(voters(rows, labels, 2).forward(asked), [[1, 0], [0, 1]])
+    assert remembered(rows.copy(), labels, Neighbours())["neighbours/deviation"][1] == 1
 
 
 def test_a_row_that_was_learnt_is_its_own_nearest() -> None:
@@ -271,6 +281,10 @@ def test_votes_without_some_classes_still_give_a_confidence_and_finite_figures()
         (
             lambda: Classifier(recipe=recipe(k=100)).fit(arrays()),
             r"k = 100 neighbours vote, and the training part has \d+ rows",
+        ),
+        (
+            lambda: Classifier(recipe=recipe()).fit(Arrays(arrays().x * np.float32(1e30), arrays().labels, arrays().classes)),
+            "rows of the training part have a column with the deviation .*scale it",
         ),
         (lambda: recipe().bind(3, sizes={"references": 1 << 40}), "numbers can be"),
         (lambda: recipe().bind(1), "1 classes"),

@@ -5,8 +5,8 @@ votes: shares of votes are the probabilities, the first of several classes with 
 ``weights = "distance"`` references at distance 0 are the only ones that vote. Where references of several classes lie at just
 the k-th distance, the earlier in the training part vote; scikit-learn's choice among them depends on its method and threads.
 
-Rows are standardised by mean and deviation of the training part, computed in float64 and kept as float32; references are kept
-standardised, so that a row that was learnt from is at distance 0.
+Rows are standardised by mean and deviation of the training part (:mod:`harken.learn.standard`), kept as float32; references are
+kept standardised, so that a row that was learnt from is at distance 0.
 """
 
 from __future__ import annotations
@@ -20,16 +20,12 @@ import numpy.typing as npt
 
 from harken.errors import DataError
 from harken.learn.nearest import Nearest
+from harken.learn.standard import BLOCK, standard_figures
 from harken.recipes import Neighbours
 from harken.recipes.neighbours import CLASSES, DEVIATION, MEAN, ROWS, References
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-
-READ = 1 << 22
-"""Numbers of rows that are worked on at once."""
-CONSTANT = 10 * float(np.finfo(np.float64).eps)
-"""A deviation smaller than this share of the mean's size is rounding: the value is constant, as scikit-learn has it."""
 
 
 def remembered(rows: Floats, labels: npt.ArrayLike, settings: Neighbours) -> dict[str, Floats]:
@@ -45,35 +41,21 @@ def remembered(rows: Floats, labels: npt.ArrayLike, settings: Neighbours) -> dic
     Raises
     ------
     DataError
-        Standardised, a number is too large for float32.
+        A number lies too far from the others to be standardised.
     """
     found = {ROWS: rows, CLASSES: np.asarray(labels, dtype=np.float32)}
     if not settings.standardise:
         return found
-    mean, deviation = _spread(rows)
+    step = max(1, BLOCK // rows.shape[1])
+    mean, deviation = standard_figures((rows[at : at + step] for at in range(0, len(rows), step)), "rows of the training part")
     standardise(rows, mean, deviation, out=rows)
-    if not np.isfinite(rows).all():
-        raise DataError("numbers of the training part are too far apart to be standardised in float32; scale them before")
     return {**found, MEAN: mean, DEVIATION: deviation}
-
-
-def _spread(rows: Floats) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation (of the population) of each value, shape (values,); 1 where it never changes."""
-    step = max(1, READ // rows.shape[1])
-    blocks = range(0, len(rows), step)
-    mean = sum(rows[first : first + step].sum(axis=0, dtype=np.float64) for first in blocks) / len(rows)
-    squares = sum(np.square(rows[first : first + step] - mean).sum(axis=0) for first in blocks)
-    deviation = np.sqrt(squares / len(rows))
-    size = np.maximum(np.abs(mean), deviation)
-    constant = (deviation <= CONSTANT * size * len(rows)) | (rows.min(axis=0) == rows.max(axis=0))
-    kept = np.where(constant, 1.0, deviation).astype(np.float32)
-    return np.asarray(mean, dtype=np.float32), np.where(kept > 0, kept, np.float32(1))
 
 
 def standardise(rows: Floats, mean: Floats, deviation: Floats, out: Floats | None = None) -> Floats:
     """Return rows less the mean, over the deviation: computed in float64, kept in float32; infinite where that is too large."""
     out = np.empty_like(rows) if out is None else out
-    step = max(1, READ // rows.shape[1])
+    step = max(1, BLOCK // rows.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, len(rows), step):
             block = rows[first : first + step].astype(np.float64)

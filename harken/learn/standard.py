@@ -1,8 +1,8 @@
-"""Standardising: the mean and the deviation of each channel of the training part, for a net that begins with ``standardise``.
+"""Standardising: the mean and the deviation of each channel of the training part.
 
-A channel is what stands in one place of the last axis: a column of a table of features. Sums are in float64 and go through the
-data block by block, so that rows may lie on disk. Source: T. Chan, G. Golub, R. LeVeque, "Algorithms for computing the sample
-variance" (1983), for joining the figures of blocks.
+For nets that begin with ``standardise``, and for nearest neighbours. A channel is what stands in one place of the last axis: a
+column of a table of features. Sums are in float64 and go through the data block by block, so that rows may lie on disk. Source:
+T. Chan, G. Golub, R. LeVeque, "Algorithms for computing the sample variance" (1983), for joining the figures of blocks.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from harken.errors import DataError, NetError
 from harken.learn.batches import Examples, Floats
 from harken.nets.layers import Standardise
 from harken.nets.net import named
+
+Doubles = npt.NDArray[np.float64]
 
 BLOCK = 1 << 22
 """Numbers that are read at once: 32 MB as float64."""
@@ -58,6 +60,29 @@ def standard_figures(blocks: Iterable[npt.ArrayLike], name: str = "the features"
     >>> standard_figures([[[1.0, 5.0], [2.0, 5.0]], [[3.0, 5.0]]])
     (array([2., 5.], dtype=float32), array([0.8164966, 1.       ], dtype=float32))
     """
+    mean, deviation = mean_and_deviation(blocks, name)
+    if deviation.max() > LARGEST:
+        raise DataError(
+            f"{name} have a column with the deviation {deviation.max():.3g}; expected at most {LARGEST:g}: scale it"
+        )
+    constant = deviation <= np.maximum(STEP * np.abs(mean), SMALLEST)
+    return mean.astype(np.float32), np.where(constant, 1, deviation).astype(np.float32)
+
+
+def mean_and_deviation(blocks: Iterable[npt.ArrayLike], name: str = "the features") -> tuple[Doubles, Doubles]:
+    """Return the mean and the population's deviation of each channel, shape (channels,); 0 for one that never changes.
+
+    Parameters
+    ----------
+    blocks : iterable of array, shape (rows, …, channels)
+    name : str
+        What the numbers are, for messages.
+
+    Raises
+    ------
+    DataError
+        There are no rows, or one holds NaN or infinity.
+    """
     count, mean, squares = 0, np.zeros(()), np.zeros(())
     for block in blocks:
         rows = np.asarray(block, dtype=np.float64)
@@ -72,13 +97,7 @@ def standard_figures(blocks: Iterable[npt.ArrayLike], name: str = "the features"
         count = total
     if not count:
         raise DataError(f"{name} have no rows: there is nothing to take a mean of")
-    deviation = np.sqrt(squares / count)
-    if deviation.max() > LARGEST:
-        raise DataError(
-            f"{name} have a column with the deviation {deviation.max():.3g}; expected at most {LARGEST:g}: scale it"
-        )
-    constant = deviation <= np.maximum(STEP * np.abs(mean), SMALLEST)
-    return mean.astype(np.float32), np.where(constant, 1, deviation).astype(np.float32)
+    return mean, np.sqrt(squares / count)
 
 
 def blocks_of(examples: Examples, shape: tuple[int, ...]) -> Iterator[Floats]:

@@ -25,13 +25,12 @@ import numpy.typing as npt
 
 from harken.errors import HarkenError
 from harken.learn.batches import Examples, Floats, Part, Positions, Probabilities, balanced_weights
+from harken.learn.standard import blocks_of, mean_and_deviation
 from harken.metrics import decisions
 from harken.nets import Net
 
 ALPHA = 0.4
 """Of the Beta distribution that says where between two rows a further one lies: below 1, mostly near one of them."""
-AT_ONCE = 1 << 24
-"""Bytes of rows that are read at once to measure their spread."""
 
 _DRAWN = 0x7EAC
 """The purpose of the random numbers here: keeps them apart from others that the same seed makes."""
@@ -253,13 +252,6 @@ def further_rows(examples: Examples, number: int, *, seed: int, jitter: float | 
 
 def spread_of(examples: Examples) -> Probabilities:
     """Return the standard deviation of every number of a row over all examples, float64, read a few at a time."""
-    step = max(1, AT_ONCE // max(1, examples.rows(np.arange(1)).nbytes))
-    shift = np.asarray(examples.rows(np.arange(1))[0], dtype=np.float64)  # near all of them: little is lost in the squares
-    sums, squares = np.zeros_like(shift), np.zeros_like(shift)
-    for first in range(0, len(examples), step):
-        rows = examples.rows(np.arange(first, min(first + step, len(examples)))) - shift
-        sums += rows.sum(axis=0)
-        squares += (rows**2).sum(axis=0)
-    mean = sums / len(examples)
-    found: Probabilities = np.sqrt(np.maximum(squares / len(examples) - mean**2, 0.0))
-    return found
+    shape = examples.rows(np.arange(1)).shape[1:]
+    _, deviation = mean_and_deviation(rows.reshape(len(rows), -1) for rows in blocks_of(examples, shape))
+    return deviation.reshape(shape)
