@@ -204,7 +204,7 @@ def test_rows_beside_are_as_far_as_asked():
 
 
 def test_the_spread_is_numpys_however_it_is_read(monkeypatch):
-    monkeypatch.setattr("harken.learn.taught.AT_ONCE", 3 * 16)
+    monkeypatch.setattr("harken.learn.standard.BLOCK", 3 * 4)
     far = ArrayRows(ROWS.x + np.float32(1e4))
     assert spread_of(far) == pytest.approx(far.x.std(axis=0, dtype=np.float64), rel=1e-6)
 
@@ -587,6 +587,8 @@ def test_the_command_prints_what_is_written(data, tmp_path, here):
     assert json.loads(again.stdout) == json.loads((out / RESULT).read_text(encoding="utf-8"))
     table = CliRunner().invoke(harken, [*asked, "--table"])
     assert table.stdout == (out / TABLE).read_text(encoding="utf-8")
+    folds = CliRunner().invoke(harken, [*asked[:-1], str(tmp_path / "folds"), "--folds", "2"])
+    assert "student.harken and teacher.harken (those of the first fold), figures.json" in folds.output
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def command(
     often the same network is right that learnt from the true labels. What is done stays in the folder: the same command goes on
     where it was stopped.
     """
-    from harken.distil import PREDICTIONS, RESULT, STUDENT, TABLE, TEACHER, Lesson, distil
+    from harken.distil import Lesson, distil
 
     goes_on("the trainings that are done are kept: the same command goes on")
     found = distil(
@@ -125,8 +125,14 @@ def command(
         click.echo(found.as_table(), nl=False)
     else:
         click.echo(found.as_text())
-        models = f"{STUDENT} and {TEACHER}" + (" (those of the first fold)" if folds else "")
-        files = ", ".join([models, RESULT, PREDICTIONS, TABLE])
-        click.echo(f"\nin {click.format_filename(found.folder)}: {files}")
+        click.echo(f"\nin {click.format_filename(found.folder)}: {_files(found.folds)}")
     name_failures(found.failed)
     ctx.exit(exit_code(found.failed))
+
+
+def _files(folds: int) -> str:
+    """Return what lies in the folder, for a terminal."""
+    from harken.distil import PREDICTIONS, RESULT, STUDENT, TABLE, TEACHER
+
+    models = f"{STUDENT} and {TEACHER}" + (" (those of the first fold)" if folds else "")
+    return ", ".join([models, RESULT, PREDICTIONS, TABLE])
