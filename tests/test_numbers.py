@@ -15,6 +15,7 @@ from harken import Classifier
 from harken.archive import load_model
 from harken.cli import main
 from harken.datasets import Arrays, read
+from harken.datasets.numbers import is_feature_table
 from harken.errors import DataError
 from harken.frontends import FRONTENDS
 from harken.recipes import recipe_from_table
@@ -115,6 +116,13 @@ def test_a_table_of_tracks_is_still_one(tmp_path: Path) -> None:
     write(tmp_path / "t.csv", [{"file": "a.wav", "label": "x"}])
     with pytest.raises(DataError, match="has no column 'path'"):
         read(tmp_path / "t.csv")
+
+
+def test_a_column_whose_name_holds_path_is_a_number_as_others(tmp_path: Path) -> None:
+    some = [{"filename": f"a{n}.wav", "spectral_path": n, "pathos": n % 3, "label": "xy"[n % 2]} for n in range(8)]
+    assert part(write(tmp_path / "t.csv", some)).columns == ("spectral_path", "pathos")
+    (tmp_path / "tracks.csv").write_text('"Path" ,a,b,label\nx.wav,1,2,x\n', encoding="utf-8")
+    assert not is_feature_table(tmp_path / "tracks.csv")
 
 
 def test_a_column_part_is_the_split(tmp_path: Path) -> None:

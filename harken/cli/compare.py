@@ -18,7 +18,7 @@ from harken.cli.console import (
 
 @click.command("compare")
 @click.argument("data", type=click.Path())
-@click.option("--recipes", required=True, metavar="A,B,…", help="Networks: names or TOML files (see 'harken recipes').")
+@click.option("--recipes", required=True, metavar="A,B,…", help="Recipes: names or TOML files (see 'harken recipes').")
 @click.option("--engines", default="numpy", show_default=True, metavar="X,Y,…", help="Of numpy, torch, keras.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Trainings of each pair.")
 @click.option("--out", type=click.Path(), metavar="DIR", help="For all runs and the page (default: runs/compare-DATA).")

@@ -22,7 +22,7 @@ from harken.cli.console import (
 
 @click.command("crossval")
 @click.argument("data", type=click.Path())
-@click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="The network: see 'harken recipes'.")
+@click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="What is trained: see 'harken recipes'.")
 @click.option("--also", multiple=True, metavar="NAME|FILE.toml", help="Another one on the same folds; may be repeated.")
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, metavar="K")
 @click.option(

@@ -23,7 +23,7 @@ from harken.cli.console import (
 
 @click.command("leaks")
 @click.argument("data", type=click.Path())
-@click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="The network: see 'harken recipes'.")
+@click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="What is trained: see 'harken recipes'.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Trainings of each split.")
 @click.option("--out", type=click.Path(), metavar="DIR", help="For all results (default: runs/leaks-RECIPE-DATA).")
 @data_options

@@ -22,7 +22,7 @@ from harken.confidence import KEPT
 
 @click.command("unknown")
 @click.argument("data", type=click.Path())
-@click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="The network: see 'harken recipes'.")
+@click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="What is trained: see 'harken recipes'.")
 @click.option(
     "--share",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -37,6 +37,8 @@ STRIKING = "mfcc1_mean"
 """A column by which the summary's tables are known."""
 LARGEST = float(np.finfo(np.float32).max)
 
+_PATH = re.compile(rb"(?:^|[,;\t])[\s\"]*path[\s\"]*(?:[,;\t]|$)", re.IGNORECASE)
+"""A column called ``path`` in a first line."""
 _CLIP = re.compile(r"(.+)\.(?:0|[1-9]\d*)(\.[A-Za-z0-9]{1,5})")
 """A name with the number of a clip, which has no zeros before it (those of ``blues.00000.wav`` count the tracks)."""
 
@@ -45,7 +47,7 @@ def is_feature_table(path: Path) -> bool:
     """Return whether a CSV table holds features, and no tracks; its first line, and its first row of cells, tell."""
     try:
         with path.open("rb") as file:
-            if b"path" in file.readline(1 << 20).lower():
+            if _PATH.search(file.readline(1 << 20)):
                 return False
     except OSError:  # told by who reads it
         return False
