@@ -95,7 +95,7 @@ class StoredRows:
         return StoredRows(self._path, self._row, self._places[positions])
 
     def numbers(self, positions: Positions, first: int, last: int) -> Floats:
-        """Read of flat rows at these positions the numbers from ``first`` to before ``last`` alone, (positions, last - first)."""
+        """Read of flat rows at these positions the numbers from ``first`` to before ``last``, (positions, last - first)."""
         rows: Floats = self._mapped()[self._places[positions], first:last]
         return rows.astype(np.float32, copy=False)
 
