@@ -2,8 +2,9 @@
 
 A zip archive of two members, both stored as they are: ``model.json`` (recipe, classes, input shape, how it was trained, hashes
 of what it was trained on) and ``weights.safetensors`` (float32; a net's in the canonical layout of :mod:`harken.nets`, another
-kind's as its recipe declares them, :class:`harken.recipes.Declared`). The same model gives the same bytes. Reading bounds every size before it is read, checks everything, and refuses with the reason: a file from
-elsewhere can be damaged or lie, but it can neither run code nor fill the memory.
+kind's as its recipe declares them, :class:`harken.recipes.Declared`). The same model gives the same bytes. Reading bounds every
+size before it is read, checks everything, and refuses with the reason: a file from elsewhere can be damaged or lie, but it can
+neither run code nor fill the memory.
 
 Sources: the zip format, PKWARE APPNOTE 6.3; safetensors, github.com/huggingface/safetensors. One archive of JSON and plain
 arrays is what Keras 3's saving does.
@@ -214,8 +215,8 @@ def _refuse_newer(document: Mapping[str, Any]) -> None:
         )
 
 
-def _without_weights(document: Mapping[str, Any]) -> Model:
-    """Return the model that the JSON document declares, with no weights yet."""
+def _refuse_other_types(document: Mapping[str, Any]) -> None:
+    """Refuse a document without what every model has, or with something else in its place."""
     missing = [key for key in ("recipe", "classes", "input_shape", "record", "trained_on") if key not in document]
     if missing:
         raise UnreadableError(f"{MODEL} lacks {', '.join(missing)}")
@@ -232,20 +233,25 @@ def _without_weights(document: Mapping[str, Any]) -> Model:
     sizes = document.get("sizes", {})
     if not isinstance(sizes, dict) or not all(type(size) is int for size in sizes.values()):
         raise UnreadableError(f"the sizes in {MODEL} are no table of whole numbers")
-    trained_on = document["trained_on"]
-    if not isinstance(trained_on, dict):
+    if not isinstance(document["trained_on"], dict):
         raise UnreadableError(f"trained_on in {MODEL} must be a table")
+
+
+def _without_weights(document: Mapping[str, Any]) -> Model:
+    """Return the model that the JSON document declares, with no weights yet."""
+    _refuse_other_types(document)
+    trained_on = document["trained_on"]
     try:
         recipe = recipe_from_table(document["recipe"], "model")
         model = Model(
             recipe=recipe,
-            classes=tuple(classes),
+            classes=tuple(document["classes"]),
             weights={},
-            input_shape=tuple(shape),
-            record=record,
+            input_shape=tuple(document["input_shape"]),
+            record=document["record"],
             trained_on=TrainedOn(_unpack(trained_on.get("tracks")), _unpack(trained_on.get("groups"))),
-            confidence=_confidence(document.get("confidence"), len(classes)),
-            sizes=sizes,
+            confidence=_confidence(document.get("confidence"), len(document["classes"])),
+            sizes=document.get("sizes", {}),
         )
         _ = model.declared
         faults = _shape_faults(recipe, model.input_shape)

@@ -139,8 +139,7 @@ def _chosen(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: int | No
         raise HarkenError(f"recipes to compare have different names; {twice[0]} is there twice" if twice else "name a recipe")
     nets = any(recipe.engines for recipe in found)  # beside one, what has no epochs stays as it is
     return [
-        recipe.replace(epochs=epochs) if epochs is not None and (recipe.engines or not nets) else recipe
-        for recipe in found
+        recipe.replace(epochs=epochs) if epochs is not None and (recipe.engines or not nets) else recipe for recipe in found
     ]
 
 

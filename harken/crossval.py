@@ -192,8 +192,7 @@ def chosen_recipes(recipes: Sequence[str | os.PathLike[str] | Recipe], epochs: i
         raise HarkenError("no recipe was named (see 'harken recipes')")
     nets = any(recipe.engines for recipe in found)  # beside one, what has no epochs stays as it is
     return [
-        recipe.replace(epochs=epochs) if epochs is not None and (recipe.engines or not nets) else recipe
-        for recipe in found
+        recipe.replace(epochs=epochs) if epochs is not None and (recipe.engines or not nets) else recipe for recipe in found
     ]
 
 
