@@ -34,7 +34,7 @@ from harken.report import write_reports
 from harken.report.plots import confusion_matrix, learning_curves, reliability_diagram
 from harken.report.views import lines as view_lines
 from harken.run import Run, default_folder, identity, open_run
-from harken.store import Features
+from harken.store import Features, joined
 from harken.tracks import Tracks, normal_name
 
 logger = logging.getLogger("harken")
@@ -78,6 +78,8 @@ class Outcome:
         if self.judged_on != "test":
             chose = ", which chose the epoch, so it flatters" if self.chose else ""
             lines += [f"There was no test part: this is the validation part{chose}.", ""]
+        if record.get("learnt_from"):
+            lines += [f"The model that is kept has learnt from the {record['learnt_from']}.", ""]
         if record.get("epochs"):
             lines.append(
                 f"best epoch {record['best_epoch']} of {record['epochs']}; the last epoch's model: "
@@ -189,7 +191,7 @@ def train(
             kept=Kept(state, lambda answers: run.save_state(same, answers)),
             progress=progress,
         )
-        learnt = _calibrated(_noted(learnt, run, parts.train if baselines else None, progress), parts, device, progress)
+        learnt = _calibrated(_noted(learnt, run, parts if baselines else None, progress), parts, device, progress)
         outcome = _judged(run, learnt, parts, _summary(dataset, chosen, parts), seed=seed, device=device, progress=progress)
         return _keep(run, learnt, outcome, report=report)
 
@@ -221,14 +223,14 @@ def _naming(recipe: Recipe, engine: str) -> Recipe:
     return recipe if engine == recipe.engine_for() else recipe.replace(engine=engine)
 
 
-def _noted(learnt: Learnt, run: Run, part: Features | None, progress: Progress) -> Learnt:
+def _noted(learnt: Learnt, run: Run, parts: Parts | None, progress: Progress) -> Learnt:
     """Note in the models which engines have trained them, each with its number of epochs, and what triviality learnt.
 
-    That is learnt from the same training part, and kept, so that it can be judged wherever the model is.
+    That is learnt from the same tracks as the model, and kept, so that it can be judged wherever the model is.
     """
     notes: dict[str, Any] = {"engines": run.engines(len(learnt.history))}
-    if part is not None:
-        notes["baselines"] = fit_features(part, progress).to_table()
+    if parts is not None:
+        notes["baselines"] = fit_features(_learnt_at_last(learnt, parts), progress).to_table()
     best, last = (replace(model, record={**model.record, **notes}) for model in (learnt.best, learnt.last))
     return replace(learnt, best=best, last=last)
 
@@ -246,6 +248,12 @@ def _calibrated(learnt: Learnt, parts: Parts, device: str, progress: Progress) -
 
     settled = replace(learnt, best=calibrated(learnt.best), last=calibrated(learnt.last))
     return _of_everything(settled, parts)
+
+
+def _learnt_at_last(learnt: Learnt, parts: Parts) -> Features:
+    """Return what the kept model learns from, so that triviality learns from as many tracks."""
+    again = learnt.everything is not None and parts.valid is not None and parts.test is not None
+    return joined([parts.train, parts.valid]) if again and parts.valid is not None else parts.train
 
 
 def _of_everything(learnt: Learnt, parts: Parts) -> Learnt:

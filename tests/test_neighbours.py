@@ -443,3 +443,6 @@ def test_the_validation_part_is_remembered_at_last(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **rows, **labels, labels=np.array(["a", "b"]))
     outcome = train(tmp_path / "a.npz", "knn", out=tmp_path / "run")
     assert load_model(outcome.run.model).sizes == {"references": 14}
+    said = outcome.as_text()
+    assert "(learnt from the 14 training tracks)" in said  # triviality has as many
+    assert "The model that is kept has learnt from the training and validation part." in said
