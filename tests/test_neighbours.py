@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from harken import Arrays, Classifier
 from harken.archive import MODEL, WEIGHTS, Model, load_model, save_model, write_pair
+from harken.cli import harken
 from harken.errors import DataError, HarkenError, ModelError, RecipeError
 from harken.exchange import convert
 from harken.exchange.adopt import adopt
@@ -446,3 +448,5 @@ def test_the_validation_part_is_remembered_at_last(tmp_path: Path) -> None:
     said = outcome.as_text()
     assert "(learnt from the 14 training tracks)" in said  # triviality has as many
     assert "The model that is kept has learnt from the training and validation part." in said
+    told = CliRunner().invoke(harken, ["info", str(outcome.run.model)]).output
+    assert "neighbours/rows" in told and "engines:" not in told  # there are no epochs that one could have done
