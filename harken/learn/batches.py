@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -56,6 +57,20 @@ class Decider(Protocol):
 
     def working(self) -> AbstractContextManager[None]:
         """Return what to hold while working through many batches."""
+
+
+def flat_rows(x: npt.ArrayLike, input_shape: tuple[int, ...]) -> Floats:
+    """Return what a decider that is no net is asked, a line of numbers each: (batch, *input_shape) → (batch, values).
+
+    Raises
+    ------
+    DataError
+        Another shape.
+    """
+    rows = np.asarray(x, dtype=np.float32)
+    if rows.shape[1:] != input_shape or not rows.ndim:
+        raise DataError(f"rows of shape {rows.shape}, but this model reads (batch, {', '.join(map(str, input_shape))})")
+    return rows.reshape(len(rows), prod(input_shape))
 
 
 class Labelled(Examples, Protocol):

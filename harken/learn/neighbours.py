@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
-from harken.errors import DataError
+from harken.learn.batches import flat_rows
 from harken.learn.nearest import Nearest
 from harken.learn.standard import BLOCK, standard_figures
 from harken.recipes import Neighbours
@@ -144,12 +143,7 @@ class Voters:
         DataError
             Another shape.
         """
-        rows = np.asarray(x, dtype=np.float32)
-        if rows.shape[1:] != self.net.input_shape or not rows.ndim:
-            raise DataError(
-                f"rows of shape {rows.shape}, but this model reads (batch, {', '.join(map(str, self.net.input_shape))})"
-            )
-        rows = rows.reshape(len(rows), prod(self.net.input_shape))
+        rows = flat_rows(x, self.net.input_shape)
         if self._scale is not None:
             rows = standardise(rows, *self._scale)
         shares = np.full((len(rows), self.net.classes), np.nan, dtype=np.float32)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
-from harken.errors import DataError
+from harken.learn.batches import flat_rows
 from harken.recipes.classical import (
     BIAS,
     CENTRE,
@@ -169,12 +168,7 @@ class Logits:
 
     def logits(self, x: npt.ArrayLike) -> Doubles:
         """Return the logit of each class, shape (batch, classes); NaN for a row that :meth:`forward` cannot answer."""
-        rows = np.asarray(x, dtype=np.float32)
-        if rows.shape[1:] != self.net.input_shape or not rows.ndim:
-            raise DataError(
-                f"rows of shape {rows.shape}, but this model reads (batch, {', '.join(map(str, self.net.input_shape))})"
-            )
-        rows = rows.reshape(len(rows), prod(self.net.input_shape))
+        rows = flat_rows(x, self.net.input_shape)
         found = np.full((len(rows), self.net.classes), np.nan)
         ready = transformed(rows, self._arrays, self.settings.limit)
         finite = np.isfinite(rows).all(axis=1) & np.isfinite(ready).all(axis=1)

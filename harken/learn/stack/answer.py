@@ -9,9 +9,8 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from harken.errors import DataError
 from harken.frontends import Views
-from harken.learn.batches import ArrayRows, Decider, class_probabilities_of
+from harken.learn.batches import ArrayRows, Decider, class_probabilities_of, flat_rows
 from harken.learn.stack.joiner import joined
 from harken.metrics import track_probabilities
 from harken.recipes.stack import BIAS, WEIGHTS, Joined, StackRecipe
@@ -59,11 +58,7 @@ class Jury:
 
     def of_views(self, x: npt.ArrayLike) -> dict[str, Doubles]:
         """Return what each view answers by itself, (batch, classes) each; NaN where it has no clip, or its clips no answer."""
-        rows = np.asarray(x, dtype=np.float32)
-        if rows.shape[1:] != self.net.input_shape or not rows.ndim:
-            raise DataError(
-                f"rows of shape {rows.shape}, but this model reads (batch, {', '.join(map(str, self.net.input_shape))})"
-            )
+        rows = flat_rows(x, self.net.input_shape)
         return {name: self._view(name, rows) for name in self.views}
 
     def _view(self, name: str, rows: Floats) -> Doubles:
