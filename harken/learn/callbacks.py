@@ -110,6 +110,9 @@ class Job(Protocol):
     def stop(self) -> None:
         """Let this epoch be the last."""
 
+    def halt(self) -> None:
+        """Leave the epoch after this step; what it has learnt does not count."""
+
     def state(self) -> TrainingState:
         """Return everything that is needed to go on after the last epoch."""
 

@@ -41,6 +41,8 @@ class TrainingResult:
         ``"validation"``, or ``"training"`` where there was no validation part: then the best epoch means little.
     stopped_early : bool
         Whether fewer epochs were done than the recipe allows.
+    halted : bool
+        Whether it was left in the midst of an epoch: ``last_weights`` are the best then.
     """
 
     history: tuple[Epoch, ...]
@@ -49,6 +51,11 @@ class TrainingResult:
     last_weights: Weights
     monitored: str
     stopped_early: bool
+    halted: bool = False
+
+
+class _HaltedError(Exception):
+    """An epoch is left in its midst."""
 
 
 def fit(
@@ -109,9 +116,12 @@ def fit(
         rate = float(net.learning_rate)
         shown = order(len(train), seed, epochs_before + epoch) if shuffle else np.arange(len(train))
         change = None if augmenter is None else partial(augmenter, epochs_before + epoch)
-        with net.working():
-            loss, right = _learn(job, train, shown, change)
-            valid_loss, valid_right = _judge(job, valid) if valid is not None else (None, None)
+        try:
+            with net.working():
+                loss, right = _learn(job, train, shown, change)
+                valid_loss, valid_right = _judge(job, valid) if valid is not None else (None, None)
+        except _HaltedError:
+            break
         row = Epoch(epoch, loss, right, valid_loss, valid_right, rate, perf_counter() - began)
         job.history.append(row)
         job.tell("epoch_end", row)
@@ -134,7 +144,7 @@ class _Job:
     ) -> None:
         self.net, self.training, self.steps = net, training, steps
         self.history: list[Epoch] = []
-        self.stopped = False
+        self.stopped = self.halted = False
         self.monitored = "validation" if validated else "training"
         self.best = BestEpoch(training.monitor)
         patience = training.early_stopping
@@ -147,6 +157,9 @@ class _Job:
 
     def stop(self) -> None:
         self.stopped = True
+
+    def halt(self) -> None:
+        self.halted = True
 
     def state(self) -> TrainingState:
         states = {callback.name: callback.state() for callback in self.callbacks}
@@ -170,9 +183,10 @@ class _Job:
             history=tuple(self.history),
             best_epoch=best.epoch,
             best_weights=self.best.weights,
-            last_weights=self.net.weights(),
+            last_weights=self.best.weights if self.halted else self.net.weights(),
             monitored=self.monitored,
             stopped_early=len(self.history) < self.training.epochs,
+            halted=self.halted,
         )
 
 
@@ -188,6 +202,8 @@ def _learn(job: _Job, train: Part, positions: Positions, change: Change | None) 
         first = (step - 1) * job.training.batch
         decided[first : first + len(batch.x)] = decided_by_outputs(outputs)
         job.tell("step_end", epoch, step)
+        if job.halted:
+            raise _HaltedError
     return losses / len(train), accuracy(decided_by_outputs(train.targets[positions]), decided)
 
 

@@ -21,6 +21,7 @@ from harken.learn.copies import with_copies
 from harken.learn.fitting import FITTERS
 from harken.learn.learnt import Learnt, record_of, trained_on
 from harken.learn.loop import TrainingResult, fit
+from harken.learn.pace import Pace
 from harken.learn.stack.fitting import fit_stack
 from harken.learn.stack.keeping import Kept
 from harken.learn.standard import fit_standardise
@@ -49,6 +50,7 @@ def learn(
     state: TrainingState | None = None,
     taught: Taught | None = None,
     kept: Kept | None = None,
+    pace: Pace | None = None,
     progress: Progress = silent,
 ) -> Learnt:
     """Train a recipe on features: its net, epoch by epoch, or at once what its kind has instead.
@@ -74,6 +76,8 @@ def learn(
         its own. For nets.
     kept : Kept, optional
         What a stack goes on from, and where it writes that.
+    pace : Pace, optional
+        What a stack asks before each of its trainings; default: no limit.
     progress : Progress
         Stage ``"training"``.
 
@@ -94,9 +98,8 @@ def learn(
         if taught is not None:
             raise HarkenError(f"{recipe.name} (kind = {recipe.kind!r}) learns from labels alone; take a net as the student")
         if isinstance(recipe, StackRecipe):
-            return fit_stack(
-                recipe, train, valid, learn=learn, seed=seed, engine=chosen, device=device, progress=progress, kept=kept
-            )
+            how = {"seed": seed, "engine": chosen, "device": device, "progress": progress}
+            return fit_stack(recipe, train, valid, learn=learn, kept=kept, pace=pace, **how)
         return FITTERS[recipe.kind](recipe, train, valid, seed=seed, progress=progress)
     classes = train.tracks.classes
     net = recipe.bind(len(classes), train.frontend.shape)
@@ -131,7 +134,7 @@ def learn(
     model = Model(recipe, classes, {}, net.input_shape, record, known)
     best = replace(model, weights=_float32(result.best_weights), record={**record, "epoch": result.best_epoch})
     last = replace(model, weights=_float32(result.last_weights), record={**record, "epoch": len(result.history)})
-    return Learnt(best, last, result)
+    return Learnt(best, best if result.halted else last, result)
 
 
 def _warn_if_unmoved(result: TrainingResult) -> None:

@@ -20,9 +20,11 @@ from harken.archive import Model
 from harken.errors import DataError, HarkenError
 from harken.folds import group_numbers
 from harken.learn.batches import class_probabilities_of
+from harken.learn.callbacks import Callback
 from harken.learn.deciders import decider
 from harken.learn.inner import inner_folds
 from harken.learn.learnt import Learnt, record_of, trained_on
+from harken.learn.pace import NoTimeLeftError, Pace
 from harken.learn.stack.answer import batch_of
 from harken.learn.stack.joiner import even_weights, fit_joiner
 from harken.learn.stack.keeping import Kept
@@ -55,6 +57,7 @@ class Learn(Protocol):
         seed: int,
         engine_name: str | None,
         device: str,
+        callbacks: Sequence[Callback] = (),
     ) -> Learnt: ...
 
 
@@ -73,6 +76,7 @@ class Fitting:
         Of nets.
     progress : Progress
     kept : Kept
+    pace : Pace
     """
 
     recipe: StackRecipe
@@ -84,6 +88,7 @@ class Fitting:
     device: str
     progress: Progress
     kept: Kept
+    pace: Pace = field(default_factory=Pace)
     reasons: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     _done: int = 0
@@ -104,13 +109,21 @@ class Fitting:
         self.reasons[view] = reason
         logger.warning("%s: the view %s steps aside: %s", self.recipe.name, view, reason)
 
-    def trained(self, number: int, tracks: Positions | None = None) -> Learnt:
-        """Train a view on tracks of the training part, all of them unless they are named.
+    def taken(self) -> list[str]:
+        """Return the names of the views that are to be learnt; the budget leaves no time for the others."""
+        names = list(self.recipe.named())
+        for name in names:
+            if not self.pace.takes(name):
+                self.aside(name, "the budget leaves no time for it")
+        return [name for name in names if name not in self.reasons]
+
+    def trained(self, number: int, tracks: Positions | None = None, fold: int | None = None) -> Learnt:
+        """Train a view on tracks of the training part, all of them unless they are named: those of an inner fold.
 
         Raises
         ------
         HarkenError
-            It cannot learn from them.
+            It cannot learn from them, or there is no time left for it.
         """
         view = self.recipe.views[number]
         self.progress(STAGE, min(self._done, self._most - 1), self._most, view.name)
@@ -122,15 +135,20 @@ class Fitting:
             raise DataError(f"all tracks to learn from are shorter than the {least[number]:g} s that it needs")
         engine = view.engine_for(self.engine if view.engines else None)
         usable = valid if valid is not None and len(valid) else None
+        allowed = self.pace.allow(view, len(part), 0 if usable is None else len(usable), fold)
+        ends: dict[str, Any] = {"callbacks": allowed.callbacks} if allowed.callbacks else {}
         try:
-            return self.learn(view, part, usable, seed=self.seed, engine_name=engine, device=self.device)
+            how = {"seed": self.seed, "engine_name": engine, "device": self.device, **ends}
+            learnt = self.learn(allowed.recipe, part, usable, **how)
+            self.pace.took(view.name, fold, None if learnt.result is None else len(learnt.history))
+            return learnt
         finally:
             self._done += 1
             self.seconds[view.name] = self.seconds.get(view.name, 0.0) + time.perf_counter() - began
 
-    def held_out(self, number: int, rest: Positions, held: Positions) -> Doubles:
+    def held_out(self, number: int, rest: Positions, held: Positions, fold: int) -> Doubles:
         """Return what a view, trained on some tracks, answers for the rows of others, (rows, classes); NaN for no clip."""
-        learnt = self.trained(number, rest)
+        learnt = self.trained(number, rest, fold)
         judged = self.train.select(held)
         clips, row = sliced(judged, number)
         if not len(clips):
@@ -157,6 +175,7 @@ def fit_stack(
     device: str = "auto",
     progress: Progress = silent,
     kept: Kept | None = None,
+    pace: Pace | None = None,
 ) -> Learnt:
     """Train a stack.
 
@@ -177,6 +196,8 @@ def fit_stack(
         Stage ``"views"``, in trainings.
     kept : Kept, optional
         Inner trainings that were through before, and where to keep others.
+    pace : Pace, optional
+        What is asked before each training; default: no limit.
 
     Raises
     ------
@@ -186,15 +207,16 @@ def fit_stack(
     began = time.perf_counter()
     if not len(train):
         raise DataError("there are no examples to learn from; every file may have failed")
-    fitting = Fitting(recipe, train, valid, learn, seed, engine, device, progress, kept or Kept())
+    fitting = Fitting(recipe, train, valid, learn, seed, engine, device, progress, kept or Kept(), pace or Pace())
+    taken = fitting.taken()
     groups = group_numbers(train.tracks.groups, train.hashes)
-    folds = inner_folds(train.tracks.labels, groups, folds=recipe.stack.folds, seed=seed) if len(recipe.views) > 1 else []
-    fitting.begin(len(recipe.views) * (len(folds) + 1))
-    answers = _out_of_fold(fitting, folds)
+    folds = inner_folds(train.tracks.labels, groups, folds=recipe.stack.folds, seed=seed) if len(taken) > 1 else []
+    fitting.begin(len(taken) * (len(folds) + 1))
+    answers, judged = _out_of_fold(fitting, folds)
     fold = _fold_of(folds, len(train.tracks))
-    share = Share.of(train, fold, answers) if len(answers) > 1 else None
-    weights, bias = _joined(recipe, list(answers), share, len(fitting.classes))
-    models = _final(fitting, [name for name in recipe.named() if weights.get(name, 0) > 0 and name not in fitting.reasons])
+    share = Share.of(train, fold, answers, judged) if len(answers) > 1 else None
+    weights, bias = _joined(recipe, list(answers) or taken, share, len(fitting.classes))
+    models = _final(fitting, [name for name in taken if weights.get(name, 0) > 0 and name not in fitting.reasons])
     progress(STAGE, 1, 1)
     record = record_of(
         seed,
@@ -213,30 +235,45 @@ def fit_stack(
     return Learnt(first, first, everything=_everything(models, model_of, valid))
 
 
-def _out_of_fold(fitting: Fitting, folds: Sequence[Positions]) -> dict[str, Doubles]:
-    """Return what each view answers for the rows that its inner trainings had not learnt, (rows, classes)."""
-    train, found = fitting.train, {}
-    everything = np.arange(len(train.tracks))
+def _out_of_fold(fitting: Fitting, folds: Sequence[Positions]) -> tuple[dict[str, Doubles], int]:
+    """Return what each view answers for the rows that its inner trainings had not learnt, (rows, classes).
+
+    And for how many of the folds, from the first on, all of them do: all folds, where there is no budget.
+    """
+    train, found, judged = fitting.train, {}, len(folds)
+    reasons: dict[str, str] = {}
     for number, view in enumerate(fitting.recipe.views):
-        answers = np.full((len(train), len(fitting.classes)), np.nan)
-        try:
-            for fold, held in enumerate(folds):
-                rows = np.flatnonzero(np.isin(train.track, held))
-                known = fitting.kept.get(view.name, fold, (len(rows), len(fitting.classes)))
-                if known is None:
-                    known = fitting.held_out(number, np.setdiff1d(everything, held), held)
-                    fitting.kept.put(view.name, fold, known)
-                answers[rows] = known
-        except HarkenError as error:
-            logger.debug("%s: %s has no answers of inner folds: %s", fitting.recipe.name, view.name, error)
-            fitting.reasons[view.name] = str(error)
+        if view.name in fitting.reasons:
             continue
+        answers = np.full((len(train), len(fitting.classes)), np.nan)
+        done = 0
+        try:
+            for fold, held in enumerate(folds[: fitting.pace.folds(view.name, len(folds))]):
+                rows = np.flatnonzero(np.isin(train.track, held))
+                answers[rows] = _answered(fitting, number, fold, held, len(rows))
+                done = fold + 1
+        except HarkenError as error:
+            if not (done and isinstance(error, NoTimeLeftError)):
+                logger.debug("%s: %s has no answers of inner folds: %s", fitting.recipe.name, view.name, error)
+                reasons[view.name] = str(error)
+                continue
         if folds:
-            found[view.name] = answers
-    reasons, fitting.reasons = fitting.reasons, {}
+            found[view.name], judged = answers, min(judged, done)
     if found:  # else nobody is weighed, and each may still learn from all
         for name, reason in reasons.items():
             fitting.aside(name, reason)
+    return found, judged
+
+
+def _answered(fitting: Fitting, number: int, fold: int, held: Positions, rows: int) -> Doubles:
+    """Return what a view that has not learnt a fold's tracks answers for their rows, now or before a kill."""
+    view = fitting.recipe.views[number]
+    known = fitting.kept.get(view.name, fold, (rows, len(fitting.classes)))
+    if known is not None:
+        fitting.pace.known(view.name, fold)
+        return known
+    found = fitting.held_out(number, np.setdiff1d(np.arange(len(fitting.train.tracks)), held), held, fold)
+    fitting.kept.put(view.name, fold, found)
     return found
 
 
@@ -248,12 +285,11 @@ def _fold_of(folds: Sequence[Positions], tracks: int) -> Positions:
     return found
 
 
-def _joined(recipe: StackRecipe, answering: list[str], share: Share | None, classes: int) -> tuple[dict[str, float], Doubles]:
-    """Return each view's weight by name, and what is added to each class."""
+def _joined(recipe: StackRecipe, names: list[str], share: Share | None, classes: int) -> tuple[dict[str, float], Doubles]:
+    """Return the weight of each view that answers by name, and what is added to each class."""
     if share is not None and share.usable:
         weights, bias = fit_joiner(share.answers, share.labels, share.counts)
         return dict(zip(share.names, weights.tolist(), strict=True)), bias
-    names = answering or list(recipe.named())
     if len(names) > 1:
         logger.warning(
             "%s: too few groups of tracks for inner folds in which every class can be learnt and judged, so nobody knows which "

@@ -47,11 +47,14 @@ class Share:
     counts: Doubles
 
     @classmethod
-    def of(cls, train: Features, fold: Positions, answers: Mapping[str, Doubles]) -> Self:
-        """Return those rows whose class stands in other folds than their own too, as only then it was learnt."""
+    def of(cls, train: Features, fold: Positions, answers: Mapping[str, Doubles], judged: int) -> Self:
+        """Return those rows whose class stands in other folds than their own too, as only then it was learnt.
+
+        Of so many folds, from the first on: those that all views have answered.
+        """
         labels, rows = train.labels, fold[train.track]
         spread = {int(label) for label in np.unique(labels) if len(np.unique(rows[labels == label])) > 1}
-        kept = np.flatnonzero(np.isin(labels, list(spread)))
+        kept = np.flatnonzero(np.isin(labels, list(spread)) & (rows < judged))
         track = np.unique(train.track[kept], return_inverse=True)[1] if len(kept) else kept
         stacked = np.stack([one[kept] for one in answers.values()])
         counts = 1 / np.bincount(track)[track] if len(track) else np.zeros(0)
@@ -125,12 +128,12 @@ def told(
     ]
     if share is None or not usable:
         return {"views": views}
-    table = np.stack(list(called.values()))
+    table, joint = np.stack(list(called.values())), share.joint()
     return {
         "views": views,
         "tracks": share.tracks,
         "folds": len(np.unique(share.fold)),
-        "track_accuracy": _rate(share.of_tracks(share.joint()) == truth),
+        "track_accuracy": _rate(share.of_tracks(joint) == truth) if np.isfinite(joint).any() else None,
         "disagree": _rate((table != table[0]).any(axis=0)),
         "any_right": _rate((table == truth).any(axis=0)),
     }
