@@ -484,6 +484,8 @@ def instance(cls: type[Callback]) -> Callback:
         "progress": lambda *now: None,
         "rate": 0.5,
         "schedule": SCHEDULES.get(cls.name, Constant)(),
+        "left": lambda: 1.0,
+        "tell": None,
     }
     return cls(**{name: values[name] for name in inspect.signature(cls).parameters})
 
