@@ -62,6 +62,7 @@ ROOMS = [
     "leaks",
     "unknown",
     "audit",
+    "serve",
     "cli",
     "__main__",
 ]

@@ -34,6 +34,7 @@ VERBS = {
     "predict": ("harken.cli.predict", "Name songs."),
     "library": ("harken.cli.library", "Name a whole collection once; list, count, export, tag it."),
     "watch": ("harken.cli.watch", "Name the files of a folder as they arrive."),
+    "serve": ("harken.cli.serve", "Answer over HTTP: a page for the browser, an API for programs."),
     "features": ("harken.cli.features", "Write what a network reads to a file."),
     "datasets": ("harken.cli.datasets", "List the datasets that are known by name, or show one."),
     "recipes": ("harken.cli.recipes", "List the known systems, or show one with its layers."),

@@ -1,0 +1,281 @@
+"""The routes of the service, as a Starlette application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from harken.confidence import KEPT
+from harken.errors import brief, suggest
+from harken.files import json_bytes
+from harken.serve import work
+from harken.serve.guard import Guard, Outermost, response_of
+from harken.serve.metrics import BEAT, TYPE, Metrics
+from harken.serve.models import Served, load_models
+from harken.serve.openapi import description
+from harken.serve.problems import Problem, bad_request
+from harken.serve.settings import Settings
+from harken.serve.uploads import upload
+from harken.serve.work import Asked, Crew, StoppedError
+
+PAGE = Path(__file__).parent / "page"
+DOCS = Path(__file__).parent / "docs"
+MOST_TOP = 10_000
+SWITCHES = {"1": True, "true": True, "0": False, "false": False}
+FRESH = {"Cache-Control": "no-cache"}
+"""A page is asked for again, and taken from the cache where it has not changed."""
+PARAMETERS = ("model", "timeline", "top", "picture", "unknown", "name")
+
+
+class Service:
+    """What the routes share in a process.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.models = load_models(settings)
+        self.crew = Crew(settings)
+        self.metrics = Metrics(settings.folder, list(self.models))
+        self.ready = False
+
+    async def beat(self) -> None:
+        """Keep the metrics alive."""
+        while True:
+            self.metrics.beat()
+            await asyncio.sleep(BEAT)
+
+
+def create(settings: Settings) -> Starlette:
+    """Return the application; its models are loaded when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        service = app.state.service = await asyncio.to_thread(Service, settings)
+        logger = logging.getLogger("harken")
+        logger.addHandler(work.remarks)
+        beat = asyncio.create_task(service.beat())
+        service.ready = True
+        try:
+            yield
+        finally:
+            service.ready = False
+            beat.cancel()
+            logger.removeHandler(work.remarks)
+            await asyncio.to_thread(service.crew.close)
+            service.metrics.close()
+
+    app = Starlette(
+        routes=[
+            Route("/", _page),
+            Route("/healthz", _healthz),
+            Route("/readyz", _readyz),
+            Route("/metrics", _metrics),
+            Route("/openapi.json", _openapi),
+            Route("/docs", _docs),
+            Route("/v1/models", _models),
+            Route("/v1/models/{name}", _model),
+            Route("/v1/predict", _predict, methods=["POST"]),
+            Mount("/docs/assets/swagger", StaticFiles(directory=swagger())),
+            Mount("/docs/assets", StaticFiles(directory=DOCS)),
+            Mount("/assets", StaticFiles(directory=PAGE)),
+        ],
+        middleware=_layers(settings),
+        exception_handlers={Problem: _problem, HTTPException: _http_problem},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _layers(settings: Settings) -> list[Middleware]:
+    """Return what stands before the routes, the outermost first."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors,
+        allow_methods=("GET", "POST"),
+        allow_headers=("Authorization", "Content-Type"),
+        expose_headers=("Retry-After",),
+    )
+    return [Middleware(Outermost), *([cors] if settings.cors else []), Middleware(Guard, settings=settings)]
+
+
+def swagger() -> Path:
+    """Return the folder of Swagger UI, which draws the documentation.
+
+    Raises
+    ------
+    MissingExtraError
+        It is not installed.
+    """
+    from swagger_ui_bundle import swagger_ui_path  # noqa: PLC0415 - a tenth of a second, once
+
+    return Path(str(swagger_ui_path))
+
+
+async def _page(request: Request) -> Response:
+    index = PAGE / "index.html"
+    if not index.is_file():
+        raise HTTPException(404)
+    return FileResponse(index, headers=FRESH)
+
+
+async def _docs(request: Request) -> Response:
+    return FileResponse(DOCS / "index.html", headers=FRESH)
+
+
+async def _openapi(request: Request) -> Response:
+    return _json(description(_service(request).settings))
+
+
+async def _healthz(request: Request) -> Response:
+    return _json({"status": "alive"})
+
+
+async def _readyz(request: Request) -> Response:
+    if not _service(request).ready:
+        raise Problem(503, "not-ready", "Not ready", "the service ends, or has not begun yet", {"Retry-After": "5"})
+    return _json({"status": "ready"})
+
+
+async def _metrics(request: Request) -> Response:
+    service = _service(request)
+    service.metrics.beat()
+    return Response(service.metrics.text(), media_type=TYPE)
+
+
+async def _models(request: Request) -> Response:
+    service = _service(request)
+    settings = service.settings
+    return _json(
+        {
+            "models": [served.describe() for served in service.models.values()],
+            "limits": {"upload_bytes": settings.max_upload, "duration_s": settings.max_duration},
+        }
+    )
+
+
+async def _model(request: Request) -> Response:
+    models = _service(request).models
+    name = request.path_params["name"]
+    if name not in models:
+        raise Problem(404, "no-such-model", "No such model", f"no model is called {brief(name)!r}; {suggest(name, models)}")
+    return _json(models[name].card())
+
+
+async def _predict(request: Request) -> Response:
+    service = _service(request)
+    settings, metrics, crew = service.settings, service.metrics, service.crew
+    begin = time.monotonic()
+    asked = read_asked(request.query_params, service.models, settings)
+    try:
+        with crew.place(), _counted(service):
+            async with upload(request, settings) as sent:
+                document = await crew.run(partial(work.predict, sent, asked, settings.max_duration), partial(_gone, request))
+        metrics.predicted([served.name for served in asked.models], document["file"]["bytes"], document["file"]["seconds"])
+    except (ClientDisconnect, StoppedError):
+        return Response(status_code=400)  # nobody reads it
+    finally:
+        metrics.took(time.monotonic() - begin)
+    return _json(document)
+
+
+def read_asked(given: QueryParams, models: dict[str, Served], settings: Settings) -> Asked:
+    """Return what a query asks for.
+
+    Raises
+    ------
+    Problem
+        It holds what is not known, or cannot be (422).
+    """
+    unknown = next((key for key in given if key not in PARAMETERS), None)
+    if unknown is not None:
+        raise bad_request(f"there is no parameter {brief(unknown)!r}; {suggest(unknown, PARAMETERS)}")
+    twice = next((key for key in given if key != "model" and len(given.getlist(key)) > 1), None)
+    if twice is not None:
+        raise bad_request(f"the parameter {twice} stands twice; give it once")
+    names = list(dict.fromkeys(given.getlist("model"))) or list(models)
+    strange = next((name for name in names if name not in models), None)
+    if strange is not None:
+        raise bad_request(f"no model is called {brief(strange)!r}; {suggest(strange, models)}")
+    top = given.get("top")
+    if top is not None and not (top.isascii() and top.isdecimal() and 1 <= len(top) <= 5 and 1 <= int(top) <= MOST_TOP):
+        raise bad_request(f"top = {brief(top)!r}: a whole number from 1 to {MOST_TOP} was expected")
+    share = settings.share if "unknown" not in given else KEPT if _switch(given, "unknown") else None
+    return Asked(
+        models=tuple(models[name] for name in names),
+        timeline=_switch(given, "timeline"),
+        picture=_switch(given, "picture"),
+        top=None if top is None else int(top),
+        share=share,
+    )
+
+
+def _switch(given: QueryParams, name: str) -> bool:
+    text = given.get(name, "0")
+    if text not in SWITCHES:
+        raise bad_request(f"{name} = {brief(text)!r}: 1 or 0 was expected")
+    return SWITCHES[text]
+
+
+@contextmanager
+def _counted(service: Service) -> Iterator[None]:
+    """Show in the metrics how many requests there are."""
+    service.metrics.inside(service.crew.inside)
+    try:
+        yield
+    finally:
+        service.metrics.inside(service.crew.inside - 1)
+
+
+async def _gone(request: Request) -> None:
+    """Return when the sender has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _json(document: Any) -> Response:
+    return Response(json_bytes(document), media_type="application/json")
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return response_of(error)
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind, detail = _PLAIN.get(error.status_code, ("refused", "this cannot be answered; see /docs"))
+    title = HTTPStatus(error.status_code).phrase
+    return response_of(Problem(error.status_code, kind, title, detail, error.headers))
+
+
+_PLAIN = {
+    404: ("not-found", "there is nothing here; what there is stands in /docs"),
+    405: ("wrong-method", "this address is asked by another method; the header Allow names it"),
+}
