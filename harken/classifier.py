@@ -37,6 +37,8 @@ from harken.judge import Baselines, Evaluation, beside, evaluate_features, measu
 from harken.judge.confidence import at_temperature, fit_confidence
 from harken.judge.unknown import familiarity, places
 from harken.learn import ArrayRows, Decider, class_probabilities, class_probabilities_of, decider
+from harken.learn.stack.answer import Jury
+from harken.learn.stack.said import Sayings
 from harken.metrics import decisions, track_probabilities
 from harken.parts import Labelled, hear, hear_parts, holds_rows_for, parts_of, rows_to_name
 from harken.prediction import Prediction, Probabilities, answer, failure, tracks_of
@@ -414,6 +416,14 @@ class Classifier:
         net: Decider = self._nets.net
         return net
 
+    def _said(self, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.floating], list[Sayings]]:
+        """Return the outputs for a batch, and of a stack what its views say."""
+        net = self._net()
+        if not isinstance(net, Jury):
+            return net.forward(x), []
+        said = net.sayings(x)
+        return net.joint(said), [said]
+
     def _of_rows(self, rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         shape = self.model.input_shape
         if rows.ndim == 0 or rows.size != len(rows) * int(np.prod(shape)):
@@ -432,15 +442,17 @@ class Classifier:
 
     def _answers(self, tracks: Sequence[Track], workers: int, confidence: Confidence, stream: Stream) -> Iterator[Prediction]:
         """Classify what workers hear, a few clips at a time, and answer in the tracks' order."""
-        clips: dict[int, tuple[list[tuple[float, float]], list[Probabilities]]] = {}
+        clips: dict[int, tuple[list[tuple[float, float]], list[Probabilities], list[Sayings]]] = {}
         ready: dict[int, Prediction] = {}
         said, sounding = 0, set[int]()
         for heard in hear_many(tracks, self._frontend, workers, stream):
-            times, probabilities = clips.setdefault(heard.position, ([], []))
+            times, probabilities, views = clips.setdefault(heard.position, ([], [], []))
             if heard.x is not None:
                 times += heard.times
                 sounding |= set() if _silent(heard.x) else {heard.position}
-                probabilities.append(class_probabilities(self._net().forward(heard.x)))
+                outputs, said_of_it = self._said(heard.x)
+                probabilities.append(class_probabilities(outputs))
+                views += said_of_it
                 continue
             path = tracks[heard.position].path
             del clips[heard.position]
@@ -449,7 +461,9 @@ class Classifier:
             else:
                 if heard.position not in sounding:
                     logger.warning("%s is silent: its answer says nothing of music", shown(path))
-                ready[heard.position] = answer(path, self.classes, times, np.concatenate(probabilities), confidence)
+                joint = Sayings.together(views) if views else None
+                every = np.concatenate(probabilities)
+                ready[heard.position] = answer(path, self.classes, times, every, confidence, said=joint)
             sounding.discard(heard.position)
             while said in ready:
                 yield ready.pop(said)

@@ -21,6 +21,7 @@ from harken.datasets import ARRAYS, Arrays, known_dataset, read
 from harken.errors import DataError
 from harken.judge.confidence import at_temperature
 from harken.judge.unknown import familiarity, places
+from harken.learn.stack.said import Sayings, ViewAnswer, view_answers, views_table
 from harken.metrics import decisions, track_probabilities
 from harken.tracks import Track
 
@@ -63,6 +64,8 @@ class Prediction:
         Why there is no answer.
     familiarity : float
         How near it is to what the model was trained on (:func:`harken.judge.unknown.familiarity`); NaN where that is not known.
+    views : tuple of ViewAnswer
+        What each view says, where the model is a stack.
     """
 
     path: str
@@ -71,6 +74,7 @@ class Prediction:
     timeline: tuple[Moment, ...] = ()
     error: str | None = None
     familiarity: float = float("nan")
+    views: tuple[ViewAnswer, ...] = ()
 
     def or_unknown(self, least: float | None = None) -> Prediction:
         """Return the answer that is shown: "unknown" for a background class, and for what is less familiar than ``least``.
@@ -92,7 +96,9 @@ class Prediction:
         order = np.argsort(-self.probabilities, kind="stable")
         return [(classes[position], float(self.probabilities[position])) for position in order]
 
-    def to_table(self, classes: Sequence[str], *, timeline: bool = False, top: int | None = None) -> dict[str, Any]:
+    def to_table(
+        self, classes: Sequence[str], *, timeline: bool = False, top: int | None = None, views: bool = False
+    ) -> dict[str, Any]:
         """Return the answer as ``harken predict --json`` prints it.
 
         Parameters
@@ -102,12 +108,16 @@ class Prediction:
             With the clips.
         top : int, optional
             Only so many of the most probable classes.
+        views : bool
+            With what each view of a stack says.
         """
         table: dict[str, Any] = {
             "path": self.path,
             "label": self.label,
             "probabilities": dict(self.ranked(classes)[:top]),
         }
+        if views and self.views:
+            table["views"] = views_table(self.views)
         if timeline:
             table["timeline"] = [
                 {
@@ -128,6 +138,8 @@ def answer(
     times: Sequence[tuple[float, float]],
     clips: Probabilities,
     confidence: Confidence | None = None,
+    *,
+    said: Sayings | None = None,
 ) -> Prediction:
     """Decide a track from its clips.
 
@@ -141,6 +153,8 @@ def answer(
         Each clip's probabilities; a clip that holds NaN has no answer, and leaves the track without one.
     confidence : Confidence, optional
         What the model knows of its own: the track's probabilities are taken at its temperature; those of clips are left.
+    said : Sayings, optional
+        What the views of a stack say of the clips.
     """
     decided = decisions(clips)
     if (decided < 0).any():
@@ -160,7 +174,8 @@ def answer(
     familiar = float("nan")
     if known.examples:
         familiar = float(familiarity(places(clips, np.zeros(len(clips), np.int64), 1), known.places)[0])
-    return Prediction(path, classes[decisions(mean)[0]], shown, moments, familiarity=familiar)
+    views = () if said is None else view_answers(said, mean[0], classes)
+    return Prediction(path, classes[decisions(mean)[0]], shown, moments, familiarity=familiar, views=views)
 
 
 def failure(path: str, classes: Sequence[str], reason: str) -> Prediction:

@@ -12,6 +12,7 @@ from harken.decoders import shown
 from harken.errors import Failure
 from harken.journal import Shape
 from harken.journal.shape import as_csv, csv_line, encoded
+from harken.learn.stack.said import ViewAnswer
 from harken.prediction import Prediction
 
 Row = tuple[Prediction, ...]
@@ -19,7 +20,14 @@ Row = tuple[Prediction, ...]
 
 
 def print_answers(
-    rows: Iterable[Row], shape: Shape, *, names: Sequence[str], paths: Sequence[str], form: str, top: int | None
+    rows: Iterable[Row],
+    shape: Shape,
+    *,
+    names: Sequence[str],
+    paths: Sequence[str],
+    form: str,
+    top: int | None,
+    views: bool = False,
 ) -> list[Failure]:
     """Print answers as they come, and return the files that failed.
 
@@ -34,6 +42,8 @@ def print_answers(
         ``"text"``, ``"csv"`` or ``"json"``.
     top : int, optional
         How many classes are shown; not in CSV.
+    views : bool
+        Whether text has a line of what the views of a stack say; JSON has it anyway, and CSV never.
     """
     failed: list[Failure] = []
     agreement = Agreement(len(names))
@@ -49,7 +59,7 @@ def print_answers(
     elif form == "csv":
         _print_csv(noted(), shape)
     else:
-        _print_text(noted(), shape, names, top)
+        _print_text(noted(), shape, names, top, views)
     for sentence in [] if form == "json" else agreement.in_words([shown(name) for name in names]):
         click.echo(sentence, err=form == "csv")  # a table for programs holds nothing else
     return failed
@@ -68,15 +78,18 @@ def _print_csv(rows: Iterable[Row], shape: Shape) -> None:
         click.echo(encoded("".join(lines)), nl=False)
 
 
-def _print_text(rows: Iterable[Row], shape: Shape, names: Sequence[str], top: int | None) -> None:
+def _print_text(rows: Iterable[Row], shape: Shape, names: Sequence[str], top: int | None, views: bool) -> None:
     if len(names) > 1:
         click.echo("\t".join(["file", *map(shown, names)]))
     for row in rows:
         cells = [_cell(answer, asked.classes, top) for answer, asked in zip(row, shape.models, strict=True)]
         click.echo("\t".join([shown(row[0].path), *cells]))
-        if shape.timeline:
-            for name, answer in zip(names, row, strict=True):
-                _print_timeline(shown(name) if len(names) > 1 else "", answer)
+        for name, answer in zip(names, row, strict=True):
+            model = shown(name) if len(names) > 1 else ""
+            if views and answer.views:
+                click.echo("    " + views_line(answer.views) + (f"  ({model})" if model else ""))
+            if shape.timeline:
+                _print_timeline(model, answer)
 
 
 def _cell(answer: Prediction, classes: Sequence[str], top: int | None) -> str:
@@ -88,6 +101,15 @@ def _cell(answer: Prediction, classes: Sequence[str], top: int | None) -> str:
 
 def _shown(ranked: Sequence[tuple[str, float]], top: int | None) -> str:
     return ", ".join(f"{shown(label)} {probability:.3f}" for label, probability in ranked[: top or 1]) or "(failed)"
+
+
+def views_line(views: Sequence[ViewAnswer]) -> str:
+    """Return what the views say as one line: each with its answer, and what it adds to the log-odds of the joint one."""
+    return "; ".join(f"{shown(each.view)}: {_said(each)}" for each in views)
+
+
+def _said(view: ViewAnswer) -> str:
+    return f"{shown(view.label)} {view.probability:.3f} ({view.contribution:+.2f})" if view.label else "no answer"
 
 
 def _print_timeline(model: str, answer: Prediction) -> None:

@@ -76,7 +76,7 @@ def print_document(rows: Iterable[tuple[Prediction, ...]], shape: Shape, paths: 
                     begin()
                 agreement.add(row)
                 for part, answer, asked in zip(parts, row, shape.models, strict=True):
-                    part.add(answer.to_table(asked.classes, timeline=shape.timeline, top=top))
+                    part.add(answer.to_table(asked.classes, timeline=shape.timeline, top=top, views=True))
                 goes_on(_cut(parts[0].files))
         except Exception:
             if parts:

@@ -14,6 +14,7 @@ import click
 from harken.audio import AUDIO_SUFFIXES
 from harken.cli.answers import print_answers
 from harken.cli.console import (
+    backbone_option,
     engine_options,
     exit_code,
     json_option,
@@ -28,6 +29,7 @@ from harken.decoders import shown
 from harken.errors import DataError
 from harken.journal import BOOKS, Asked, Shape, model_hash, open_journal
 from harken.prediction import Prediction, tracks_of
+from harken.recipes import StackRecipe
 from harken.threads import usable_cores
 from harken.tracks import Track
 
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--retry-failed", is_flag=True, help="With --out: do files again that failed before.")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the N most probable classes (not in a table).")
 @click.option("--timeline", is_flag=True, help="Show every clip with its start and end.")
+@click.option("--views", is_flag=True, help="Of a stack: show what each view says (JSON has it anyway; not in a table).")
 @click.option("--raw", is_flag=True, help="Probabilities as the network gives them, not at the model's temperature.")
 @click.option("--unknown", is_flag=True, help="Answer 'unknown' where a file is unlike what the model was trained on.")
 @click.option(
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     help=f"With --unknown: the share of known music that is kept (default: {KEPT}).",
 )
 @click.option("--null", is_flag=True, help="With -: names on standard input end with a NUL, not a line's end.")
+@backbone_option
 @engine_options
 @workers_option
 @quiet_option
@@ -71,6 +75,7 @@ def command(
     retry_failed: bool,
     top: int | None,
     timeline: bool,
+    views: bool,
     raw: bool,
     unknown: bool,
     unknown_share: float | None,
@@ -92,7 +97,9 @@ def command(
     check(engine or "numpy", device)
     paths = [model, *also]
     _refuse_contradictions(paths, as_json=as_json, as_csv=as_csv, top=top)
-    _refuse_with_out(out, retry_failed, {"--json": as_json, "--csv": as_csv, "--top": top is not None})
+    if as_csv and views:
+        raise click.UsageError("--views is for text and --json; a CSV table has no column for it. Leave one of them out")
+    _refuse_with_out(out, retry_failed, {"--json": as_json, "--csv": as_csv, "--top": top is not None, "--views": views})
     names = _names(paths)
     models = {
         name: Classifier.load(path, engine=engine or "numpy", device=device) for name, path in zip(names, paths, strict=True)
@@ -102,6 +109,7 @@ def command(
     if not tracks:
         raise _nothing(files)
     _refuse_rows(models, tracks, out)
+    _refuse_views(models, views)
     if not quiet:
         manner.tell()
     shape = _shape(names, models, timeline, paths if out else None, manner.mark)
@@ -110,7 +118,8 @@ def command(
         ctx.exit(_write(out, list(models.values()), tracks, shape, share, manner, retry_failed, quiet))
     with ExitStack() as open_answers:
         rows = _answers(list(models.values()), tracks, share, manner, open_answers)
-        failed = print_answers(rows, shape, names=names, paths=paths, form=_form(as_json, as_csv), top=top)
+        form = _form(as_json, as_csv)
+        failed = print_answers(rows, shape, names=names, paths=paths, form=form, top=top, views=views)
     name_failures(failed)
     ctx.exit(exit_code(failed))
 
@@ -192,6 +201,15 @@ def _refuse_with_out(out: str | None, retry_failed: bool, printing: Mapping[str,
         raise click.UsageError(f"--out writes to a file, and {given[0]} says what is printed. Leave one of them out")
     if Path(out).suffix.lower() not in BOOKS:
         raise click.UsageError(f"--out {shown(out)}: expected a name that ends in {', '.join(BOOKS)}")
+
+
+def _refuse_views(models: Mapping[str, Classifier], asked: bool) -> None:
+    """Raise where the views of models are asked for, and none has any."""
+    if asked and not any(isinstance(one.recipe, StackRecipe) for one in models.values()):
+        kinds = ", ".join(f"{shown(name)} is of the kind {one.recipe.kind!r}" for name, one in models.items())
+        raise DataError(
+            f"--views shows what the views of a stack say, and {kinds}; leave it out, or ask a stack (recipe listen)"
+        )
 
 
 def _refuse_rows(models: Mapping[str, Classifier], tracks: Sequence[Track], out: str | None) -> None:

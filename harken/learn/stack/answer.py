@@ -12,6 +12,7 @@ import numpy.typing as npt
 from harken.frontends import Views
 from harken.learn.batches import ArrayRows, Decider, class_probabilities_of, flat_rows
 from harken.learn.stack.joiner import joined
+from harken.learn.stack.said import Sayings
 from harken.metrics import track_probabilities
 from harken.recipes.stack import BIAS, WEIGHTS, Joined, StackRecipe
 
@@ -72,12 +73,23 @@ class Jury:
         found = class_probabilities_of(self.views[name], ArrayRows(clips), batch_of(shape))
         return np.asarray(track_probabilities(found, row, len(rows)), dtype=np.float64)
 
+    def sayings(self, x: npt.ArrayLike, /) -> Sayings:
+        """Return what the views say of a batch, with what joins them; one view alone is not weighed, but is the answer."""
+        found = self.of_views(x)
+        answers = np.stack(list(found.values()))
+        if len(found) == 1:
+            return Sayings(tuple(found), answers, np.ones(1), np.zeros(self.net.classes))
+        return Sayings(tuple(found), answers, self._weights.astype(np.float64), self._bias.astype(np.float64))
+
+    def joint(self, said: Sayings) -> Floats:
+        """Return the joint probabilities of what the views say, (batch, classes); NaN where none that counts has an answer."""
+        if len(said.names) == 1:
+            return np.asarray(said.answers[0], dtype=np.float32)
+        return joined(said.answers, self._weights, self._bias).astype(np.float32)
+
     def forward(self, x: npt.ArrayLike, /) -> Floats:
         """Return the joint probabilities, (batch, classes); NaN where no view has an answer."""
-        found = list(self.of_views(x).values())
-        if len(found) == 1:
-            return found[0].astype(np.float32)
-        return joined(np.stack(found), self._weights, self._bias).astype(np.float32)
+        return self.joint(self.sayings(x))
 
 
 @contextmanager

@@ -1,0 +1,126 @@
+"""What the views of a stack say of a track: the parts sum to the joint log-odds, and the command tells them where asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harken.archive import Model, save_model
+from harken.classifier import Classifier
+from harken.cli import harken
+from harken.confidence import Confidence
+from harken.learn.stack.joiner import joined
+from harken.learn.stack.said import Sayings, view_answers, views_table
+from harken.recipes import recipe_from_table
+from harken.recipes.stack import BIAS, WEIGHTS
+
+RATE = 200
+CLASSES = ("hum", "hiss", "beat")
+
+
+def some(seed: int, views: int, pieces: int, classes: int) -> Sayings:
+    rng = np.random.default_rng(seed)
+    answers = rng.dirichlet(np.ones(classes), (views, pieces))
+    return Sayings(tuple("abcd"[:views]), answers, rng.uniform(0, 2, views), rng.normal(0, 1, classes))
+
+
+@given(st.integers(0, 10_000), st.integers(2, 4), st.integers(1, 3), st.integers(2, 5))
+def test_contributions_and_offset_are_the_joint_log_odds(seed: int, views: int, pieces: int, classes: int) -> None:
+    said = some(seed, views, pieces, classes)
+    joint = np.log(joined(said.answers, said.weights, said.bias))
+    first, second = np.random.default_rng(seed).permutation(classes)[:2].tolist()
+    wanted = (joint[:, first] - joint[:, second]).mean()
+    found = said.contributions(first, second)
+    assert found.sum() + said.offset(first, second) == pytest.approx(wanted, abs=1e-9)
+    np.testing.assert_allclose(said.contributions(second, first), -found)
+
+
+def test_a_view_without_an_answer_says_nothing_and_adds_nothing() -> None:
+    said = some(1, 3, 2, 3)
+    silent = said.answers.copy()
+    silent[1] = np.nan
+    told = view_answers(Sayings(said.names, silent, said.weights, said.bias), [0.2, 0.5, 0.3], CLASSES)
+    assert (told[1].label, told[1].contribution) == ("", 0.0) and np.isnan(told[1].probability)
+    assert views_table(told)["b"] == {"label": None, "probability": None, "weight": said.weights[1], "contribution": 0.0}
+    np.testing.assert_allclose([told[0].contribution, told[2].contribution], said.contributions(1, 2)[[0, 2]])
+    half = said.answers.copy()
+    half[1, 0] = np.nan  # of the pieces those count that it has answered
+    np.testing.assert_allclose(Sayings(said.names, half, said.weights, said.bias).means()[1], said.answers[1, 1])
+
+
+def test_pieces_are_put_together_in_their_order() -> None:
+    said = some(2, 2, 3, 3)
+    parts = [Sayings(said.names, said.answers[:, place : place + 1], said.weights, said.bias) for place in range(3)]
+    np.testing.assert_array_equal(Sayings.together(parts).answers, said.answers)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """A stack of two nets that are one dense layer each, with weights by lot."""
+    rng = np.random.default_rng(5)
+    layers = [{"layer": "flatten"}, {"layer": "dense", "units": "classes", "activation": "softmax"}]
+    views = [
+        {"name": name, "kind": "net", "frontend": {"kind": "waveform", "rate": RATE, "clip": clip}, "net": layers}
+        for name, clip in (("short", 0.25), ("long", 1.0))
+    ]
+    table = {"kind": "stack", "stack": {"clip": 2.0, "least": {"long": 1.0}}, "views": views}
+    recipe = recipe_from_table(table, "two")
+    sizes = {"short": 1, "long": 1}
+    declared = recipe.bind(len(CLASSES), recipe.frontend.shape, sizes)
+    weights = {name: rng.normal(0, 1, spec.shape).astype(np.float32) for name, spec in declared.weights.items()}
+    weights[WEIGHTS], weights[BIAS] = np.float32([0.7, 1.2]), np.float32([0.1, -0.3, 0.2])
+    return Model(recipe, CLASSES, weights, recipe.frontend.shape, confidence=Confidence(), sizes=sizes)
+
+
+def test_predictions_carry_what_the_views_say(model: Model, tmp_path: Path, conftest_write) -> None:
+    rng = np.random.default_rng(0)
+    for name, seconds in (("long.wav", 5.0), ("short.wav", 0.5)):
+        conftest_write(tmp_path / name, rng.normal(0, 0.3, (round(seconds * RATE), 1)).astype(np.float32), RATE)
+    long, short = Classifier.of(model).predict_files([str(tmp_path / "long.wav"), str(tmp_path / "short.wav")])
+    assert [each.view for each in long.views] == ["short", "long"]
+    first, second = np.argsort(-long.probabilities)[:2]
+    clips = np.log([moment.probabilities for moment in long.timeline])
+    bias = float(model.weights[BIAS][first] - model.weights[BIAS][second])
+    wanted = (clips[:, first] - clips[:, second]).mean()
+    assert len(clips) > 1
+    assert sum(each.contribution for each in long.views) + bias == pytest.approx(wanted, abs=1e-5)
+    assert short.views[1].label == "" and short.views[0].label
+    assert "views" not in long.to_table(CLASSES) and set(long.to_table(CLASSES, views=True)["views"]) == {"short", "long"}
+
+
+def test_the_command_tells_them_where_asked(model: Model, tmp_path: Path, conftest_write) -> None:
+    save_model(tmp_path / "m.harken", model)
+    conftest_write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.3, (400, 1)).astype(np.float32), RATE)
+
+    def run(*options: str) -> tuple[int, str]:
+        done = CliRunner().invoke(harken, ["predict", str(tmp_path / "m.harken"), str(tmp_path / "a.wav"), "-q", *options])
+        return done.exit_code, done.output
+
+    plain, lines = run()[1].splitlines(), run("--views")[1].splitlines()
+    assert len(plain) == 1 and lines[0] == plain[0]
+    assert len(lines) == 2 and lines[1].startswith("    short: ") and "; long: " in lines[1]
+    told = json.loads(run("--json")[1])["files"][0]["views"]
+    assert set(told) == {"short", "long"} and set(told["long"]) == {"label", "probability", "weight", "contribution"}
+    assert "short" not in run("--csv")[1]
+    for options in (["--csv"], ["--out", str(tmp_path / "out.jsonl")]):
+        code, said = run("--views", *options)
+        assert code == 2 and "--views" in said
+
+
+def test_models_without_views_are_refused(tmp_path: Path) -> None:
+    table = {
+        "kind": "net",
+        "frontend": {"kind": "waveform", "rate": RATE, "clip": 0.25},
+        "net": [{"layer": "flatten"}, {"layer": "dense", "units": "classes", "activation": "softmax"}],
+    }
+    recipe = recipe_from_table(table, "plain")
+    weights = {name: np.zeros(spec.shape, np.float32) for name, spec in recipe.bind(2).weights.items()}
+    save_model(tmp_path / "m.harken", Model(recipe, ("a", "b"), weights, recipe.frontend.shape))
+    done = CliRunner().invoke(harken, ["predict", str(tmp_path / "m.harken"), str(tmp_path), "--views"])
+    assert done.exit_code != 0
