@@ -2,15 +2,16 @@
 
 It is told from a table of tracks by having no column ``path``, and columns of numbers: those of the summary
 (``features_30_sec.csv``), or others. The columns ``filename``, ``length``, ``start``, ``end``, ``part``, the label's and the
-groups' are no features: a length tells copies and formats apart, and not the music. Rows of one file are clips of one track:
-where every name carries the number of a clip (``blues.00000.0.wav``), the track is called without it (``blues.00000.wav``).
+groups' are no features: a length tells copies and formats apart, and not the music. Nor are columns that number the rows or the
+classes (:mod:`harken.datasets.telltale`), which are left out with a warning. Rows of one file are clips of one track: where
+every name carries the number of a clip (``blues.00000.0.wav``), the track is called without it (``blues.00000.wav``).
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from math import isfinite, nan
 from pathlib import Path
@@ -25,6 +26,7 @@ from harken.datasets.grouping import GROUP_COLUMNS, class_name, joint_name, visi
 from harken.datasets.known.place import tell_lacking
 from harken.datasets.standard import beside
 from harken.datasets.table import PARTS, Columns, Rows, cell, group_columns, grouping_of, read_rows, some
+from harken.datasets.telltale import in_words, telltale
 from harken.errors import DataError, brief
 
 _log = logging.getLogger("harken")
@@ -88,15 +90,31 @@ def read_feature_rows(path: Path, label: str = "label", group: str | None = None
     groups = group_columns(columns, rows, label_at, group)
     kept = {label_at, *groups, *(at for at in map(columns.optional, BESIDE) if at is not None)}
     features = [at for at in range(len(header)) if at not in kept]
+    told = [class_name(cell(cells, label_at)) for _, cells in rows]
+    features, left = _without_telltale(path, {at: header[at] for at in features}, rows, told)
     _check_names(path, header, features)
     _check(path, (label, label_at), rows, {at: header[at] for at in features})
-    rows = _without_doubles(path, rows, columns.optional("filename"), label_at)
+    rows = _without_doubles(path, rows, columns.optional("filename"), label_at, left)
     names = [joint_name([header[at] for at in groups], [cell(cells, at) for at in groups]) for _, cells in rows]
     whole = _arrays(path, rows, features, label_at, columns.optional("filename"))
     whole = replace(whole, columns=tuple(header[at] for at in features), groups=tuple(names) if any(names) else None)
     whole = replace(whole, **_extents(columns, rows), standard=beside(path, whole.columns or (), whole.x))
     grouping = grouping_of(header, groups, group) or NO_GROUPS
     return _parted(Dataset(path.name, whole, grouping=grouping), path, rows, columns.optional("part"))
+
+
+def _without_telltale(
+    path: Path, columns: dict[int, str], rows: Rows, labels: Sequence[str] | None, wanted: Sequence[str] = ()
+) -> tuple[list[int], frozenset[int]]:
+    """Return where the features stand, and what is left out since it tells the row or the class, which is logged.
+
+    What a model wants is read, whatever it tells.
+    """
+    found = telltale(columns, lambda row, at: _number(cell(rows[row][1], at)), len(rows), labels)
+    found = {at: why for at, why in found.items() if columns[at] not in wanted}
+    if found:
+        _log.warning("%s: %s", path, in_words(columns, found))
+    return [at for at in columns if at not in found], frozenset(found)
 
 
 def holds_rows(path: Path) -> bool:
@@ -132,6 +150,9 @@ def read_rows_to_name(path: Path, wanted: Sequence[str]) -> tuple[Arrays, tuple[
     header, rows = read_rows(path)
     columns = Columns(path, header)
     features = _columns_of_numbers(header, rows, wanted)
+    label_at = columns.optional("label")
+    told = None if label_at is None else [cell(cells, label_at) for _, cells in rows]
+    features, _ = _without_telltale(path, {at: header[at] for at in features}, rows, told, wanted)
     _check_names(path, header, features)
     _check(path, None, rows, {at: header[at] for at in features})
     at = next((at for at in map(columns.optional, NAMES) if at is not None), None)
@@ -186,8 +207,8 @@ def _check(path: Path, label: tuple[str, int] | None, rows: Rows, features: dict
         )
 
 
-def _without_doubles(path: Path, rows: Rows, name_at: int | None, label_at: int) -> Rows:
-    """Leave out rows that stand there twice; refuse those of one clip that contradict each other."""
+def _without_doubles(path: Path, rows: Rows, name_at: int | None, label_at: int, unlearnt: Collection[int]) -> Rows:
+    """Leave out rows that stand there twice, but for what nobody learns; refuse those of one clip that contradict each other."""
     if name_at is None:
         return rows
     known: dict[str, tuple[int, list[str]]] = {}
@@ -197,7 +218,7 @@ def _without_doubles(path: Path, rows: Rows, name_at: int | None, label_at: int)
         first = known.setdefault(name, (line, cells)) if name else (line, cells)
         if first[0] != line:
             doubles.append(name)
-            if first[1] != cells:
+            if _others(first[1], unlearnt) != _others(cells, unlearnt):
                 what = "two labels" if cell(first[1], label_at) != cell(cells, label_at) else "two rows of other numbers"
                 wrong.append(f"{brief(name)} has {what} (lines {first[0]} and {line})")
     if wrong:
@@ -207,6 +228,10 @@ def _without_doubles(path: Path, rows: Rows, name_at: int | None, label_at: int)
         _log.warning("%s: %s left out (%s)", path, count, some(doubles))
     left = {line for line, _ in known.values()}
     return [(line, cells) for line, cells in rows if line in left or not cell(cells, name_at)]
+
+
+def _others(cells: list[str], unlearnt: Collection[int]) -> list[str]:
+    return [text for at, text in enumerate(cells) if at not in unlearnt] if unlearnt else cells
 
 
 def _arrays(path: Path, rows: Rows, features: Sequence[int], label_at: int, name_at: int | None) -> Arrays:
