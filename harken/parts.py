@@ -334,6 +334,8 @@ def _taken_for(name: str, given: Mapping[str, Labelled], frontend: Frontend) -> 
     if any(part.standard is not None for part in given.values() if isinstance(part, Arrays)):
         logger.warning("%s: the rows are standardised; they are taken back to raw numbers by the mean and deviation", name)
     if not tables or not all(has_names(table, frontend) for table in tables):
+        if tables:
+            _tell_other_columns(name, tables[0].columns or (), frontend)
         return None
     why = next(filter(None, (objection(table, frontend) for table in tables)), "")
     if why and not isinstance(given["train"], Arrays):
@@ -346,6 +348,27 @@ def _taken_for(name: str, given: Mapping[str, Labelled], frontend: Frontend) -> 
         "%s: the columns are taken for those of the frontend %s%s, so that the model hears audio", name, frontend.kind, clip
     )
     return frontend
+
+
+def _tell_other_columns(name: str, columns: Sequence[str], frontend: Frontend) -> None:
+    """Say that a model of a table of other columns than the frontend's hears no audio, and which they are."""
+    wanted = frontend.names
+    lacking, further = [each for each in wanted if each not in columns], [each for each in columns if each not in wanted]
+    if not (wanted and columns and (lacking or further)):
+        return
+    told = []
+    if lacking:
+        many = "all" if len(lacking) == len(wanted) else len(lacking)
+        told.append(f"lacks {many} of the {len(wanted)} columns of the frontend {frontend.kind} ({_listed(lacking)})")
+    if further:
+        besides = "" if lacking else f"the {len(wanted)} columns of the frontend {frontend.kind}, and "
+        told.append(f"has {besides}{len(further)} besides ({_listed(further)})")
+    logger.warning(
+        "%s %s: the model will read such tables, and will not hear audio files, of which Harken computes just those %d",
+        name,
+        " and ".join(told),
+        len(wanted),
+    )
 
 
 def _features(

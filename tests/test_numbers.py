@@ -330,3 +330,47 @@ def test_beside_a_table_stands_what_it_was_standardised_by(ending: str, music: P
         raw, done = part(features(music, tmp_path / "raw.csv")), part(tmp_path / "x.csv")
         wanted = (raw.x - [mean for mean, _ in figures.values()]) / [deviation for _, deviation in figures.values()]
         np.testing.assert_allclose(done.x, wanted, rtol=1e-4, atol=1e-5)
+
+
+# -- what is said of other columns than those of the frontend -----------------------------------------------------------
+
+
+def known_rows(count: int = 24, without: Sequence[str] = (), **further: Callable[[int], float]) -> Rows:
+    """Rows with the 57 columns of the summary, but for some, and further ones."""
+    names = [name for name in FRONTENDS["summary"].names if name not in without]
+    values = np.random.default_rng(0).uniform(20, 90, (count, len(names)))
+    return [
+        {
+            **dict(zip(names, row, strict=True)),
+            **{name: of(number) for name, of in further.items()},
+            "label": ("hiss", "hum")[number % 2],
+        }
+        for number, row in enumerate(values.tolist())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("without", "further", "said"),
+    [
+        (("tempo", "rms_var"), (), ("lacks 2 of the 57 columns of the frontend summary (rms_var, tempo): the model",)),
+        ((), ("mood",), ("has the 57 columns of the frontend summary, and 1 besides (mood): the model",)),
+        (("tempo",), ("mood", "joy"), ("lacks 1 of the 57 columns", "(tempo) and has 2 besides (mood, joy)")),
+        (FRONTENDS["summary"].names, ("mood", "joy"), ("lacks all of the 57 columns", "chroma_stft_mean,", "and 49 more)")),
+    ],
+)
+def test_a_training_on_other_columns_says_which_and_that_it_will_not_hear_audio(
+    without: Sequence[str], further: Sequence[str], said: Sequence[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    extra = {name: (lambda number, at=at: float((number * (7 + at)) % 5)) for at, name in enumerate(further)}
+    table = write(tmp_path / "t.csv", known_rows(without=without, **extra))
+    train(table, "knn", out=tmp_path / "run", baselines=False, report=False)
+    told = [record.getMessage() for record in caplog.records if "hear audio" in record.getMessage()]
+    assert len(told) == 1 and "will not hear audio files" in told[0]
+    assert all(each in told[0] for each in said), told[0]
+    assert load_model(tmp_path / "run" / "model.harken").recipe.frontend.kind == "arrays"
+
+
+def test_just_the_columns_of_the_frontend_say_nothing_of_the_kind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = write(tmp_path / "t.csv", known_rows())
+    train(table, "knn", out=tmp_path / "run", baselines=False, report=False)
+    assert "so that the model hears audio" in caplog.text and "lacks" not in caplog.text and "besides" not in caplog.text

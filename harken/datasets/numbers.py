@@ -208,7 +208,7 @@ def _check(path: Path, label: tuple[str, int] | None, rows: Rows, features: dict
 
 
 def _without_doubles(path: Path, rows: Rows, name_at: int | None, label_at: int, unlearnt: Collection[int]) -> Rows:
-    """Leave out rows that stand there twice, but for what nobody learns; refuse those of one clip that contradict each other."""
+    """Leave out rows that stand there twice, in what is learnt; refuse those of one clip that contradict each other."""
     if name_at is None:
         return rows
     known: dict[str, tuple[int, list[str]]] = {}

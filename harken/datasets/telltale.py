@@ -95,8 +95,8 @@ def in_words(columns: Mapping[int, str], found: Mapping[int, str]) -> str:
     one = len(told) == 1
     shown = ", ".join(told[:8]) + (f" and {len(told) - 8} more" if len(told) > 8 else "")
     return (
-        f"{shown} {'is no feature and is' if one else 'are no features and are'} left out: the row or the class would be learnt, "
-        "and not the music. A column that is left out for its name alone is kept under another one"
+        f"{shown} {'is no feature and is' if one else 'are no features and are'} left out: the row or the class would be "
+        "learnt, and not the music. A column that is left out for its name alone is kept under another one"
     )
 
 
