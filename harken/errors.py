@@ -53,6 +53,8 @@ class RecipeError(HarkenError):
         One sentence each.
     """
 
+    what = "recipe"
+
     def __init__(self, where: str, mistakes: Iterable[str]) -> None:
         self.where = where
         self.mistakes = tuple(mistakes)
@@ -60,8 +62,14 @@ class RecipeError(HarkenError):
         told = [_ends(mistake) for mistake in self.mistakes[:_MOST_MISTAKES]]
         if count > len(told):
             told.append(f"and {count - len(told)} more")
-        head = f"recipe {where}: {count} mistake{'s' if count > 1 else ''}"
-        super().__init__("\n  - ".join([head, *told]) if count > 1 else f"recipe {where}: {told[0]}")
+        head = f"{self.what} {where}: {count} mistake{'s' if count > 1 else ''}"
+        super().__init__("\n  - ".join([head, *told]) if count > 1 else f"{self.what} {where}: {told[0]}")
+
+
+class DeclarationError(RecipeError):
+    """The declaration of a backbone holds mistakes, or is that of another network: all of them."""
+
+    what = "declaration"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import math
 import os
 import secrets
 import time
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from harken.errors import HarkenError
+from harken.errors import HarkenError, RecipeError, brief
 
 TEMPORARY = ".tmp"
 """How the name of a temporary file ends; it begins with a dot."""
@@ -165,6 +166,52 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], document: Any) -> None:
     """Write a JSON document atomically (:func:`json_bytes`)."""
     write_bytes(path, json_bytes(document, indent=2) + b"\n")
+
+
+LARGEST_TOML = 1 << 20
+"""Bytes that a recipe's file, or another in TOML, may have."""
+_FOREIGN = {
+    b"\xff\xfe": "is text in UTF-16",
+    b"\xfe\xff": "is text in UTF-16",
+    b"PK\3\4": "is a zip archive (a model, or arrays)",
+}
+"""What people give by mistake, by how it begins."""
+
+
+def read_toml(path: Path, what: str, kind: type[RecipeError]) -> dict[str, Any]:
+    """Return a TOML file's table.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What it is expected to be: ``"a recipe"``.
+    kind : type
+        What is raised.
+
+    Raises
+    ------
+    RecipeError
+        Of this kind: with the reason, and the line where it is no TOML.
+    """
+    where = brief(path, 300)
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_TOML + 1)
+        if len(content) > LARGEST_TOML:
+            raise kind(where, [f"is larger than {LARGEST_TOML >> 20} MiB, and no {what.partition(' ')[2]} is"])
+        foreign = next((found for start, found in _FOREIGN.items() if content.startswith(start)), "")
+        if foreign:
+            raise kind(where, [f"{foreign}; expected {what}: TOML, which is text in UTF-8"])
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except IsADirectoryError as error:
+        raise kind(where, ["cannot be read: it is a folder; expected a file that ends in .toml"]) from error
+    except OSError as error:
+        raise kind(where, [f"cannot be read: {error.strerror or error}"]) from error
+    except UnicodeDecodeError as error:
+        raise kind(where, [f"is not UTF-8 text (byte {error.start}); save it as UTF-8"]) from error
+    except (ValueError, RecursionError) as error:
+        raise kind(where, [f"is not TOML: {brief(error, 200)}"]) from error
 
 
 def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -38,6 +38,7 @@ VERBS = {
     "features": ("harken.cli.features", "Write what a network reads to a file."),
     "datasets": ("harken.cli.datasets", "List the datasets that are known by name, or show one."),
     "recipes": ("harken.cli.recipes", "List the known systems, or show one with its layers."),
+    "backbone": ("harken.cli.backbone", "Show what a pretrained network of yours reads and gives, and try it."),
     "compare": ("harken.cli.compare", "Train recipes on engines side by side."),
     "crossval": ("harken.cli.crossval", "Judge recipes by grouped folds, and compare them."),
     "distil": ("harken.cli.distil", "Teach a network what another model answers, and judge both."),

@@ -30,6 +30,35 @@ baselines_option = click.option(
 model_argument = click.argument("model", type=click.Path())
 
 
+def _announce(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> None:
+    """Say where backbones lie, before any model asks."""
+    if value:
+        from harken.frontends.backbone import announce
+
+        for path in value:
+            announce(path)
+
+
+backbone_option = click.option(
+    "--backbone",
+    multiple=True,
+    expose_value=False,
+    callback=_announce,
+    metavar="FILE.onnx",
+    help="Where the pretrained network lies that a model listens through, if it was moved.",
+)
+"""Of the verbs that are given a model; it may be repeated. Nothing is passed on to the verb."""
+backbone_recipe_option = click.option(
+    "--backbone", metavar="FILE.onnx", help="Listen through a pretrained network of yours, declared in FILE.toml beside it."
+)
+"""Of the verbs that are given a recipe (:func:`with_backbone`)."""
+
+
+def with_backbone(recipe: str, backbone: str | None) -> str:
+    """Return the name of a recipe that listens through a backbone as well, where one is given."""
+    return recipe if backbone is None else f"{recipe}+{backbone}"
+
+
 def engine_options(function: _F) -> _F:
     """Add ``--engine`` and ``--device``: what does the arithmetic."""
     options = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from harken.cli.console import (
+    backbone_recipe_option,
     baselines_option,
     data_options,
     engine_options,
@@ -16,6 +17,7 @@ from harken.cli.console import (
     progress_for,
     quiet_option,
     split_names,
+    with_backbone,
     workers_option,
 )
 
@@ -23,6 +25,7 @@ from harken.cli.console import (
 @click.command("crossval")
 @click.argument("data", type=click.Path())
 @click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="What is trained: see 'harken recipes'.")
+@backbone_recipe_option
 @click.option("--also", multiple=True, metavar="NAME|FILE.toml", help="Another one on the same folds; may be repeated.")
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, metavar="K")
 @click.option(
@@ -49,6 +52,7 @@ def command(
     ctx: click.Context,
     data: str,
     recipe: str,
+    backbone: str | None,
     also: tuple[str, ...],
     folds: int,
     repeats: int,
@@ -80,7 +84,7 @@ def command(
     goes_on("the folds that are done are kept: the same command goes on")
     found = crossval(
         data,
-        [recipe, *also],
+        [with_backbone(recipe, backbone), *also],
         folds=folds,
         repeats=repeats,
         seeds=seeds,

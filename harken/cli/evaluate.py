@@ -7,6 +7,7 @@ from dataclasses import replace
 import click
 
 from harken.cli.console import (
+    backbone_option,
     baselines_option,
     data_options,
     engine_options,
@@ -27,6 +28,7 @@ from harken.cli.console import (
 @model_argument
 @click.argument("data", type=click.Path())
 @data_options
+@backbone_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of what is drawn by lot.")
 @click.option(
     "--perturb",

@@ -7,6 +7,7 @@ import sys
 import click
 
 from harken.cli.console import (
+    backbone_recipe_option,
     data_options,
     engine_options,
     exit_code,
@@ -17,6 +18,7 @@ from harken.cli.console import (
     progress_for,
     quiet_option,
     split_names,
+    with_backbone,
     workers_option,
 )
 
@@ -24,6 +26,7 @@ from harken.cli.console import (
 @click.command("leaks")
 @click.argument("data", type=click.Path())
 @click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="What is trained: see 'harken recipes'.")
+@backbone_recipe_option
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Trainings of each split.")
 @click.option("--out", type=click.Path(), metavar="DIR", help="For all results (default: runs/leaks-RECIPE-DATA).")
 @data_options
@@ -38,6 +41,7 @@ def command(
     ctx: click.Context,
     data: str,
     recipe: str,
+    backbone: str | None,
     seeds: int,
     out: str | None,
     label: str,
@@ -62,7 +66,7 @@ def command(
     goes_on("the trainings that are done are kept: the same command goes on")
     measured = measure_leaks(
         data,
-        recipe,
+        with_backbone(recipe, backbone),
         seeds=seeds,
         seed=seed,
         out=out,

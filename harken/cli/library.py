@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harken.cli.console import engine_options, exit_code, goes_on, name_failures, progress_for, quiet_option, workers_option
+from harken.cli.console import (
+    backbone_option,
+    engine_options,
+    exit_code,
+    goes_on,
+    name_failures,
+    progress_for,
+    quiet_option,
+    workers_option,
+)
 from harken.decoders import shown
 from harken.errors import HarkenError
 
@@ -57,6 +66,7 @@ def command() -> None:
 @command.command("scan", short_help="Name what is new or has changed in FOLDER.")
 @click.argument("folder", type=click.Path())
 @model_option
+@backbone_option
 @catalogue_option
 @click.option("--retry-failed", is_flag=True, help="Try files again that failed before, though they have not changed.")
 @engine_options

@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from harken.cli.console import (
+    backbone_recipe_option,
     baselines_option,
     data_options,
     engine_options,
@@ -19,6 +20,7 @@ from harken.cli.console import (
     progress_for,
     quiet_option,
     split_names,
+    with_backbone,
     workers_option,
 )
 
@@ -33,6 +35,7 @@ DEFAULT = "listen"
     metavar="NAME|FILE.toml",
     help="What listens and decides: see 'harken recipes' (default: listen; with --resume, the run's own).",
 )
+@backbone_recipe_option
 @click.option("--out", type=click.Path(), metavar="RUN", help="The run's folder (default: a new one under runs/).")
 @click.option("--test", type=click.Path(), metavar="DATA", help="Judge on these data instead of a part kept aside.")
 @data_options
@@ -53,6 +56,7 @@ def command(
     ctx: click.Context,
     data: str,
     recipe: str | None,
+    backbone: str | None,
     out: str | None,
     test: str | None,
     label: str,
@@ -77,7 +81,7 @@ def command(
     from harken.train import train
 
     goes_on("features and finished epochs are kept: the same command with --resume goes on")
-    chosen = _recipe(recipe, out, resume=resume)
+    chosen = _recipe(recipe, backbone, out, resume=resume)
     if recipe is None and not as_json:
         click.echo(f"recipe: {chosen} (--recipe takes another; 'harken recipes' lists them)", err=True)
     outcome = train(
@@ -106,10 +110,14 @@ def command(
     ctx.exit(exit_code(outcome.failed))
 
 
-def _recipe(asked: str | None, out: str | None, *, resume: bool) -> str:
+def _recipe(asked: str | None, backbone: str | None, out: str | None, *, resume: bool) -> str:
     """Return the recipe that is asked for, else that of the run that is continued, else the default."""
     from harken.run import Run
 
     if asked is None and resume and out is not None and Run(Path(out)).recipe.is_file():
+        if backbone is not None:
+            from harken.frontends.backbone import announce
+
+            announce(backbone)
         return str(Run(Path(out)).recipe)
-    return asked or DEFAULT
+    return with_backbone(asked or DEFAULT, backbone)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from harken.cli.console import (
+    backbone_recipe_option,
     data_options,
     engine_options,
     exit_code,
@@ -15,6 +16,7 @@ from harken.cli.console import (
     progress_for,
     quiet_option,
     split_names,
+    with_backbone,
     workers_option,
 )
 from harken.confidence import KEPT
@@ -23,6 +25,7 @@ from harken.confidence import KEPT
 @click.command("unknown")
 @click.argument("data", type=click.Path())
 @click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="What is trained: see 'harken recipes'.")
+@backbone_recipe_option
 @click.option(
     "--share",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -44,6 +47,7 @@ def command(
     ctx: click.Context,
     data: str,
     recipe: str,
+    backbone: str | None,
     share: float,
     out: str | None,
     into: str | None,
@@ -68,7 +72,7 @@ def command(
     goes_on("the classes that are done are kept: the same command goes on")
     found = measure_unknown(
         data,
-        recipe,
+        with_backbone(recipe, backbone),
         share=share,
         out=out,
         into=into,

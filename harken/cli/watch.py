@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harken.cli.console import engine_options, exit_code, goes_on, quiet_option, workers_option
+from harken.cli.console import backbone_option, engine_options, exit_code, goes_on, quiet_option, workers_option
 from harken.cli.library import asker_for, catalogue_option, check_engine, files, model_option, waiting
 from harken.decoders import shown
 from harken.errors import HarkenError, printable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.command("watch")
 @click.argument("folder", type=click.Path())
 @model_option
+@backbone_option
 @catalogue_option
 @click.option(
     "--interval",

@@ -7,6 +7,7 @@
 ``summary``     (57,)                   means and variances of what is usually measured, and the tempo, of a whole track
 ``timbre``      (868,)                  how a track or a note sounds, whatever its level
 ``rhythm``      (612,)                  what repeats after how long, of a whole track, whatever its tempo
+``backbone``    (numbers,)              what a pretrained network of the user's, in an ONNX file, gives for a clip
 ``views``       (numbers of all,)       what several of the others read of the same piece of a track, for a stack
 ``arrays``      as the data have it     none: the model was trained on ready-made arrays
 ==============  ======================  =====================================================================
@@ -21,6 +22,7 @@ A frontend is the ``[frontend]`` table of a recipe, and a function:
 """
 
 from harken.frontends.arrays import Arrays
+from harken.frontends.backbone import Backbone
 from harken.frontends.base import FRONTENDS, AudioFrontend, Frontend, frontend_from_table
 from harken.frontends.mel import Mel
 from harken.frontends.rhythm import Rhythm
@@ -33,6 +35,7 @@ __all__ = [
     "FRONTENDS",
     "Arrays",
     "AudioFrontend",
+    "Backbone",
     "Frames",
     "Frontend",
     "Mel",

@@ -88,6 +88,9 @@ class Frontend(Settings):
     def __call__(self, samples: npt.ArrayLike) -> Samples:
         """Return what a network reads of one clip, or of several."""
 
+    def prepare(self) -> None:
+        """Get ready to hear, or raise what would prevent it for every file: called once before many are heard."""
+
     def foreign(self, rows: Samples) -> str:
         """Return what in rows, (rows, *shape), this frontend cannot have given, in words; empty where nothing is known."""
         return ""

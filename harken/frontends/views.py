@@ -126,6 +126,11 @@ class Views(AudioFrontend):
             return ()
         return spans(view.clipping, _length(samples, self.rate, view.rate), view.rate)[: self.most[number]]
 
+    def prepare(self) -> None:
+        """Let every view get ready."""
+        for view in self.views:
+            view.prepare()
+
     def _shape(self) -> tuple[int, ...]:
         return (self.offsets[-1],)
 

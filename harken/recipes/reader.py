@@ -12,13 +12,15 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harken.errors import NetError, RecipeError, brief, suggest
+from harken.files import read_toml
 from harken.frontends import Frontend, frontend_from_table
+from harken.recipes.backbones import completed, head_names, head_table, listening, parted
 from harken.recipes.base import Kind, Part, Published, Recipe
 from harken.recipes.classical import ClassicalRecipe, read_classifier
 from harken.recipes.neighbours import NeighboursRecipe, read_neighbours
@@ -26,8 +28,6 @@ from harken.recipes.net import NetHead, NetRecipe, read_augment, read_net, read_
 from harken.recipes.stack import Stack, StackRecipe, read_stack
 
 SUFFIX = ".toml"
-LARGEST_FILE = 1 << 20
-"""Bytes that a recipe's file may have."""
 
 _T = TypeVar("_T")
 
@@ -188,7 +188,8 @@ def load_recipe(source: str | os.PathLike[str] | Recipe) -> Recipe:
     Parameters
     ----------
     source : str or path-like
-        A known system's name (:func:`recipe_names`), or the path of a ``.toml`` file. A recipe is returned as it is.
+        A known system's name (:func:`recipe_names`), or the path of a ``.toml`` file; either with a backbone behind it,
+        ``"listen+FILE.onnx"`` (:mod:`harken.recipes.backbones`). A recipe is returned as it is.
 
     Raises
     ------
@@ -199,47 +200,35 @@ def load_recipe(source: str | os.PathLike[str] | Recipe) -> Recipe:
     """
     if isinstance(source, Recipe):
         return source
+    name, file = parted(source)
+    if file is not None:
+        return _with_backbone(name, file)
     if isinstance(source, str) and not source.endswith(SUFFIX) and Path(source).name == source:
         if source not in recipe_names():
-            known = suggest(source, recipe_names())
-            raise RecipeError(source, [f"no known system has this name ({known}); a file of your own ends in {SUFFIX}"])
+            raise _unknown(source)
         text = resources.files("harken.recipes").joinpath(source + SUFFIX).read_text("utf-8")
         return recipe_from_table(tomllib.loads(text), source)
     path = Path(source)
-    table = _parse(path)
+    table = read_toml(path, "a recipe", RecipeError)
     try:
-        return recipe_from_table(table, path.stem)
+        return recipe_from_table(completed(table, path.parent), path.stem)
     except RecipeError as error:
         raise RecipeError(brief(path, 300), error.mistakes) from None
     except NetError as error:
         raise NetError(f"{brief(path, 300)}: {error}") from None
 
 
-_FOREIGN = {
-    b"\xff\xfe": "is text in UTF-16",
-    b"\xfe\xff": "is text in UTF-16",
-    b"PK\3\4": "is a zip archive (a model, or arrays)",
-}
-"""What people give by mistake, by how it begins."""
+def _unknown(name: str) -> RecipeError:
+    """Return what to raise for a name that no known system has."""
+    if name in head_names():
+        return RecipeError(name, ["decides by the numbers of a backbone: name its file too, with --backbone FILE.onnx"])
+    known = suggest(name, recipe_names())
+    return RecipeError(name, [f"no known system has this name ({known}); a file of your own ends in {SUFFIX}"])
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    """Return a TOML file's table, or raise with the reason and the line."""
-    where = brief(path, 300)
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-        if len(content) > LARGEST_FILE:
-            raise RecipeError(where, [f"is larger than {LARGEST_FILE >> 20} MiB, and no recipe is"])
-        foreign = next((what for start, what in _FOREIGN.items() if content.startswith(start)), "")
-        if foreign:
-            raise RecipeError(where, [f"{foreign}; expected a recipe: TOML, which is text in UTF-8"])
-        return tomllib.loads(content.decode("utf-8-sig"))
-    except IsADirectoryError as error:
-        raise RecipeError(where, [f"cannot be read: it is a folder; expected a file that ends in {SUFFIX}"]) from error
-    except OSError as error:
-        raise RecipeError(where, [f"cannot be read: {error.strerror or error}"]) from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(where, [f"is not UTF-8 text (byte {error.start}); save it as UTF-8"]) from error
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(where, [f"is not TOML: {brief(error, 200)}"]) from error
+def _with_backbone(name: str, file: str) -> Recipe:
+    """Return the recipe of a name with a backbone: a head, or another that then listens through it, or with it as well."""
+    if name in head_names():
+        recipe = recipe_from_table(head_table(name, file), name)
+        return replace(recipe, name=f"{name}+{Path(file).stem}")
+    return listening(load_recipe(name), file, lambda view: recipe_from_table(head_table(None, file), view))

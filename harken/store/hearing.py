@@ -167,7 +167,14 @@ def hear_many(
     Heard
         For each track its clips in order, and at last one without clips. The tracks' news are mixed. Close the generator to
         stop early.
+
+    Raises
+    ------
+    HarkenError
+        The frontend cannot hear anything (:meth:`harken.frontends.Frontend.prepare`).
     """
+    if len(tracks):
+        frontend.prepare()
     crew = _Crew(tracks, frontend, workers, stream)
     try:
         yield from crew.listen()
