@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Browser:
         """Open the window."""
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
         arguments += ["--autoplay-policy=no-user-gesture-required", "--disable-background-networking", "--mute-audio"]
+        arguments += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a microphone that beeps
         options = {"binary": CHROMIUM, "args": arguments}
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
         found = self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
@@ -52,7 +53,46 @@ class Browser:
 
     def show(self, page: Path) -> None:
         """Open a file."""
-        self.ask("POST", f"{self._session}/url", {"url": page.resolve().as_uri()})
+        self.open(page.resolve().as_uri())
+
+    def open(self, address: str) -> None:
+        """Open an address."""
+        self.ask("POST", f"{self._session}/url", {"url": address})
+
+    def element(self, selector: str) -> str:
+        """Return the path of the first element that a CSS selector finds."""
+        found = self.ask("POST", f"{self._session}/element", {"using": "css selector", "value": selector})
+        return f"{self._session}/element/{next(iter(found.values()))}"
+
+    def click(self, selector: str) -> None:
+        """Click in the middle of an element."""
+        self.ask("POST", f"{self.element(selector)}/click")
+
+    def name_of(self, selector: str) -> tuple[str, str]:
+        """Return the role and the name that a screen reader is told of an element."""
+        path = self.element(selector)
+        return self.ask("GET", f"{path}/computedrole"), self.ask("GET", f"{path}/computedlabel")
+
+    def type(self, selector: str, keys: str) -> None:
+        """Type into an element; into a file input, the files' paths with a line feed between them."""
+        self.ask("POST", f"{self.element(selector)}/value", {"text": keys})
+
+    def give(self, selector: str, files: Sequence[Path]) -> None:
+        """Choose files in an input, or one folder where the input takes folders."""
+        self.type(selector, "\n".join(str(each.resolve()) for each in files))
+
+    def press(self, keys: str) -> None:
+        """Press and let go keys one after the other, wherever the focus is; special ones by the protocol's code points."""
+        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        self.ask("POST", f"{self._session}/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
+
+    def until(self, condition: str, seconds: float = 20) -> Any:
+        """Wait until a script returns what is true, and return that."""
+        end = time.monotonic() + seconds
+        while not (found := self.run(condition)):
+            assert time.monotonic() < end, f"after {seconds} s still not so: {condition}"
+            time.sleep(0.03)
+        return found
 
     def look(self, width: int, *, dark: bool = False, paper: bool = False, height: int = 900) -> None:
         """Set the width in CSS pixels, and whether the system is dark, or the page goes on paper."""
@@ -74,13 +114,16 @@ class Browser:
         """Return what came since the last call: ``"browser"``, the console; ``"performance"``, the developer tools' events."""
         return list(self.ask("POST", f"{self._session}/se/log", {"type": kind}))
 
-    def requests(self) -> list[str]:
-        """Return the addresses that files have asked for since the last call, but for those that a page's policy refused."""
+    def requests(self, of: str = "file:") -> list[str]:
+        """Return the addresses that pages whose own address begins so have asked for since the last call.
+
+        Without those that a page's policy refused.
+        """
         events = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
         sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
         failed = [event["params"] for event in events if event["method"] == "Network.loadingFailed"]
         refused = {each["requestId"] for each in failed if each.get("blockedReason") == "csp"}
-        mine = [each for each in sent if each["documentURL"].startswith("file:") and each["requestId"] not in refused]
+        mine = [each for each in sent if each["documentURL"].startswith(of) and each["requestId"] not in refused]
         return [each["request"]["url"] for each in mine]
 
     def picture(self, path: Path) -> None:

@@ -1,0 +1,46 @@
+// Figures and answers in words.
+
+export const percent = (share) => (share > 0.995 && share < 1 ? "> 99 %" : share < 0.005 && share > 0 ? "< 1 %" : `${Math.round(100 * share)} %`);
+
+export const count = (number, word, many = `${word}s`) => `${number.toLocaleString("en")} ${number === 1 ? word : many}`;
+
+/** Seconds as a player shows them: 1:05, or 1:02:05. */
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (number) => String(number).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
+
+/** Seconds as somebody says them: "12 seconds", "1 minute 5 seconds". */
+export function spoken(seconds) {
+  const whole = Math.round(seconds);
+  if (whole < 60) return count(whole, "second");
+  const rest = whole % 60;
+  return count(Math.floor(whole / 60), "minute") + (rest ? ` ${count(rest, "second")}` : "");
+}
+
+export function size(bytes) {
+  if (bytes < 1000) return count(bytes, "byte");
+  if (bytes < 1e6) return `${Math.round(bytes / 1e3)} kB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+}
+
+/** What a model answers, as a name: "unknown" where it does not know. */
+export const answer = (found) => (found.unknown ? "unknown" : found.label ?? "no answer");
+
+/** Its answer as a sentence's end: "waltz, 81 %, fairly sure". */
+export function told(found) {
+  if (!found.unknown && found.label === null) return `no answer: ${found.error}`;
+  const words = found.words ? `, ${found.words}` : "";
+  return found.unknown ? `unknown (nearest: ${nearest(found)})` : `${found.label}, ${percent(found.probability)}${words}`;
+}
+
+/** The class that comes nearest where the answer is "unknown". */
+export function nearest(found) {
+  const first = found.classes?.[0];
+  return first ? `${first.label}, ${percent(first.probability)}` : "none";
+}
+
+/** Whether several models agree. */
+export const agreed = (result) => result.agreement?.agree ?? result.models.every((each) => answer(each) === answer(result.models[0]));
