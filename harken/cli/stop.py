@@ -48,6 +48,11 @@ class _Stop:
         """A verb begins: the first signal interrupts it, and no longer ends the process at once."""
         self._busy = True
 
+    def hand_over(self) -> None:
+        """Leave the signals to the verb: it ends in its own way, and takes the time that it needs."""
+        if self._watched:
+            signal.set_wakeup_fd(-1)
+
     def over(self) -> None:
         """The verb has ended, and nothing is left to put away."""
         with suppress(OSError, ValueError):

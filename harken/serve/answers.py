@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harken.confidence import UNKNOWN
+from harken.learn.stack.said import views_table
 from harken.prediction import Prediction
 
 WORDS = ((0.9, "sure"), (0.7, "fairly sure"), (0.5, "unsure"), (0.0, "very unsure"))
@@ -58,6 +59,8 @@ def of_model(
         "unknown": unknown,
         "classes": [{"label": label, "probability": value} for label, value in answer.ranked(classes)[:top]],
     }
+    if answer.views:
+        table["views"] = views_table(answer.views)
     if timeline:
         table["timeline"] = [
             {

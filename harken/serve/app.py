@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from http import HTTPStatus
@@ -26,10 +26,10 @@ from harken.confidence import KEPT
 from harken.errors import brief, suggest
 from harken.files import json_bytes
 from harken.serve import work
-from harken.serve.guard import Guard, Outermost, response_of
+from harken.serve.guard import FRESH, Guard, Outermost, response_of
 from harken.serve.metrics import BEAT, TYPE, Metrics
 from harken.serve.models import Served, load_models
-from harken.serve.openapi import description
+from harken.serve.openapi import MOST_TOP, description
 from harken.serve.problems import Problem, bad_request
 from harken.serve.settings import Settings
 from harken.serve.uploads import upload
@@ -37,10 +37,7 @@ from harken.serve.work import Asked, Crew, StoppedError
 
 PAGE = Path(__file__).parent / "page"
 DOCS = Path(__file__).parent / "docs"
-MOST_TOP = 10_000
 SWITCHES = {"1": True, "true": True, "0": False, "false": False}
-FRESH = {"Cache-Control": "no-cache"}
-"""A page is asked for again, and taken from the cache where it has not changed."""
 PARAMETERS = ("model", "timeline", "top", "picture", "unknown", "name")
 
 
@@ -50,11 +47,13 @@ class Service:
     Parameters
     ----------
     settings : Settings
+    models : mapping of str to Served, optional
+        As loaded for these settings; default: they are loaded now.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, models: Mapping[str, Served] | None = None) -> None:
         self.settings = settings
-        self.models = load_models(settings)
+        self.models = load_models(settings) if models is None else models
         self.crew = Crew(settings)
         self.metrics = Metrics(settings.folder, list(self.models))
         self.ready = False
@@ -66,12 +65,12 @@ class Service:
             await asyncio.sleep(BEAT)
 
 
-def create(settings: Settings) -> Starlette:
-    """Return the application; its models are loaded when it starts."""
+def create(settings: Settings, models: Mapping[str, Served] | None = None) -> Starlette:
+    """Return the application; its models are loaded when it starts, unless they are given."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        service = app.state.service = await asyncio.to_thread(Service, settings)
+        service = app.state.service = await asyncio.to_thread(Service, settings, models)
         logger = logging.getLogger("harken")
         logger.addHandler(work.remarks)
         beat = asyncio.create_task(service.beat())
@@ -137,15 +136,16 @@ async def _page(request: Request) -> Response:
     index = PAGE / "index.html"
     if not index.is_file():
         raise HTTPException(404)
-    return FileResponse(index, headers=FRESH)
+    return FileResponse(index, headers={"Cache-Control": FRESH})
 
 
 async def _docs(request: Request) -> Response:
-    return FileResponse(DOCS / "index.html", headers=FRESH)
+    return FileResponse(DOCS / "index.html", headers={"Cache-Control": FRESH})
 
 
 async def _openapi(request: Request) -> Response:
-    return _json(description(_service(request).settings))
+    service = _service(request)
+    return _json(description(service.settings, tuple(service.models)))
 
 
 async def _healthz(request: Request) -> Response:
@@ -200,7 +200,7 @@ async def _predict(request: Request) -> Response:
     return _json(document)
 
 
-def read_asked(given: QueryParams, models: dict[str, Served], settings: Settings) -> Asked:
+def read_asked(given: QueryParams, models: Mapping[str, Served], settings: Settings) -> Asked:
     """Return what a query asks for.
 
     Raises

@@ -37,6 +37,8 @@ HEADERS = {
     "permissions-policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
 }
 """Of every answer."""
+FRESH = "no-cache"
+"""A page is asked for again, and taken from the cache where it has not changed."""
 WANT_TOKEN = ("/v1/", "/metrics")
 """What is behind the token; the page, the documentation and the signs of life are not."""
 
@@ -73,7 +75,7 @@ class Outermost:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                headers.setdefault("cache-control", "no-store")
+                headers.setdefault("cache-control", FRESH if "/assets" in scope["path"] else "no-store")
                 scope["app"].state.service.metrics.request(route_of(scope["path"]), message["status"])
             await send(message)
 

@@ -45,6 +45,11 @@ def no_audio(detail: str) -> Problem:
     return Problem(422, "no-audio", "No sound that can be heard", detail)
 
 
+def not_http(detail: str) -> Problem:
+    """Return the problem of what is no HTTP."""
+    return Problem(400, "no-http", "No HTTP", detail)
+
+
 def failure() -> Problem:
     """Return the problem of a request that the service itself has failed; what went wrong stands in its log alone."""
     return Problem(500, "failure", "The service has failed", "this is a fault of the service, and its log says more")

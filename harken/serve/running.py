@@ -1,25 +1,43 @@
 """Running: the sockets of the service, its processes, and how it ends.
 
-One process answers by itself. Several share a socket, each with models of its own; one that dies is replaced. SIGTERM and
-Ctrl-C drain: nothing new is taken, what is in flight is answered, for at most :data:`harken.serve.settings.DRAIN` seconds.
+One process answers by itself. Several share a socket, each with models of its own; one that dies is replaced, and all end with
+the first process. SIGTERM and Ctrl-C drain: nothing new is taken, what is in flight is answered, for at most
+:data:`harken.serve.settings.DRAIN` seconds.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import socket
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
+from types import FrameType
+from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from harken.errors import HarkenError
+from harken.files import json_bytes
 from harken.serve.app import create
+from harken.serve.models import Served
+from harken.serve.problems import MEDIA_TYPE, not_http
 from harken.serve.settings import DRAIN, Settings
 
-FEWEST_SECONDS, MOST_DEATHS = 5.0, 3
+FEWEST_SECONDS, MOST_DEATHS = 10.0, 3
 """A process that dies within so many seconds, and how many of these in a row end the service."""
-Ready = Callable[[int], None]
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+LOOK = 0.2
+"""Seconds after which the first process looks after the others."""
 
 
 def bound(settings: Settings) -> socket.socket:
@@ -34,41 +52,54 @@ def bound(settings: Settings) -> socket.socket:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         listening = socket.socket(family, kind, protocol)
-        if os.name == "posix":
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
+            if os.name == "posix":
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
             listening.listen(2048)
         except OSError:
             listening.close()
             raise
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:
         raise HarkenError(
-            f"{settings.host} port {settings.port}: cannot listen there ({error}); choose another --port, or --port 0 for any "
-            "that is free"
+            f"{settings.host} port {settings.port}: cannot listen there ({error}); choose another --host or --port (--port 0: "
+            "any that is free)"
         ) from error
-    listening.set_inheritable(True)
     return listening
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's, that tells when it has begun, and ends by a signal as if it were asked to."""
+def run(settings: Settings, listening: socket.socket, models: Mapping[str, Served], ready: Callable[[], None]) -> None:
+    """Answer until a signal ends it, in this process or in several.
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._tell = ready
+    Parameters
+    ----------
+    settings : Settings
+    listening : socket
+        What :func:`bound` returned; closed when the service ends.
+    models : mapping of str to Served
+        As loaded for these settings; further processes load their own.
+    ready : callable
+        Called when requests are answered.
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._tell()
+    Raises
+    ------
+    HarkenError
+        Processes die as soon as they are made.
+    """
+    with listening:
+        if settings.workers == 1:
+            _answer(settings, listening, models, ready)
+        else:
+            _Processes(settings, listening).run(ready)
 
 
-def run(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Answer in this process until it is told to end."""
+def _answer(
+    settings: Settings, listening: socket.socket, models: Mapping[str, Served] | None, ready: Callable[[], None]
+) -> None:
+    """Answer in this process until a signal ends it."""
     config = uvicorn.Config(
-        create(settings),
-        http=H11Protocol,
+        create(settings, models),
+        http=_patient(settings.patience),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -77,4 +108,140 @@ def run(settings: Settings, listening: socket.socket, ready: Callable[[], None])
         proxy_headers=False,
         timeout_graceful_shutdown=int(DRAIN),
     )
-    uvicorn.Server(config).run([listening])
+    _Server(config, ready).run([listening])
+
+
+class _Server(uvicorn.Server):
+    """Tells when it has begun, and ends by a signal as if it were asked to: with no error and no further signal."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in STOPPING}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _patient(patience: float) -> type[H11Protocol]:
+    """Return uvicorn's HTTP, that also closes a connection on which no request begins, or none comes to its end.
+
+    The body of a request that is being read has its own limits (:mod:`harken.serve.uploads`).
+    """
+
+    class Patient(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(patience, self._look, None)
+
+        def _look(self, before: Any) -> None:
+            if self.transport.is_closing():
+                return
+            idle = self.cycle is None or self.cycle.response_complete
+            if idle and self.cycle is before:
+                self.transport.close()
+                return
+            self.loop.call_later(patience, self._look, self.cycle if idle else _BUSY)
+
+        def send_400_response(self, msg: str) -> None:
+            problem = not_http(msg)
+            headers = [("content-type", MEDIA_TYPE), ("connection", "close")]
+            response = h11.Response(status_code=problem.status, headers=headers, reason=b"Bad Request")
+            for event in (response, h11.Data(data=json_bytes(problem.document)), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+            self.transport.close()
+
+    return Patient
+
+
+_BUSY = object()
+"""A connection that was answering when it was looked at."""
+
+
+@dataclass
+class _Worker:
+    """A process that answers."""
+
+    process: BaseProcess
+    ready: Event
+    since: float
+
+
+class _Processes:
+    """Several processes that answer at one socket, and the first that looks after them."""
+
+    def __init__(self, settings: Settings, listening: socket.socket) -> None:
+        self._settings, self._listening = settings, listening
+        self._context = multiprocessing.get_context("spawn")
+        self._ending = False
+        self._deaths = 0
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Look after them until a signal comes."""
+        before = {number: signal.signal(number, self._end) for number in STOPPING}
+        workers: list[_Worker] = []
+        told = False
+        try:
+            workers += [self._begin() for _ in range(self._settings.workers)]
+            while not self._ending:
+                wait([worker.process.sentinel for worker in workers], timeout=LOOK)
+                workers = [self._looked_after(worker) for worker in workers]
+                if not told and all(worker.ready.is_set() for worker in workers):
+                    ready()
+                    told = True
+        finally:
+            self._listening.close()  # before the others end: nobody shall wait at a door that nobody opens
+            for worker in workers:
+                worker.process.terminate()
+            for worker in workers:
+                worker.process.join(DRAIN + 10)
+                worker.process.kill()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._ending = True
+
+    def _begin(self) -> _Worker:
+        ready = self._context.Event()
+        process = self._context.Process(target=_work, args=(self._settings, self._listening, ready), name="harken-serve")
+        process.start()
+        return _Worker(process, ready, time.monotonic())
+
+    def _looked_after(self, worker: _Worker) -> _Worker:
+        """Return a worker, or another one where it has died."""
+        if worker.process.is_alive() or self._ending:
+            return worker
+        self._deaths = self._deaths + 1 if time.monotonic() - worker.since < FEWEST_SECONDS else 1
+        if self._deaths >= MOST_DEATHS:
+            raise HarkenError(
+                f"the processes of the service end as soon as they begin (exit code {worker.process.exitcode}); what they "
+                "said stands above. With --workers 1 there are none beside this one"
+            )
+        return self._begin()
+
+
+def _work(settings: Settings, listening: socket.socket, ready: Event) -> None:
+    """Answer in a further process, which ends with the first one."""
+    first = multiprocessing.parent_process()
+
+    def end_with_it() -> None:
+        if first is not None:
+            first.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=end_with_it, name="first-process", daemon=True).start()
+    _answer(settings, listening, None, ready.set)

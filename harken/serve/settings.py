@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from harken.errors import HarkenError
@@ -28,6 +29,7 @@ SHORTEST_TOKEN = 16
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _TIMES = {"": 1, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600}
+_ORIGIN = re.compile(r"(https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?)/?")
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
 
 
@@ -167,6 +169,41 @@ def read_token(path: str) -> str:
             f"python -c 'import secrets; print(secrets.token_urlsafe())' > {path}"
         )
     return token
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches a host.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
+
+
+def read_origin(text: str) -> str:
+    """Return an origin as browsers send it.
+
+    Raises
+    ------
+    HarkenError
+        It is none.
+
+    Examples
+    --------
+    >>> read_origin("https://Music.example.org/"), read_origin("http://localhost:3000")
+    ('https://music.example.org', 'http://localhost:3000')
+    """
+    match = _ORIGIN.fullmatch(text.strip().lower())
+    if match is None:
+        raise HarkenError(f"{text!r} is no origin; expected one such as https://music.example.org (--cors, one at a time)")
+    return match[1]
 
 
 def names_of(paths: tuple[str, ...]) -> tuple[str, ...]:
