@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harken.archive import Model, TrainedOn, save_model
+from harken.budget import within as budgets
 from harken.classifier import Classifier
 from harken.confidence import Confidence
 from harken.datasets import Arrays, Dataset, check_learnable, read, select_classes
@@ -85,6 +86,8 @@ class Outcome:
                 f"best epoch {record['best_epoch']} of {record['epochs']}; the last epoch's model: "
                 f"track accuracy {self.last.track.in_words()}"
             )
+        lines += budget if (budget := list(budgets.lines(self.metrics.get("budget")))) else []
+        lines += [""] if budget else []
         views = view_lines(record)
         lines += [*views, ""] if views else []
         where = f"the run lies in {self.run.folder}: the model is {self.run.model}"
@@ -109,6 +112,8 @@ def train(
     resume: bool = False,
     baselines: bool = True,
     report: bool = True,
+    budget: str | float | None = None,
+    tell: budgets.Tell = budgets.quietly,
     progress: Progress = silent,
 ) -> Outcome:
     """Learn from data, judge what was learnt, and keep it all in a run's folder.
@@ -142,6 +147,11 @@ def train(
         Whether the report says what loudness, duration, tempo and format reach (:mod:`harken.judge.baselines`).
     report : bool
         Whether the report and the model card are written too.
+    budget : str or float, optional
+        Time that all of it may take: "10m", "90s", "1h30m", or seconds. What does not fit is left out, and said. Default: as
+        long as it takes; of a run that is continued, what is left of its own.
+    tell : callable
+        Takes what there is to say of the budget, a sentence each: the decision before anything begins, and corrections.
     progress : Progress
         Stages ``"tags"``, ``"features"``, ``"training"``, ``"sounds"``, ``"predicting"``.
 
@@ -152,7 +162,8 @@ def train(
     Raises
     ------
     HarkenError
-        The recipe is wrong, the data cannot be learnt from, the folder holds another run, or engine or device is not there.
+        The recipe is wrong, the data cannot be learnt from, the folder holds another run, engine or device is not there, or the
+        budget is too small for anything.
     """
     check_seed(seed)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
@@ -160,40 +171,56 @@ def train(
     folder = default_folder(chosen.name, data, resume=resume) if out is None else Path(out)
     engine, device = _engine(Run(folder), chosen, engine, device, resume=resume)
     chosen = _naming(chosen, engine)
-    dataset = read(data, label=label, group=group, classes=classes, without=without, progress=progress)
-    check_learnable(dataset.train)
-    if test is not None:
-        judge = read(test, label=label, group=group, progress=progress)
-        if classes is not None or without is not None:
-            judge = select_classes(judge, [name for name in dataset.classes if name in judge.classes])
-        dataset = replace(dataset, test=judge.judged)
+    dataset = _read(data, test, label=label, group=group, classes=classes, without=without, progress=progress)
     with open_run(folder, resume=resume) as run:
+        within = budgets.begin(budget, run, chosen, resume=resume, tell=tell)
+        progress = within.following(progress)
+        work: dict[str, Any] = {"engine": engine, "device": device, "workers": workers}
+        chosen = within.decided(chosen, dataset.parts, baselines=baselines, **work)
+        engine = work["engine"] = chosen.engine_for(engine if chosen.engines else None)
         heard = hear_parts(dataset.name, dataset.parts, chosen.frontend, workers=workers, progress=progress)
         parts = parts_of(heard, seed=seed)
+        chosen = within.corrected(chosen, parts)
         same = _identity(chosen, parts, seed)
         asked = {"label": label, "group": group, "classes": _listed(classes), "without": _listed(without), "epochs": epochs}
-        how = {"seed": seed, "engine": engine, "device": device, "workers": workers}
+        how = {"seed": seed, **work}
         source = {"data": str(data), "test": None if test is None else str(test)}
         run.begin(same, chosen, {**source, **asked, **how, "grouping": dataset.grouping})
         run.write_splits(*_splits(parts))
-        state = run.load_state(same) if resume else None
-        if resume and state is None:
-            logger.warning("%s: %s", run.folder, _anew(chosen))
+        before = _left_off(run, chosen, same, within, resume=resume)
         learnt = learn(
-            chosen,
-            parts.train,
-            parts.valid,
-            seed=seed,
-            engine_name=engine,
-            device=device,
-            callbacks=[Checkpoint(lambda state: run.save_state(same, state.to_tree()))],
-            state=None if state is None or ANSWERS in state else TrainingState.from_tree(state),
-            kept=Kept(state, lambda answers: run.save_state(same, answers)),
-            progress=progress,
+            chosen, parts.train, parts.valid, seed=seed, engine_name=engine, device=device, progress=progress, **before
         )
-        learnt = _calibrated(_noted(learnt, run, parts if baselines else None, progress), parts, device, progress)
+        learnt = within.learnt(learnt)
+        noted = _noted(learnt, run, parts if baselines and within.baselines else None, progress)
+        learnt = _calibrated(noted, parts, device, progress)
         outcome = _judged(run, learnt, parts, _summary(dataset, chosen, parts), seed=seed, device=device, progress=progress)
-        return _keep(run, learnt, outcome, report=report)
+        return _keep(run, learnt, outcome, within, report=report)
+
+
+def _read(data: str | os.PathLike[str], test: str | os.PathLike[str] | None, *, progress: Progress, **how: Any) -> Dataset:
+    """Read what is learnt from, with other data to judge on where they are given."""
+    dataset = read(data, progress=progress, **how)
+    check_learnable(dataset.train)
+    if test is None:
+        return dataset
+    judge = read(test, label=how["label"], group=how["group"], progress=progress)
+    if how["classes"] is not None or how["without"] is not None:
+        judge = select_classes(judge, [name for name in dataset.classes if name in judge.classes])
+    return replace(dataset, test=judge.judged)
+
+
+def _left_off(run: Run, recipe: Recipe, same: Mapping[str, Any], within: budgets.Unlimited, *, resume: bool) -> dict[str, Any]:
+    """Return where a training goes on, how it is kept for another time, and what time it has, as :func:`learn` takes it."""
+    state = run.load_state(same) if resume else None
+    if resume and state is None:
+        logger.warning("%s: %s", run.folder, _anew(recipe))
+    return {
+        "callbacks": [*within.callbacks(recipe), Checkpoint(lambda state: run.save_state(same, state.to_tree()))],
+        "state": None if state is None or ANSWERS in state else TrainingState.from_tree(state),
+        "kept": Kept(state, lambda answers: run.save_state(same, answers)),
+        "pace": within.pace,
+    }
 
 
 def _engine(run: Run, recipe: Recipe, engine: str | None, device: str | None, *, resume: bool) -> tuple[str, str]:
@@ -327,7 +354,7 @@ def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, 
     return Outcome(run, best, last, judged_on, metrics, parts.failed, summary, learnt.best.recipe.engines)
 
 
-def _keep(run: Run, learnt: Learnt, outcome: Outcome, *, report: bool) -> Outcome:
+def _keep(run: Run, learnt: Learnt, outcome: Outcome, within: budgets.Unlimited, *, report: bool) -> Outcome:
     """Write the models, the figures, the predictions, the plots and the report; run.json says last that all is there."""
     figures = {"clip_accuracy": outcome.best.clip.as_json(), "track_accuracy": outcome.best.track.as_json()}
     save_model(run.model, _with_figures(learnt.best, outcome.judged_on, figures))
@@ -336,7 +363,7 @@ def _keep(run: Run, learnt: Learnt, outcome: Outcome, *, report: bool) -> Outcom
     history = [asdict(row) for row in learnt.history]
     run.write_history(history)
     write_csv(run.predictions, outcome.best.header, outcome.best.rows())
-    write_json(run.metrics, outcome.metrics)
+    _spent(outcome, within)
     if history:
         learning_curves(history, run.curves, best_epoch=learnt.best_epoch, title=learnt.best.recipe.title)
     confusion_matrix(outcome.best.confusion, outcome.best.classes, run.confusion, f"{outcome.judged_on} tracks")
@@ -344,8 +371,18 @@ def _keep(run: Run, learnt: Learnt, outcome: Outcome, *, report: bool) -> Outcom
     reliability_diagram(sure.bins, run.reliability, raw=sure.raw_bins if sure.calibrated else (), title=sure.title())
     if report:
         _report(run)
+    _spent(outcome, within)
     run.finish(engines=outcome.metrics["training"]["engines"])
     return outcome
+
+
+def _spent(outcome: Outcome, within: budgets.Unlimited) -> None:
+    """Write metrics.json, with what is spent of a budget where there is one."""
+    told = within.told()
+    if told is not None:
+        outcome.metrics["budget"] = told
+        outcome.metrics["training"].pop("budget", None)
+    write_json(outcome.run.metrics, outcome.metrics)
 
 
 def _report(run: Run) -> None:

@@ -53,6 +53,7 @@ ROOMS = [
     "classifier",
     "library",
     "perturb",
+    "budget",
     "train",
     "jobs",
     "compare",

@@ -40,6 +40,11 @@ DEFAULT = "listen"
 @click.option("--test", type=click.Path(), metavar="DATA", help="Judge on these data instead of a part kept aside.")
 @data_options
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Instead of the recipe's.")
+@click.option(
+    "--budget",
+    metavar="TIME",
+    help="Time for all of it: 10m, 90s, 1h30m. What does not fit is left out, and said (with --resume: what is left of it).",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
 @engine_options
 @workers_option
@@ -64,6 +69,7 @@ def command(
     classes: str | None,
     without: str | None,
     epochs: int | None,
+    budget: str | None,
     seed: int,
     engine: str | None,
     device: str,
@@ -76,7 +82,7 @@ def command(
     """Learn from DATA: a folder of class folders, a CSV table with the columns path and label, or an .npz of arrays.
 
     Without --recipe, several views of the music are learnt and joined, each weighed by what it says of tracks that it has
-    not learnt (the recipe listen).
+    not learnt (the recipe listen). With --budget, what fits into that time on this machine is decided before anything begins.
     """
     from harken.train import train
 
@@ -94,6 +100,8 @@ def command(
         classes=split_names(classes),
         without=split_names(without),
         epochs=epochs,
+        budget=budget,
+        tell=lambda text: click.echo(text, err=True),
         seed=seed,
         engine=engine,
         device=None if ctx.get_parameter_source("device") is ParameterSource.DEFAULT else device,

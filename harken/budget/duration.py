@@ -1,0 +1,77 @@
+"""Times as people write them: "90s", "10m", "1h30m"; and in words."""
+
+from __future__ import annotations
+
+import re
+from math import ceil, isfinite
+
+from harken.errors import HarkenError, brief
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)", re.IGNORECASE)
+_LONGEST = 366 * 24 * 3600.0
+
+
+def seconds_of(text: str | float) -> float:
+    """Return a time in seconds.
+
+    Parameters
+    ----------
+    text : str or float
+        "90s", "10m", "1h30m", "1.5 h"; a number is taken as seconds.
+
+    Raises
+    ------
+    HarkenError
+        It is no time, or none above 0.
+
+    Examples
+    --------
+    >>> seconds_of("1h30m"), seconds_of("90 s"), seconds_of(0.5)
+    (5400.0, 90.0, 0.5)
+    """
+    found = float(text) if isinstance(text, int | float) and not isinstance(text, bool) else _read(str(text))
+    if not (isfinite(found) and 0 < found <= _LONGEST):
+        raise HarkenError(f"the budget is {brief(text)}; expected a time above 0 and up to a year, such as 90s, 10m or 1h30m")
+    return found
+
+
+def _read(text: str) -> float:
+    parts = list(_PART.finditer(text))
+    if not parts or _PART.sub("", text).strip():
+        unit = " (seconds, minutes or hours?)" if re.fullmatch(r"\s*\d+(\.\d+)?\s*", text) else ""
+        raise HarkenError(f"the budget {brief(text)!r} is no time{unit}; write it as 90s, 10m or 1h30m")
+    units = [part[2][0].lower() for part in parts]
+    if units != sorted(set(units), key="hms".index):
+        raise HarkenError(f"the budget {brief(text)!r} names a unit twice, or a smaller one first; write it as 1h30m")
+    return sum(float(part[1]) * _UNITS[unit] for part, unit in zip(parts, units, strict=True))
+
+
+def in_words(seconds: float) -> str:
+    """Return a time for people.
+
+    Examples
+    --------
+    >>> in_words(5400), in_words(600), in_words(552.4), in_words(42.3), in_words(0.4)
+    ('1 h 30 min', '10 min', '9 min 12 s', '42 s', '0.4 s')
+    """
+    if seconds < 9.95:
+        return f"{max(seconds, 0.0):.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    parts = [(hours, "h"), (minutes, "min"), (0 if hours else rest, "s")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
+
+
+def as_option(seconds: float) -> str:
+    """Return a time as the option takes it, rounded up so that it is worth typing.
+
+    Examples
+    --------
+    >>> as_option(37), as_option(90), as_option(500), as_option(4000)
+    ('40s', '90s', '9m', '1h10m')
+    """
+    if seconds <= 90:
+        return f"{10 * ceil(seconds / 10)}s"
+    minutes = ceil(seconds / 60) if seconds <= 3600 else 10 * ceil(seconds / 600)
+    return f"{minutes}m" if minutes < 60 else f"{minutes // 60}h" + (f"{minutes % 60}m" if minutes % 60 else "")

@@ -1,0 +1,163 @@
+"""Holding the trainings of a stack to what is left of a budget, whatever the plan thought they would take.
+
+Before each training what is still to come is reckoned up, at the speed that each view has shown so far. Where nets take longer
+than planned, all that are left are shortened alike, so that the inner trainings and the last one stay comparable; a further
+inner fold is left out before it becomes less than a quarter of the planned epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import ceil
+
+from harken.budget.duration import in_words
+from harken.budget.plan import LEAST, Costs, Plan, ViewCost
+from harken.budget.watch import Watch
+from harken.learn.pace import Allowed, Deadline, NoTimeLeftError, Pace
+from harken.recipes import Cosine, NetRecipe, Recipe
+
+Tell = Callable[[str], None]
+Key = tuple[str, int | None]
+"""A training: the view's name, and the inner fold, None for the one from all tracks."""
+
+AGAIN = -1
+"""Stands for the fold of the training that has the validation part too."""
+SLACK = 1.05
+"""Times longer than reckoned before a training counts as slower."""
+
+
+def for_epochs(recipe: Recipe, epochs: int) -> Recipe:
+    """Return a net's recipe for so many epochs; the warmup of its learning rate keeps its share of them."""
+    if recipe.epochs in (None, epochs):
+        return recipe
+    assert isinstance(recipe, NetRecipe)
+    schedule = recipe.training.schedule
+    if not isinstance(schedule, Cosine):
+        return recipe.replace(epochs=epochs)
+    warmup = min(round(schedule.warmup * epochs / recipe.epochs), epochs - 1)
+    return recipe.replace(epochs=epochs, schedule=replace(schedule, warmup=warmup))
+
+
+class Keeper(Pace):
+    """Asked by a stack before each training.
+
+    Parameters
+    ----------
+    watch : Watch
+    costs : Costs
+    plan : Plan
+    tell : callable
+        Takes a sentence whenever reality is slower than the plan.
+
+    Attributes
+    ----------
+    said : list of str
+        These sentences.
+    """
+
+    def __init__(self, watch: Watch, costs: Costs, plan: Plan, tell: Tell) -> None:
+        self._watch, self._costs, self._plan, self._tell = watch, costs, plan, tell
+        self.said: list[str] = []
+        self._slower: dict[str, float] = {}
+        self._open: dict[Key, float] = {}
+        for part in plan.parts:
+            view = costs.of(part.name)
+            self._open |= {(part.name, fold): view.training(part.epochs, costs.inner) for fold in range(part.folds)}
+            self._open |= {(part.name, None): view.training(part.epochs)}
+            self._open |= {(part.name, AGAIN): view.again} if view.again else {}
+        self._learnt = False
+        self._now: tuple[float, float, int | None] = (0.0, 0.0, None)
+
+    def takes(self, view: str) -> bool:
+        """Tell whether a view stands in the plan."""
+        return self._plan.of(view) is not None
+
+    def folds(self, view: str, folds: int) -> int:
+        """Return of how many inner folds a view answers the held-out tracks, from 1 on."""
+        part = self._plan.of(view)
+        return folds if part is None or part.folds >= self._costs.folds else min(folds, max(1, part.folds))
+
+    def known(self, view: str, fold: int) -> None:
+        """Take note that an inner training was through before."""
+        self._open.pop((view, fold), None)
+
+    def allow(self, view: Recipe, clips: int, judged: int, fold: int | None) -> Allowed:
+        """Return what may be learnt now (:meth:`harken.learn.pace.Pace.allow`)."""
+        key = (view.name, fold)
+        cost, mine = self._costs.of(view.name), self._of(key)
+        others = sum(self._of(other) for other in self._open if other != key and not self._is_net(other[0]))
+        if cost.epochs is None or view.epochs is None:
+            if self._learnt and mine + others + self._closing() > self._watch.left:
+                raise self._none(key)
+            self._now = (self._watch.spent, mine, None)
+            return Allowed(view)
+        nets = sum(self._of(other) for other in self._open if other != key and self._is_net(other[0])) + mine
+        available = self._watch.left - self._closing() - others
+        limit = mine * available / nets if nets > available else available - (nets - mine)
+        epochs = self._epochs(cost, view.epochs, limit, fold)
+        if epochs < 1 or (fold and epochs < ceil(view.epochs / LEAST)):
+            raise self._none(key)
+        if epochs < view.epochs:
+            self._correct(view.name, f"{view.name}: {epochs} epochs instead of {view.epochs}")
+        end = self._watch.spent + limit
+        self._now = (self._watch.spent, mine / view.epochs, epochs)
+        return Allowed(for_epochs(view, epochs), (Deadline(lambda: end - self._watch.spent, self._ended(view.name, epochs)),))
+
+    def took(self, view: str, fold: int | None, epochs: int | None) -> None:
+        """Take note of how long a training took."""
+        began, expected, planned = self._now
+        reckoned = expected if planned is None else expected * (epochs or planned)
+        if reckoned > 0:
+            self._slower[view] = self._slower.get(view, 1.0) * max(1e-3, (self._watch.spent - began) / reckoned)
+        self._open.pop((view, fold), None)
+        self._learnt = self._learnt or fold is None
+        self._watch.write()
+
+    def again(self) -> bool:
+        """Tell whether there is time to learn from the validation part too."""
+        more = sum(self._of(key) for key in self._open if key[1] == AGAIN)
+        return more + self._closing() <= self._watch.left
+
+    def _epochs(self, cost: ViewCost, planned: int, limit: float, fold: int | None) -> int:
+        share = 1.0 if fold is None else self._costs.inner
+        each = cost.epoch * share * self._slower.get(cost.name, 1.0)
+        return planned if each <= 0 else min(planned, int((limit - cost.begin) / each * (1 + 1e-9)))
+
+    def _of(self, key: Key) -> float:
+        """Return how long a training is expected to take, by what its view has shown."""
+        return self._open.get(key, 0.0) * self._slower.get(key[0], 1.0)
+
+    def _is_net(self, view: str) -> bool:
+        return self._costs.of(view).epochs is not None
+
+    def _closing(self) -> float:
+        return self._costs.closing + (self._costs.baselines if self._plan.baselines else 0.0)
+
+    def _none(self, key: Key) -> NoTimeLeftError:
+        """Leave out this training and all inner ones of the view behind it."""
+        view, fold = key
+        for other in [one for one in self._open if one[0] == view and one[1] not in (None, AGAIN)]:
+            del self._open[other]
+        if fold is None or fold == 0:
+            self._open = {other: cost for other, cost in self._open.items() if other[0] != view}
+            self._say(f"{view} is left out: {self._left()} are left")
+        else:
+            self._say(f"{view} is weighed by {fold} of {self._costs.folds} inner folds: {self._left()} are left")
+        return NoTimeLeftError("the budget leaves no time for it")
+
+    def _ended(self, view: str, planned: int) -> Callable[[int], None]:
+        return lambda done: self._say(f"{view} ended after {done} of {planned} epochs, as its time was up")
+
+    def _correct(self, view: str, text: str) -> None:
+        slow = self._slower.get(view, 1.0)
+        why = f", as each takes {slow:.1f} times as long as expected" if slow > SLACK else f", with {self._left()} left"
+        if not any(said.startswith(text) for said in self.said):
+            self._say(text + why)
+
+    def _left(self) -> str:
+        return in_words(max(self._watch.left, 0.0))
+
+    def _say(self, text: str) -> None:
+        self.said.append(text)
+        self._tell(f"corrected: {text}")

@@ -1,0 +1,287 @@
+"""What fits into a time, decided from costs alone: no clock, no data, no machine.
+
+All plans that are considered stand on one ladder (:func:`ladder`): each rung holds all of the one below and something more, so
+that it takes no less time, and a larger budget never leaves out what a smaller one holds. The view that is cheapest in its
+least form comes first, and is made whole before the next begins; a net grows epoch by epoch, first to half of them, then to all
+inner folds, then to all epochs. Altered copies of the training tracks come last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import ceil
+from typing import Any, Self
+
+from harken.budget.duration import in_words
+
+LEAST, FIRST = 4, 2
+"""A net in a stack is learnt for a quarter of its epochs at least; it grows to half of them before further inner folds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewCost:
+    """What a view costs, in seconds on the clock.
+
+    Attributes
+    ----------
+    name : str
+    hear : float
+        To hear what the store has not, beside what all views share.
+    copies : float
+        To hear altered copies, and to learn from them; 0 where the recipe has none.
+    fit : float
+        To fit it to the training part, where it has no epochs.
+    again : float
+        To fit it once more with the validation part.
+    begin : float
+        Before the first epoch of each training.
+    epoch : float
+        An epoch with the whole training part, and the judging of the validation part.
+    epochs : int, optional
+        The recipe's; None where there are none.
+    heard : bool
+        Whether any of the tracks that were looked at is long enough for it.
+    """
+
+    name: str
+    hear: float = 0.0
+    copies: float = 0.0
+    fit: float = 0.0
+    again: float = 0.0
+    begin: float = 0.0
+    epoch: float = 0.0
+    epochs: int | None = None
+    heard: bool = True
+
+    def training(self, epochs: int | None, share: float = 1.0) -> float:
+        """Return what one training takes, from a share of the training part."""
+        return self.begin + share * (self.fit if epochs is None else epochs * self.epoch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a training costs.
+
+    Attributes
+    ----------
+    views : tuple of ViewCost
+        One of a recipe that is no stack.
+    shared : float
+        Decoding, which is done once whatever is heard.
+    folds : int
+        Inner folds; 0 where there is one view alone.
+    closing : float
+        Calibrating, judging, writing.
+    baselines : float
+        Learning what loudness, duration, tempo and format reach; 0 where nobody asks for it.
+    """
+
+    views: tuple[ViewCost, ...]
+    shared: float = 0.0
+    folds: int = 0
+    closing: float = 0.0
+    baselines: float = 0.0
+
+    @property
+    def inner(self) -> float:
+        """The share of the training part that an inner training learns from."""
+        return (self.folds - 1) / self.folds if self.folds > 1 else 1.0
+
+    def of(self, name: str) -> ViewCost:
+        """Return a view's."""
+        return next(view for view in self.views if view.name == name)
+
+    def to_table(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
+        """Build from what :meth:`to_table` gave."""
+        return cls(**{**table, "views": tuple(ViewCost(**view) for view in table["views"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A view in a plan.
+
+    Attributes
+    ----------
+    name : str
+    folds : int
+        Inner folds for whose held-out tracks it answers.
+    epochs : int, optional
+        None where there are none.
+    copies : bool
+        Whether altered copies are learnt from.
+    """
+
+    name: str
+    folds: int = 0
+    epochs: int | None = None
+    copies: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is done.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        The views that are learnt, the first to be taken first.
+    baselines : bool
+    """
+
+    parts: tuple[Part, ...]
+    baselines: bool = False
+
+    def of(self, name: str) -> Part | None:
+        """Return a view's part; None where it is left out."""
+        return next((part for part in self.parts if part.name == name), None)
+
+    def to_table(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
+        """Build from what :meth:`to_table` gave."""
+        return cls(parts=tuple(Part(**part) for part in table["parts"]), baselines=bool(table["baselines"]))
+
+
+def seconds(costs: Costs, plan: Plan) -> float:
+    """Return how long a plan takes."""
+    found = costs.closing + (costs.shared if plan.parts else 0.0) + (costs.baselines if plan.baselines else 0.0)
+    for part in plan.parts:
+        view = costs.of(part.name)
+        found += view.hear + view.again + (view.copies if part.copies else 0.0)
+        found += view.training(part.epochs) + part.folds * view.training(part.epochs, costs.inner)
+    return found
+
+
+def ladder(costs: Costs) -> Iterator[Plan]:
+    """Yield all plans, each with all of the one before and something more."""
+    plan = Plan(parts=())
+    stacked = costs.folds > 0 and len(costs.views) > 1
+    for view in sorted(costs.views, key=lambda one: (not one.heard, _least_seconds(costs, one))):
+        if view.epochs is not None and plan.parts and costs.baselines and not plan.baselines:
+            plan = replace(plan, baselines=True)
+            yield plan
+        if plan.parts:  # from the second view on they are weighed against each other
+            plan = _with(plan, *(replace(part, folds=max(part.folds, 1)) for part in plan.parts))
+        plan = _with(plan, Part(name=view.name, folds=int(bool(plan.parts)), epochs=_least(view, stacked)))
+        yield plan
+        for name in (part.name for part in plan.parts):
+            for part in _grown(costs.of(name), plan, costs.folds if len(plan.parts) > 1 else 0):
+                plan = _with(plan, part)
+                yield plan
+    if costs.baselines and not plan.baselines:
+        plan = replace(plan, baselines=True)
+        yield plan
+    for view in costs.views:
+        if view.copies:
+            plan = _with(plan, *(replace(part, copies=True) for part in plan.parts if part.name == view.name))
+            yield plan
+
+
+def _with(plan: Plan, *parts: Part) -> Plan:
+    """Return a plan with parts in the place of those of the same views, or behind the others."""
+    found = {part.name: part for part in plan.parts} | {part.name: part for part in parts}
+    return replace(plan, parts=tuple(found.values()))
+
+
+def _grown(view: ViewCost, plan: Plan, folds: int) -> Iterator[Part]:
+    """Yield a view's part in the plan as it grows to a whole one."""
+    part = plan.of(view.name)
+    assert part is not None
+    half = None if view.epochs is None else ceil(view.epochs / FIRST)
+    for epochs in range((part.epochs or 0) + 1, (half or 0) + 1):
+        yield (part := replace(part, epochs=epochs))
+    for fold in range(part.folds + 1, folds + 1):
+        yield (part := replace(part, folds=fold))
+    for epochs in range((part.epochs or 0) + 1, (view.epochs or 0) + 1):
+        yield (part := replace(part, epochs=epochs))
+
+
+def _least(view: ViewCost, stacked: bool) -> int | None:
+    return None if view.epochs is None else max(1, ceil(view.epochs / LEAST)) if stacked else 1
+
+
+def _least_seconds(costs: Costs, view: ViewCost) -> float:
+    return view.hear + view.again + view.training(_least(view, len(costs.views) > 1))
+
+
+def whole(costs: Costs) -> Plan:
+    """Return the plan that leaves nothing out."""
+    return list(ladder(costs))[-1]
+
+
+def least(costs: Costs) -> Plan:
+    """Return the plan of which something else would be no model."""
+    return next(ladder(costs))
+
+
+def decide(costs: Costs, budget: float) -> Plan | None:
+    """Return the highest rung that takes no longer than the budget, in seconds; None where the lowest does."""
+    found = None
+    for plan in ladder(costs):
+        if seconds(costs, plan) > budget:
+            break
+        found = plan
+    return found
+
+
+def left_out(costs: Costs, plan: Plan) -> list[str]:
+    """Say what a plan leaves out, a phrase each."""
+    found = []
+    for view in costs.views:
+        part = plan.of(view.name)
+        if part is None:
+            found.append(view.name)
+            continue
+        if view.epochs is not None and part.epochs is not None and part.epochs < view.epochs:
+            found.append(f"{view.epochs - part.epochs} of {view.name}'s epochs")
+        if view.copies and not part.copies:
+            found.append(f"{view.name}'s altered copies")
+    fewer = sorted({(part.folds, part.name) for part in plan.parts if len(plan.parts) > 1 and part.folds < costs.folds})
+    if fewer:
+        named = joined_words([name for _, name in fewer])
+        found.append(f"{costs.folds - fewer[0][0]} of {costs.folds} inner folds of {named}")
+    if costs.baselines and not plan.baselines:
+        found.append("what triviality reaches")
+    return found
+
+
+def in_sentence(costs: Costs, plan: Plan, budget: float) -> str:
+    """Say what a plan does and leaves out: "within 10 min: timbre and rhythm whole, mel-res 6 of 12 epochs; left out: …"."""
+    full = [part.name for part in plan.parts if _is_whole(costs, plan, part)]
+    some = [_partly(costs, plan, part) for part in plan.parts if not _is_whole(costs, plan, part)]
+    kept = ", ".join(([f"{joined_words(full)} whole"] if full else []) + some)
+    lacking = left_out(costs, plan)
+    out = f"left out: {', '.join(lacking)}" if lacking else "nothing is left out"
+    return f"within {in_words(budget)}: {kept}; {out} (about {in_words(seconds(costs, plan))} expected)"
+
+
+def _is_whole(costs: Costs, plan: Plan, part: Part) -> bool:
+    view = costs.of(part.name)
+    folds = costs.folds if len(plan.parts) > 1 else 0
+    return part.epochs == view.epochs and part.folds == folds and part.copies == bool(view.copies)
+
+
+def _partly(costs: Costs, plan: Plan, part: Part) -> str:
+    """Say how much of a view is learnt."""
+    view = costs.of(part.name)
+    told = [f"{part.epochs} of {view.epochs} epochs"] if part.epochs != view.epochs else []
+    if len(plan.parts) > 1 and part.folds < costs.folds:
+        held = "a held-out part" if part.folds == 1 else f"{part.folds} of {costs.folds} inner folds"
+        told.append(f"weighed by {held}")
+    if view.copies and not part.copies:
+        told.append("without altered copies")
+    return f"{part.name} {', '.join(told)}"
+
+
+def joined_words(words: Sequence[str]) -> str:
+    """Return "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

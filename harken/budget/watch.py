@@ -1,0 +1,124 @@
+"""The time of a budget: what is spent, also before a kill, and what is left."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harken.budget.duration import as_option, in_words
+from harken.errors import RunError
+from harken.files import write_json
+from harken.progress import Progress
+
+OFTEN = 5.0
+"""Seconds after which what is spent is written down again: so much a kill may hide."""
+
+Clock = Callable[[], float]
+
+
+class Watch:
+    """Counts what is spent of a budget, and writes it down.
+
+    Parameters
+    ----------
+    budget : float
+        Seconds.
+    spent : float
+        Seconds that were spent before.
+    clock : callable
+        Returns seconds from any moment on.
+    path : Path, optional
+        Where it is written, with what is to be known after a kill.
+
+    Attributes
+    ----------
+    budget : float
+    notes : dict
+        What is written beside it.
+    """
+
+    def __init__(self, budget: float, *, spent: float = 0.0, clock: Clock = time.monotonic, path: Path | None = None) -> None:
+        self.budget, self.notes = budget, dict[str, Any]()
+        self._before, self._clock, self._path = spent, clock, path
+        self._began = clock()
+        self._written = float("-inf")
+
+    @property
+    def spent(self) -> float:
+        """Seconds that are spent."""
+        return self._before + self._clock() - self._began
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; below 0 where the budget is overdrawn."""
+        return self.budget - self.spent
+
+    def write(self, **notes: Any) -> None:
+        """Write down what is spent, and further notes."""
+        self.notes |= notes
+        self._written = self._clock()
+        if self._path is not None:
+            write_json(self._path, {"budget": self.budget, "spent": round(self.spent, 3), **self.notes})
+
+    def following(self, progress: Progress) -> Progress:
+        """Return a progress that also has the time written down every now and then."""
+
+        def told(stage: str, done: int, total: int, note: str = "") -> None:
+            if self._clock() - self._written > OFTEN:
+                self.write()
+            progress(stage, done, total, note)
+
+        return told
+
+
+def read_notes(path: Path) -> Mapping[str, Any]:
+    """Return what a watch wrote; nothing where there is none.
+
+    Raises
+    ------
+    RunError
+        It is damaged.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict) or not all(isinstance(found[key], int | float) for key in ("budget", "spent")):
+            raise ValueError("it holds no budget")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read ({error}); delete it, and the budget is counted from now on") from error
+    return found
+
+
+def continued(budget: float | None, notes: Mapping[str, Any], path: Path, clock: Clock = time.monotonic) -> Watch | None:
+    """Return the watch of a run that goes on, or begins; None where no budget was ever given.
+
+    Parameters
+    ----------
+    budget : float, optional
+        That is given now; default: the one that was given before. What was spent before counts.
+    notes : mapping
+        What :func:`read_notes` returned.
+    path : Path
+    clock : callable
+
+    Raises
+    ------
+    RunError
+        All of it is spent.
+    """
+    total = budget if budget is not None else notes.get("budget")
+    if total is None:
+        return None
+    spent = float(notes.get("spent", 0.0))
+    if spent >= total:
+        raise RunError(
+            f"the budget of {in_words(total)} is spent: {in_words(spent)} went into what was done before. To go on from there, "
+            f"give more, such as --budget {as_option(max(2 * total, spent + total))}"
+        )
+    watch = Watch(total, spent=spent, clock=clock, path=path)
+    watch.notes = {key: value for key, value in notes.items() if key not in ("budget", "spent")}
+    return watch

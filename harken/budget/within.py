@@ -1,0 +1,280 @@
+"""One training within a budget, for :func:`harken.train.train`: measured, decided, said, corrected, kept to, and written down.
+
+What is to be known after a kill lies in the run's folder (:data:`NOTES`): what was spent, and what was decided.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harken.budget.duration import as_option, in_words, seconds_of
+from harken.budget.keeping import Keeper, for_epochs
+from harken.budget.measure import measure, views_of
+from harken.budget.plan import Costs, Part, Plan, decide, in_sentence, joined_words, least, left_out, seconds
+from harken.budget.watch import Clock, Watch, continued, read_notes
+from harken.datasets import Arrays
+from harken.errors import HarkenError
+from harken.learn import Callback
+from harken.learn.learnt import Learnt
+from harken.learn.pace import Deadline, Pace
+from harken.parts import Parts
+from harken.progress import Progress
+from harken.recipes import ClassicalRecipe, NetRecipe, Recipe, StackRecipe, load_recipe
+from harken.run import Run, fingerprint
+from harken.tracks import Tracks
+
+NOTES = ".budget.json"
+"""In the run's folder."""
+MORE = 1.25
+"""Times what the least takes that is advised where a budget is too small."""
+
+Tell = Callable[[str], None]
+
+
+def quietly(text: str) -> None:
+    """Say nothing."""
+
+
+class Unlimited:
+    """A training without a budget: everything stays as it is."""
+
+    pace: Pace | None = None
+
+    @property
+    def baselines(self) -> bool:
+        """Whether there is time to learn what triviality reaches."""
+        return True
+
+    def decided(self, recipe: Recipe, parts: Mapping[str, Tracks | Arrays], **how: Any) -> Recipe:
+        """Return the recipe that is trained."""
+        return recipe
+
+    def corrected(self, recipe: Recipe, parts: Parts) -> Recipe:
+        """Return it after everything was heard."""
+        return recipe
+
+    def callbacks(self, recipe: Recipe) -> list[Callback]:
+        """Return what ends a net's training in time."""
+        return []
+
+    def following(self, progress: Progress) -> Progress:
+        """Return a progress that has the time written down."""
+        return progress
+
+    def learnt(self, learnt: Learnt) -> Learnt:
+        """Return what was learnt, with what was left out in its record, and without what there is no time for any more."""
+        return learnt
+
+    def told(self) -> dict[str, Any] | None:
+        """Return what is written into metrics.json."""
+        return None
+
+
+class Within(Unlimited):
+    """A training within a budget.
+
+    Parameters
+    ----------
+    watch : Watch
+    run : Run
+    asked : Recipe
+        That was asked for.
+    tell : callable
+        Takes what is said to the user: the decision, before anything begins, and each correction.
+    """
+
+    def __init__(self, watch: Watch, run: Run, asked: Recipe, tell: Tell) -> None:
+        self.watch, self._run, self._asked, self._tell = watch, run, asked, tell
+        self._costs: Costs | None = None
+        self._plan: Plan | None = None
+        self._said: list[str] = []
+        self._deadline: Deadline | None = None
+        self.pace: Pace | None = None
+
+    @property
+    def baselines(self) -> bool:
+        """Whether there is time to learn what triviality reaches."""
+        return self._plan is not None and self._plan.baselines
+
+    def following(self, progress: Progress) -> Progress:
+        """Return a progress that has the time written down."""
+        return self.watch.following(progress)
+
+    def decided(self, recipe: Recipe, parts: Mapping[str, Tracks | Arrays], **how: Any) -> Recipe:
+        """Measure, decide what fits, say it, and return the recipe that does that; after a kill, what was decided before.
+
+        Raises
+        ------
+        HarkenError
+            Nothing fits.
+        """
+        known = self.watch.notes
+        mark = fingerprint({"recipe": self._asked.to_table()})
+        if "plan" in known and known.get("asked") == mark and self._run.recipe.is_file():
+            self._costs, self._plan = Costs.from_table(known["costs"]), Plan.from_table(known["plan"])
+            self._tell(f"{in_words(self.watch.left)} of {in_words(self.watch.budget)} are left; {', '.join(self._outs())}")
+            return load_recipe(self._run.recipe)
+        self._costs = costs = measure(recipe, parts, self.watch, **how)
+        plan = decide(costs, self.watch.left)
+        if plan is None:
+            raise self._too_small(costs)
+        self._take(plan, "")
+        self.watch.write(asked=mark)
+        return self._reduced(recipe, heard=costs.shared == 0 and all(view.hear == 0 for view in costs.views))
+
+    def corrected(self, recipe: Recipe, parts: Parts) -> Recipe:
+        """Decide anew where hearing has taken longer than it was expected to; then the trainings may begin."""
+        costs, plan = self._known()
+        named = [view.name for view in views_of(recipe)]
+        ahead = replace(
+            costs, shared=0.0, views=tuple(replace(view, hear=0.0) for view in costs.views if plan.of(view.name) is not None)
+        )
+        if seconds(ahead, plan) > self.watch.left and not self._run.recipe.is_file():
+            smaller = decide(ahead, self.watch.left)
+            if smaller is None:
+                raise HarkenError(
+                    f"of the budget of {in_words(self.watch.budget)} {in_words(self.watch.spent)} went into hearing the data, "
+                    f"longer than expected, and the least of what is left takes {in_words(seconds(ahead, least(ahead)))}. "
+                    "What was heard is kept: --resume with a larger --budget goes on from there"
+                )
+            self._take(smaller, "corrected: ")
+            recipe = self._reduced(recipe, heard=True)
+        costs, plan = self._known()
+        if isinstance(recipe, StackRecipe):
+            self.pace = Keeper(self.watch, replace(ahead, views=tuple(ahead.of(name) for name in named)), plan, self._tell)
+        return recipe
+
+    def callbacks(self, recipe: Recipe) -> list[Callback]:
+        """Return what ends a net's training in time."""
+        if not isinstance(recipe, NetRecipe):
+            return []
+        costs, plan = self._known()
+        reserved = costs.closing + (costs.baselines if plan.baselines else 0.0)
+
+        def ended(done: int) -> None:
+            self._say(f"corrected: {recipe.name} ended after {done} of {recipe.epochs} epochs, as its time was up")
+
+        return [Deadline(lambda: self.watch.left - reserved, ended)]
+
+    def learnt(self, learnt: Learnt) -> Learnt:
+        """Return what was learnt, with what was left out in its record."""
+        if learnt.everything is not None and isinstance(self.pace, Keeper) and not self.pace.again():
+            self._say("corrected: the model that is kept has not learnt from the validation part")
+            learnt = replace(learnt, everything=None)
+        note = {"budget": self.told()}
+        best, last = (replace(model, record={**model.record, **note}) for model in (learnt.best, learnt.last))
+        everything = learnt.everything
+        return replace(learnt, best=best, last=last, everything=everything)
+
+    def told(self) -> dict[str, Any]:
+        """Return what is written into metrics.json and the model: seconds, what was left out, and what was corrected."""
+        costs, plan = self._known()
+        said = [*self._said, *(self.pace.said if isinstance(self.pace, Keeper) else [])]
+        return {
+            "seconds": self.watch.budget,
+            "spent": round(self.watch.spent, 1),
+            "plan": plan.to_table(),
+            "expected": round(seconds(costs, plan), 1),
+            "left_out": left_out(costs, plan),
+            "corrected": [text.removeprefix("corrected: ") for text in said if not text.startswith("within ")],
+        }
+
+    def _take(self, plan: Plan, before: str) -> None:
+        costs = self._costs
+        assert costs is not None
+        self._plan = plan
+        self._say(before + in_sentence(costs, plan, self.watch.budget))
+        self.watch.write(costs=costs.to_table(), plan=plan.to_table())
+
+    def _say(self, text: str) -> None:
+        self._said.append(text)
+        self._tell(text)
+
+    def _known(self) -> tuple[Costs, Plan]:
+        assert self._costs is not None and self._plan is not None, "decided() comes first"
+        return self._costs, self._plan
+
+    def _outs(self) -> list[str]:
+        costs, plan = self._known()
+        outs = left_out(costs, plan)
+        return [f"left out: {joined_words(outs)}"] if outs else ["nothing is left out"]
+
+    def _reduced(self, recipe: Recipe, *, heard: bool) -> Recipe:
+        """Return the recipe as planned; views that are heard already stay in it, and step aside."""
+        _, plan = self._known()
+        views = [_as_planned(view, plan.of(view.name)) for view in views_of(recipe)]
+        if not isinstance(recipe, StackRecipe):
+            return views[0]
+        if heard:
+            return replace(recipe, views=tuple(views))
+        kept = [view for view in views if plan.of(view.name) is not None]
+        names = {view.name for view in kept}
+        stack = replace(recipe.stack, least={name: value for name, value in recipe.stack.least.items() if name in names})
+        top = {key: getattr(recipe, key) for key in ("name", "title", "source", "published", "notes")}
+        return type(recipe).of(views=kept, stack=stack, **top)
+
+    def _too_small(self, costs: Costs) -> HarkenError:
+        plan = least(costs)
+        needed = seconds(costs, plan)
+        part = plan.parts[0]
+        what = part.name if part.epochs is None else f"one epoch of {part.name}"
+        view = costs.of(part.name)
+        hearing = costs.shared + view.hear
+        shares = f"{in_words(hearing)} of it to hear the tracks" if hearing > needed / 2 else "as measured just now"
+        return HarkenError(
+            f"the budget of {in_words(self.watch.budget)} is too small for anything: {what}, the least to learn here, "
+            f"takes about {in_words(needed)} ({shares}), and {in_words(max(self.watch.left, 0.0))} are left. "
+            f"Give --budget {as_option(MORE * (needed + self.watch.spent))} or more"
+        )
+
+
+def _as_planned(view: Recipe, part: Part | None) -> Recipe:
+    """Return a view as the plan has it; as it is where it is left out."""
+    if part is None:
+        return view
+    found = view if part.epochs is None else for_epochs(view, part.epochs)
+    if isinstance(found, NetRecipe | ClassicalRecipe) and found.augment.sounds is not None and not part.copies:
+        return replace(found, augment=replace(found.augment, sounds=None))
+    return found
+
+
+def begin(
+    budget: str | float | None, run: Run, recipe: Recipe, *, resume: bool, tell: Tell = quietly, clock: Clock = time.monotonic
+) -> Unlimited:
+    """Return what keeps a training to its budget, or to none.
+
+    Parameters
+    ----------
+    budget : str or float, optional
+        As :func:`harken.budget.duration.seconds_of` takes it. A run that goes on keeps the one that it began with, unless
+        another is given; what was spent before counts.
+    run : Run
+    recipe : Recipe
+        That was asked for.
+    resume : bool
+    tell : callable
+    clock : callable
+
+    Raises
+    ------
+    HarkenError
+        The budget is no time, or spent.
+    """
+    path = Path(run.folder) / NOTES
+    notes = read_notes(path) if resume else {}
+    watch = continued(None if budget is None else seconds_of(budget), notes, path, clock)
+    return Unlimited() if watch is None else Within(watch, run, recipe, tell)
+
+
+def lines(told: Mapping[str, Any] | None) -> Sequence[str]:
+    """Return what the terminal says of a budget at the end; nothing where there was none."""
+    if not told:
+        return []
+    outs = told.get("left_out") or []
+    out = f"left out: {', '.join(outs)}" if outs else "nothing was left out"
+    found = [f"{in_words(told['spent'])} of {in_words(told['seconds'])} were used; {out}"]
+    return [*found, *(f"corrected on the way: {text}" for text in told.get("corrected") or [])]
