@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.datasets import Arrays, read
+from harken.datasets.parquet import pyarrow
 from harken.errors import DataError, Failure, printable
 from harken.files import atomic_write
 from harken.folds import check_seed
 from harken.frontends import AudioFrontend, Frontend
-from harken.journal.parquet import pyarrow
 from harken.learn.standard import blocks_of, standard_figures
 from harken.parts import Heard, divide, hear_parts
 from harken.progress import Progress, silent
@@ -267,7 +267,7 @@ def _write_csv(target: Path, table: _ClipTable | _KnownTable) -> None:
 
 
 def _write_parquet(target: Path, table: _ClipTable | _KnownTable) -> None:
-    pa, pq = pyarrow()
+    pa, pq = pyarrow("name a FILE that ends in .csv or .npz")
     types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     kinds = [table.beside.get(name) for name in table.columns]
     schema = pa.schema(

@@ -28,7 +28,7 @@ from harken.tracks import Track, Tracks
 
 logger = logging.getLogger("harken")
 
-ROW_FILES = (".npz", ".csv", ".tsv")
+ROW_FILES = (".npz", ".csv", ".tsv", ".parquet")
 """How the names of files end that may hold rows to be named."""
 Labelled = Tracks | Arrays | Features
 """Labelled data, heard or not."""

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harken.datasets.parquet import pyarrow
 from harken.datasets.table import LARGEST_FILE, read_rows
-from harken.errors import DataError, MissingExtraError, brief, suggest
+from harken.errors import DataError, brief, suggest
 
 _SCORES = ("score", "probability", "confidence", "p")
 _EXPECTED = "expected a table of predictions: a path, and a probability for each class or a predicted label"
@@ -135,14 +136,10 @@ def _json(path: Path, text: str, line: int) -> Any:
 
 
 def _parquet(path: Path) -> list[tuple[int, Any]]:
+    pa, pq = pyarrow("give the answers as .csv or .jsonl")
     try:
-        import pyarrow  # noqa: PLC0415
-        from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError(f"{path}: reading Parquet needs pyarrow: pip install 'harken[parquet]'") from error
-    try:
-        return list(enumerate(parquet.read_table(path).to_pylist(), 1))
-    except (pyarrow.ArrowException, OSError) as error:
+        return list(enumerate(pq.read_table(path).to_pylist(), 1))
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is no Parquet file that can be read ({brief(error)}); {_EXPECTED}") from error
 
 

@@ -1,9 +1,9 @@
 """Datasets: from DATA, as a command takes it, to labelled tracks with their groups.
 
-DATA is a folder of class folders (:mod:`harken.datasets.folder`), a CSV table of tracks (:mod:`harken.datasets.table`) or of
-features (:mod:`harken.datasets.numbers`), an ``.npz`` of arrays (:mod:`harken.datasets.arrays`), or ``name:ROOT`` for a dataset
-in :data:`KNOWN` (:mod:`harken.datasets.known`). Groups come from a column or from tags; a track whose group is not known stands
-for itself.
+DATA is a folder of class folders (:mod:`harken.datasets.folder`), a table (CSV or Parquet) of tracks
+(:mod:`harken.datasets.table`) or of features (:mod:`harken.datasets.numbers`), an ``.npz`` of arrays
+(:mod:`harken.datasets.arrays`), or ``name:ROOT`` for a dataset in :data:`KNOWN` (:mod:`harken.datasets.known`). Groups come from
+a column or from tags; a track whose group is not known stands for itself.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def read(
     Parameters
     ----------
     data : path-like
-        A folder of class folders, a CSV table, an ``.npz``, or ``name:ROOT``.
+        A folder of class folders, a CSV or Parquet table, an ``.npz``, or ``name:ROOT``.
     label : str
         The table's column that names the class; of a known dataset what is learnt of it, such as ``"family"`` of NSynth.
     group : str, optional

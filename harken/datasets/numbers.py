@@ -1,4 +1,4 @@
-"""A CSV table of features: a row a track or a clip, numbers under names, and a label. No audio is needed to learn from it.
+"""A table of features, CSV or Parquet: a row a track or a clip, numbers under names, and a label; no audio is needed.
 
 It is told from a table of tracks by having no column ``path``, and columns of numbers: those of the summary
 (``features_30_sec.csv``), or others. The columns ``filename``, ``length``, ``start``, ``end``, ``part``, the label's and the
@@ -24,6 +24,7 @@ from harken.datasets.arrays import Arrays
 from harken.datasets.dataset import NO_GROUPS, Dataset
 from harken.datasets.grouping import GROUP_COLUMNS, class_name, joint_name, visible
 from harken.datasets.known.place import tell_lacking
+from harken.datasets.parquet import is_parquet
 from harken.datasets.standard import beside
 from harken.datasets.table import PARTS, Columns, Rows, cell, group_columns, grouping_of, read_rows, some
 from harken.datasets.telltale import in_words, telltale
@@ -46,10 +47,10 @@ _CLIP = re.compile(r"(.+)\.(?:0|[1-9]\d*)(\.[A-Za-z0-9]{1,5})")
 
 
 def is_feature_table(path: Path) -> bool:
-    """Return whether a CSV table holds features, and no tracks; its first line, and its first row of cells, tell."""
+    """Return whether a table holds features, and no tracks; its first line, and its first row of cells, tell."""
     try:
         with path.open("rb") as file:
-            if _PATH.search(file.readline(1 << 20)):
+            if not is_parquet(path) and _PATH.search(file.readline(1 << 20)):
                 return False
     except OSError:  # told by who reads it
         return False

@@ -1,4 +1,4 @@
-"""A CSV table of tracks: the columns ``path`` and ``label``, perhaps ``start`` and ``end`` (seconds), groups, and ``part``.
+"""A table of tracks, CSV or Parquet: the columns ``path`` and ``label``, perhaps ``start``, ``end`` (s), groups and ``part``.
 
 The delimiter (comma, semicolon, tab) is the one that parts the first line into most columns. Text is UTF-8, with or without a
 byte order mark, else Latin-1. Paths are relative to the table's folder, or absolute. Column names are found in any case. Labels
@@ -19,6 +19,7 @@ from pathlib import Path
 from harken.audio import AUDIO_SUFFIXES
 from harken.datasets.dataset import NO_GROUPS
 from harken.datasets.grouping import GROUP_COLUMNS, class_name, joint_name, same_classes, visible
+from harken.datasets.parquet import is_parquet, read_parquet
 from harken.errors import DataError, brief, suggest
 from harken.tracks import Track, Tracks
 
@@ -201,16 +202,14 @@ def _without_failed(path: Path, rows: Collection[_Row]) -> tuple[Tracks, tuple[s
 
 
 def read_rows(path: Path) -> tuple[list[str], Rows]:
-    """Return the column names and the rows that are not blank; a row may be shorter than the header (:func:`cell`)."""
-    text = _text(path)
-    first = text.lstrip("\r\n").split("\n", 1)[0].split("\r", 1)[0]
-    delimiter = max(DELIMITERS, key=lambda mark: _count_columns(first, mark))
-    filled = _parse(path, text, delimiter)
-    if not filled:
-        raise DataError(f"{path} is empty; expected a CSV table with the columns path and label")
-    header, rows = filled[0][1], filled[1:]
-    while header and not header[-1]:
-        header.pop()
+    """Return the column names and the rows that are not blank; a row may be shorter than the header (:func:`cell`).
+
+    A Parquet table is read as the CSV table would be that says the same.
+    """
+    if is_parquet(path):
+        (header, rows), delimiter = read_parquet(path), ","
+    else:
+        header, rows, delimiter = _read_csv(path)
     if len(header) > MOST_COLUMNS:
         raise DataError(
             f"{path} has {len(header):,} columns ({some(header)}); expected at most {MOST_COLUMNS:,}, a row for each track"
@@ -224,6 +223,20 @@ def read_rows(path: Path) -> tuple[list[str], Rows]:
             mistakes.add(f"has {count}", f"have {count}", line)
     mistakes.refuse()
     return header, rows
+
+
+def _read_csv(path: Path) -> tuple[list[str], Rows, str]:
+    """Return the column names, the rows that are not blank, and the delimiter."""
+    text = _text(path)
+    first = text.lstrip("\r\n").split("\n", 1)[0].split("\r", 1)[0]
+    delimiter = max(DELIMITERS, key=lambda mark: _count_columns(first, mark))
+    filled = _parse(path, text, delimiter)
+    if not filled:
+        raise DataError(f"{path} is empty; expected a CSV table with the columns path and label")
+    header, rows = filled[0][1], filled[1:]
+    while header and not header[-1]:
+        header.pop()
+    return header, rows, delimiter
 
 
 def _count_columns(first: str, delimiter: str) -> int:

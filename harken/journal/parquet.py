@@ -13,8 +13,9 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
+from harken.datasets.parquet import pyarrow
 from harken.decoders import shown
-from harken.errors import HarkenError, MissingExtraError
+from harken.errors import HarkenError
 from harken.files import atomic_write
 from harken.journal.lines import Entry, JsonLines, Tally
 from harken.journal.shape import ELSEWHERE, Shape, decoded, encoded
@@ -24,25 +25,6 @@ BATCH = 50_000
 RECORDS = 2_000
 """Records of the journal that are folded in at once; with a timeline each may have many rows."""
 BYTES = "path_bytes"
-
-
-def pyarrow() -> tuple[Any, Any]:
-    """Return the modules pyarrow and pyarrow.parquet.
-
-    Raises
-    ------
-    MissingExtraError
-        They are not installed.
-    """
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra
-        import pyarrow.parquet as pq  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Parquet needs the package pyarrow, which cannot be loaded ({error}). Install it: pip install 'harken[parquet]'; "
-            "or name a FILE that ends in .csv or .jsonl"
-        ) from error
-    return pa, pq
 
 
 class ParquetTable:
@@ -56,7 +38,7 @@ class ParquetTable:
 
     def __init__(self, path: Path, shape: Shape) -> None:
         self.path, self.shape, self.name = path, shape, shown(str(path))
-        self._pa, self._pq = pyarrow()
+        self._pa, self._pq = pyarrow("name a FILE that ends in .csv or .jsonl")
         self._journal = JsonLines(path.with_name(f"{path.name}.journal"), shape)
         self._columns = ["path", BYTES, *shape.columns[1:]]
         self._new = False
