@@ -31,7 +31,7 @@ from math import ceil, gcd, isfinite
 import numpy as np
 import numpy.typing as npt
 
-from harken.decoders import RATES, Source, open_plain, shown
+from harken.decoders import RATES, Room, Source, open_plain, shown
 from harken.errors import AudioError
 
 Samples = npt.NDArray[np.float32]
@@ -120,9 +120,9 @@ def load_audio(path: AnyPath, rate: int | None = None, *, start: float = 0.0, en
     with Source(name) as source:
         rate = source.rate if rate is None else rate
         announced = (source.frames or 0) / source.rate if end is None or not isfinite(end) else end
-        room = np.empty(min(max(0, ceil((announced - start) * rate)) + 1, _MOST_EXPECTED), np.float32)
+        room = _Room(min(max(0, ceil((announced - start) * rate)) + 1, _MOST_EXPECTED))
         with source.quiet:
-            return _joined(_resampled(source, rate, start, end, room), room), rate
+            return _joined(_resampled(source, rate, start, end, room.free), room), rate
 
 
 def stream_audio(
@@ -153,7 +153,8 @@ def stream_audio(
         raise AudioError(f"{shown(name)}: cannot be read in blocks of {block!r} s; 0 to {_LONGEST_BLOCK} s were expected")
     with Source(name) as source:
         rate = source.rate if rate is None else rate
-        yield from _cut(_resampled(source, rate, start, end), max(1, round(block * rate)))
+        room = _Room(max(1, round(block * rate)))
+        yield from _cut(_resampled(source, rate, start, end, room.free), room)
 
 
 def audio_info(path: AnyPath) -> AudioInfo:
@@ -252,10 +253,10 @@ def _check_request(name: str, rate: int | None, start: float, end: float | None)
         raise AudioError(f"{shown(name)}: cannot be read with {wrong}")
 
 
-def _resampled(source: Source, rate: int, start: float, end: float | None, into: Samples | None = None) -> Iterator[Samples]:
+def _resampled(source: Source, rate: int, start: float, end: float | None, into: Room) -> Iterator[Samples]:
     """Yield the span at a rate, in blocks each valid until the next; one sample at least, or AudioError.
 
-    The first blocks may lie in ``into`` already, one behind the other (see :meth:`Source.mono`).
+    They may lie in what ``into`` gives already (see :meth:`Source.mono`).
     """
     begin = round(start * rate)
     stop = None if end is None or not isfinite(end) else round(end * rate)
@@ -292,37 +293,54 @@ def _through_soxr(source: Source, rate: int, begin: int, stop: int | None) -> It
             return
 
 
-def _joined(pieces: Iterator[Samples], room: Samples) -> Samples:
-    """Return the pieces as one array: ``room``, as far as it reaches, in which the first of them may lie already."""
-    filled = 0
-    for piece in pieces:
-        end = filled + len(piece)
-        if end > len(room):
-            larger = np.empty(max(2 * len(room), end), np.float32)  # not resized: a decoder may still look at the old one
-            larger[:filled] = room[:filled]
-            room = larger
-        if piece.base is not room:
-            room[filled:end] = piece
-        filled = end
-    room.resize(filled, refcheck=False)
-    return room
+class _Room:
+    """An array that is filled from its beginning: by the decoder itself where it can, else by copying."""
+
+    def __init__(self, size: int) -> None:
+        self.renew(size)
+
+    def renew(self, size: int) -> None:
+        """Take a new array: another may hold the old one."""
+        self.samples, self.filled = np.empty(size, np.float32), 0
+
+    def free(self) -> Samples:
+        """Return what is not filled yet."""
+        return self.samples[self.filled :]
+
+    def add(self, piece: Samples) -> None:
+        """Count a piece as filled; copy it unless it was read here."""
+        end = self.filled + len(piece)
+        if piece.base is not self.samples:
+            self.samples[self.filled : end] = piece
+        self.filled = end
 
 
-def _cut(pieces: Iterator[Samples], size: int) -> Iterator[Samples]:
-    """Yield the same samples in arrays of ``size``, the last one as long as what is left."""
-    room = np.empty(size, np.float32)
-    filled = 0
+def _joined(pieces: Iterator[Samples], room: _Room) -> Samples:
+    """Return the pieces as one array: the room's, as far as it reaches."""
     for piece in pieces:
-        taken = 0
-        while taken < len(piece):
-            part = piece[taken : taken + size - filled]
-            room[filled : filled + len(part)] = part
-            taken, filled = taken + len(part), filled + len(part)
-            if filled == size:
-                yield room
-                room, filled = np.empty(size, np.float32), 0
-    if filled:
-        yield room[:filled]
+        if len(piece) > len(room.free()):
+            before = room.samples[: room.filled]
+            room.renew(max(2 * len(room.samples), room.filled + len(piece)))  # not resized: a decoder may look at the old one
+            room.add(before)
+        room.add(piece)
+    room.samples.resize(room.filled, refcheck=False)
+    return room.samples
+
+
+def _cut(pieces: Iterator[Samples], room: _Room) -> Iterator[Samples]:
+    """Yield the same samples in arrays of the room's size, the last one as long as what is left."""
+    size = len(room.samples)
+    for piece in pieces:
+        rest = piece
+        while len(rest):
+            part = rest[: len(room.free())]
+            room.add(part)
+            rest = rest[len(part) :]
+            if room.filled == size:
+                yield room.samples
+                room.renew(size)
+    if room.filled:
+        yield room.samples[: room.filled]
 
 
 def _with_end(blocks: Iterator[Samples]) -> Iterator[Samples]:

@@ -13,7 +13,7 @@ reading from the start: bit for bit in PCM and FLAC; in compressed files within 
 ``RUN_UP`` earlier. (libsndfile's Vorbis lands wrong within the last page of a file, and Opus and MP3 need frames to settle.)
 """
 
-from harken.decoders.common import LOUDEST, RATES, RUN_UP, Decoder, Samples, UndecodableError
+from harken.decoders.common import LOUDEST, RATES, RUN_UP, Decoder, Room, Samples, UndecodableError
 from harken.decoders.plain import check_plain, open_plain, shown
 from harken.decoders.source import Source
 
@@ -22,6 +22,7 @@ __all__ = [
     "RATES",
     "RUN_UP",
     "Decoder",
+    "Room",
     "Samples",
     "Source",
     "UndecodableError",

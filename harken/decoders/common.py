@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[np.float32]
+Room = Callable[[], Samples]
+"""Gives the array to read the next samples to, an empty one where there is none; asked once all blocks before are taken."""
 
 RUN_UP = 30.0
 """Seconds that are decoded and dropped before a position that was sought in a compressed file."""
@@ -51,10 +53,10 @@ class Decoder(Protocol):
     bounded: bool
     quiet: AbstractContextManager[None]
 
-    def blocks(self, first: int, last: int | None = None, into: Samples | None = None) -> Iterator[Samples]:
+    def blocks(self, first: int, last: int | None = None, into: Room | None = None) -> Iterator[Samples]:
         """Yield mono blocks from a frame on, each valid until the next; those behind ``last`` are not wanted.
 
-        A decoder that can reads into ``into`` from its beginning on and yields views of it, as far as it reaches: no copy.
+        A decoder that can reads into what ``into`` gives, and yields views of its beginning, one behind the other: no copy.
         Raises UndecodableError where the data break off with an error.
         """
 

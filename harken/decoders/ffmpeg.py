@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harken.decoders.common import BLOCK, RUN_UP, Samples, UndecodableError, mean_of, reason_of, without_first
+from harken.decoders.common import BLOCK, RUN_UP, Room, Samples, UndecodableError, mean_of, reason_of, without_first
 from harken.decoders.edits import whole_length
 from harken.decoders.plain import shown
 
@@ -88,7 +88,7 @@ class Ffmpeg:
             return int(self._stream.duration * self._stream.time_base * self.rate)
         return int(self._container.duration * self.rate / 1_000_000) if self._container.duration else None
 
-    def blocks(self, first: int, last: int | None = None, into: Samples | None = None) -> Iterator[Samples]:
+    def blocks(self, first: int, last: int | None = None, into: Room | None = None) -> Iterator[Samples]:
         """Yield mono blocks from a frame on, as :class:`Decoder` says."""
         landed, frames = 0, self._frames()
         begin = first - round(RUN_UP * self.rate)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from harken.decoders.common import BLOCK, EXACT, RUN_UP, Samples, UndecodableError, mean_of, reason_of, without_first
+from harken.decoders.common import BLOCK, EXACT, RUN_UP, Room, Samples, UndecodableError, mean_of, reason_of, without_first
 from harken.quiet import hush
 
-_READ = 524_288  # samples of all channels that one read brings at most: each read costs libsndfile a tenth of a millisecond
+_READ = 262_144  # samples of all channels that one read brings at most: as many as stay in a processor's own cache
 _PLAIN = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF")  # PCM in these is read in one go: nothing can break in it
 _ENDLESS = 1 << 62  # frames that libsndfile reports where a FLAC does not say how many it has
 
@@ -41,7 +41,7 @@ class Libsndfile:
         self.bounded = self._file.subtype.startswith("PCM_")
         self._plain = self.bounded and self._file.format in _PLAIN
 
-    def blocks(self, first: int, last: int | None = None, into: Samples | None = None) -> Iterator[Samples]:
+    def blocks(self, first: int, last: int | None = None, into: Room | None = None) -> Iterator[Samples]:
         """Yield mono blocks from a frame on, as :class:`Decoder` says."""
         announced = int(self._file.frames)
         run_up = 0 if self._file.subtype.startswith(EXACT) else round(RUN_UP * self.rate)
@@ -49,20 +49,19 @@ class Libsndfile:
         size = max(1024, min(_READ // self.channels, announced if last is None else last - begin))
         return without_first(self._read(begin, size, into if begin == first and self.channels == 1 else None), first - begin)
 
-    def _read(self, begin: int, size: int, into: Samples | None) -> Iterator[Samples]:
-        scratch, filled = None, 0
+    def _read(self, begin: int, size: int, into: Room | None) -> Iterator[Samples]:
+        scratch: Samples | None = None
         try:
             if begin:
                 with self.quiet:
                     self._file.seek(begin)
             while True:
-                if into is not None and filled < len(into):
-                    room = into[filled : None if self._plain else filled + size, None]
+                if into is not None and len(free := into()):
+                    room = free[: None if self._plain else size, None]
                 else:  # the same memory again and again: fresh memory for each read costs more than the copy
                     room = scratch = np.empty((size, self.channels), np.float32) if scratch is None else scratch
                 with self.quiet:
                     read = self._file.read(len(room), dtype="float32", out=room)
-                filled += len(read)
                 if not len(read):
                     return
                 step = BLOCK if room is scratch or not self._plain else len(read)

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from harken.decoders.common import EXACT, LOUDEST, RATES, Decoder, Samples, UndecodableError
+from harken.decoders.common import EXACT, LOUDEST, RATES, Decoder, Room, Samples, UndecodableError
 from harken.decoders.ffmpeg import Ffmpeg
 from harken.decoders.libsndfile import Libsndfile
 from harken.decoders.plain import open_plain, shown
@@ -106,11 +106,11 @@ class Source:
         return found
 
     def mono(
-        self, first: int = 0, last: int | None = None, into: Samples | None = None, asked: tuple[int, int | None] | None = None
+        self, first: int = 0, last: int | None = None, into: Room | None = None, asked: tuple[int, int | None] | None = None
     ) -> Iterator[Samples]:
         """Yield the frames [first, last) as blocks, each valid until the next is asked for; fewer where the file ends earlier.
 
-        With ``into``, the first blocks may be views of it, one behind the other from its beginning on: read there, not copied.
+        With ``into``, blocks may be views of what it gives, one behind the other from its beginning on: read there, not copied.
         ``asked`` are the frames that must be there, where those around them are merely to be read if they are there.
 
         To be called once: the decoder is behind its last block afterwards. Where libsndfile breaks off with an error, FFmpeg
@@ -176,7 +176,7 @@ class Source:
                 return count
         return count
 
-    def _unbroken(self, first: int, last: int | None, into: Samples | None) -> Iterator[Samples]:
+    def _unbroken(self, first: int, last: int | None, into: Room | None) -> Iterator[Samples]:
         """Yield blocks to the end, or to the place where neither library goes on: UndecodableError."""
         position = first
         try:
@@ -222,8 +222,18 @@ class Source:
         return f"{shown(self.path)}: damaged at {position / self.rate:.1f} s ({why}); repair or re-encode the file"
 
     def _check(self, block: Samples, position: int) -> None:
-        if not self._bounded and len(block) and not (block.min() >= -LOUDEST and block.max() <= LOUDEST):
-            at = int(np.flatnonzero(~(np.abs(block) <= LOUDEST))[0])
+        """Raise AudioError where a sample is too large or no number.
+
+        The sum of the squares bounds each of them, and takes half of the time that the two extremes take.
+        """
+        if self._bounded:
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            if block.dot(block) <= LOUDEST**2:
+                return
+        wrong = np.flatnonzero(~(np.abs(block) <= LOUDEST))
+        if len(wrong):
+            at = int(wrong[0])
             found = f"the sample at {(position + at) / self.rate:.3f} s is {block[at]:g}"
             found += " (infinite, or of a size beyond float32's 3.4e38)" if np.isinf(block[at]) else ""
             raise AudioError(f"{shown(self.path)}: {found}; numbers within about ±1 were expected. {_AGAIN}")
