@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
@@ -20,13 +19,11 @@ import numpy.typing as npt
 from harken.audio import load_audio
 from harken.clips import SHORTEST
 from harken.errors import AudioError
-from harken.frontends import Mel
 from harken.report.drawing import waveform
 from harken.report.page import data_uri
+from harken.report.picture import RATE, mel_picture_of
 from harken.report.reading import Judged
 
-RATE = 22_050
-"""Hz, of what is played and drawn."""
 SECONDS = 6.0
 """Of sound, for an example."""
 MOST_EXAMPLES = 96
@@ -35,11 +32,6 @@ MOST_SOUNDS = 72
 """Examples that are heard again and drawn: each costs about a tenth of a second."""
 MEDIA_BYTES = 6_500_000
 """Bytes of page that sounds and pictures may take in all."""
-BANDS, HOP = 64, 588
-"""Of the mel picture: bands, and samples from one column to the next (225 columns)."""
-RANGE_DB = 70.0
-LEVELS = 32
-"""Colours of the mel picture: with so few it is a third as large, and looks the same."""
 
 RIGHT_SURE, RIGHT_UNSURE = "right, with the highest confidence", "right, with the lowest confidence"
 WRONG_NEAR, WRONG_FAR = "wrong, nearest to the boundary", "wrong, farthest from the boundary"
@@ -211,37 +203,11 @@ def _encoded(samples: npt.NDArray[np.float32]) -> tuple[str, bytes]:
 
 
 def mel_picture(samples: npt.NDArray[np.float32]) -> bytes:
-    """Return a PNG of a sound's mel spectrogram: 64 bands, low ones below; 70 dB from the brightest to the darkest.
+    """Return a PNG of a sound's mel spectrogram (:func:`harken.report.picture.mel_picture_of`).
 
     Parameters
     ----------
     samples : ndarray of float32, shape (samples,)
-        At 22,050 Hz, 0.1 s or more.
+        At 22,050 Hz.
     """
-    from matplotlib.image import imsave  # noqa: PLC0415
-
-    mel = Mel(
-        rate=RATE,
-        clip=len(samples) / RATE,
-        n_mels=BANDS,
-        n_fft=2048,
-        hop_length=HOP,
-        scale="db",
-        reference="max",
-        range_db=RANGE_DB,
-    )
-    decibels = mel(samples)[:, :, 0]
-    loudest = float(decibels.max())
-    strength = np.clip((decibels - loudest) / RANGE_DB + 1, 0, 1) if np.ptp(decibels) else np.zeros_like(decibels)
-    levels = np.minimum((strength * LEVELS).astype(int), LEVELS - 1)
-    content = BytesIO()
-    imsave(content, _palette()[levels[::-1]], format="png")
-    return content.getvalue()
-
-
-@lru_cache(maxsize=1)
-def _palette() -> npt.NDArray[np.uint8]:
-    """Return the colours of the levels, dark to bright, shape (levels, 4)."""
-    from matplotlib import colormaps  # noqa: PLC0415
-
-    return np.asarray(colormaps["magma"](np.linspace(0, 1, LEVELS), bytes=True), dtype=np.uint8)
+    return mel_picture_of([samples]).png

@@ -8,7 +8,10 @@
     app.py         the routes
     guard.py       who may ask: hosts, origins, token; headers of every answer
     uploads.py     a body becomes a file of its own, within bounds of size and time
-    work.py        places, threads, one decoding for all models
+    crew.py        places and threads
+    work.py        what is done in a thread for one request
+    sound.py       one decoding for all models, within bounds of duration
+    remarks.py     warnings about an upload, for its answer
     answers.py     what models said, as JSON
     models.py      the models that are served
     problems.py    refusals, as RFC 9457 has them

@@ -26,14 +26,17 @@ from harken.confidence import KEPT
 from harken.errors import brief, suggest
 from harken.files import json_bytes
 from harken.serve import work
+from harken.serve.crew import Crew
 from harken.serve.guard import FRESH, Guard, Outermost, response_of
 from harken.serve.metrics import BEAT, TYPE, Metrics
 from harken.serve.models import Served, load_models
 from harken.serve.openapi import MOST_TOP, description
 from harken.serve.problems import Problem, bad_request
+from harken.serve.remarks import Remarks
 from harken.serve.settings import Settings
+from harken.serve.sound import StoppedError
 from harken.serve.uploads import upload
-from harken.serve.work import Asked, Crew, StoppedError
+from harken.serve.work import Asked
 
 PAGE = Path(__file__).parent / "page"
 DOCS = Path(__file__).parent / "docs"
@@ -56,6 +59,7 @@ class Service:
         self.models = load_models(settings) if models is None else models
         self.crew = Crew(settings)
         self.metrics = Metrics(settings.folder, list(self.models))
+        self.remarks = Remarks()
         self.ready = False
 
     async def beat(self) -> None:
@@ -72,7 +76,7 @@ def create(settings: Settings, models: Mapping[str, Served] | None = None) -> St
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         service = app.state.service = await asyncio.to_thread(Service, settings, models)
         logger = logging.getLogger("harken")
-        logger.addHandler(work.remarks)
+        logger.addHandler(service.remarks)
         beat = asyncio.create_task(service.beat())
         service.ready = True
         try:
@@ -80,7 +84,7 @@ def create(settings: Settings, models: Mapping[str, Served] | None = None) -> St
         finally:
             service.ready = False
             beat.cancel()
-            logger.removeHandler(work.remarks)
+            logger.removeHandler(service.remarks)
             await asyncio.to_thread(service.crew.close)
             service.metrics.close()
 
@@ -191,7 +195,8 @@ async def _predict(request: Request) -> Response:
     try:
         with crew.place(), _counted(service):
             async with upload(request, settings) as sent:
-                document = await crew.run(partial(work.predict, sent, asked, settings.max_duration), partial(_gone, request))
+                job = partial(work.predict, sent, asked, settings.max_duration, service.remarks)
+                document = await crew.run(job, partial(_gone, request))
         metrics.predicted([served.name for served in asked.models], document["file"]["bytes"], document["file"]["seconds"])
     except (ClientDisconnect, StoppedError):
         return Response(status_code=400)  # nobody reads it

@@ -1,0 +1,49 @@
+"""Remarks: what Harken warns of an upload stands in its answer, under the sender's name for it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from harken.errors import printable
+from harken.serve.uploads import Upload
+
+MOST_SAID = 100
+"""Different warnings that are not about an upload, and are shown."""
+
+
+class Remarks(logging.Handler):
+    """Collects the warnings about each upload, so that they stand in its answer; others go to the terminal, each once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._uploads: dict[str, tuple[Upload, list[str]]] = {}
+        self._said: set[str] = set()
+
+    @contextmanager
+    def on(self, upload: Upload) -> Iterator[list[str]]:
+        """Collect the warnings about an upload, in the list that is given."""
+        found: list[str] = []
+        self._uploads[upload.path] = upload, found
+        try:
+            yield found
+        finally:
+            del self._uploads[upload.path]
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a warning."""
+        message = record.getMessage()
+        for upload, found in list(self._uploads.values()):
+            if upload.path in message:
+                found.append(without_path(message, upload))
+                return
+        if message not in self._said and len(self._said) < MOST_SAID:
+            self._said.add(message)
+            sys.stderr.write(f"harken: {printable(message)}\n")
+
+
+def without_path(text: str, upload: Upload) -> str:
+    """Return a message with the sender's name for the file."""
+    return text.replace(upload.path, upload.name)

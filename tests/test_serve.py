@@ -1,0 +1,648 @@
+"""The service: its answers are those of ``harken predict``, and what it refuses it refuses with a reason and no trace."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+
+from harken import Classifier
+from harken.report.picture import mel_picture_of
+from harken.serve import Settings, answers, metrics, work
+from harken.serve import sound as sounds
+from harken.serve.settings import names_of, read_duration, read_origin, read_size, read_token
+from harken.serve.uploads import shown_name
+from tests.serving import left, make_models, serving, settings_for, sound
+
+TOKEN = "a-token-that-is-long-enough"
+WAV = {"Content-Type": "audio/wav"}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    logging.getLogger("harken").setLevel(logging.ERROR)  # too few tracks for some figures, which is told
+    try:
+        return make_models(tmp_path_factory.mktemp("models"))
+    finally:
+        logging.getLogger("harken").setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="module")
+def settings(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return settings_for(models, tmp_path_factory.mktemp("service"), max_upload=300_000, max_duration=20.0)
+
+
+@pytest.fixture(scope="module")
+def running(settings: Settings) -> Iterator[httpx.Client]:
+    with serving(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def client(running: httpx.Client, settings: Settings) -> Iterator[httpx.Client]:
+    """The service; what it was sent is gone afterwards."""
+    yield running
+    assert left(settings) == []
+    assert running.service.crew.inside == 0  # type: ignore[attr-defined]
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem details of a refusal, which holds no path and no trace."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    found = answer.json()
+    assert found["status"] == status
+    assert {"type", "title", "status", "detail"} <= set(found)
+    assert not re.search(r"Traceback|File \"|/tmp|upload-|site-packages|\.py\b", answer.text), answer.text
+    return dict(found)
+
+
+# What it says
+
+
+@pytest.mark.parametrize("how", ["raw", "form"])
+def test_answers_are_those_of_predict(client: httpx.Client, models: dict[str, str], tmp_path: Path, how: str) -> None:
+    content = sound(440.0, 7.5, kind="FLAC")
+    (tmp_path / "a.flac").write_bytes(content)
+    if how == "raw":
+        given: dict[str, Any] = {"content": content, "headers": {"Content-Type": "audio/flac"}}
+        address = "/v1/predict?timeline=1&name=a.flac"
+    else:
+        given, address = {"files": {"file": ("a.flac", content, "audio/flac")}}, "/v1/predict?timeline=1"
+    found = client.post(address, **given)
+    assert found.status_code == 200
+    document = found.json()
+    assert document["file"] == {"name": "a.flac", "seconds": 7.5, "bytes": len(content)}
+    assert [one["model"] for one in document["models"]] == list(models)
+    for one, path in zip(document["models"], models.values(), strict=True):
+        model = Classifier.load(path)
+        (known,) = model.predict_files([str(tmp_path / "a.flac")])
+        assert one["label"] == known.label
+        assert one["probability"] == known.probability
+        assert [(each["label"], each["probability"]) for each in one["classes"]] == known.ranked(model.classes)
+        assert [(clip["start_s"], clip["end_s"], clip["label"]) for clip in one["timeline"]] == [
+            (moment.start, moment.end, moment.label) for moment in known.timeline
+        ]
+        for clip, moment in zip(one["timeline"], known.timeline, strict=True):
+            assert list(clip["classes"].values()) == moment.probabilities.tolist()
+            assert clip["probability"] == moment.probabilities.max()
+        assert one["words"] == answers.in_words(known.probability)
+        assert one["unknown"] is False
+        assert one["took_ms"] > 0
+
+
+def test_one_model_top_and_no_agreement(client: httpx.Client) -> None:
+    found = client.post("/v1/predict?model=near&top=1", content=sound(110.0), headers=WAV).json()
+    assert [one["model"] for one in found["models"]] == ["near"]
+    assert len(found["models"][0]["classes"]) == 1
+    assert found["models"][0]["label"] == "deep"
+    assert found["agreement"] is None
+    assert "picture" not in found
+    assert "timeline" not in found["models"][0]
+
+
+def test_models_that_agree_are_told_so(client: httpx.Client) -> None:
+    found = client.post("/v1/predict", content=sound(110.0), headers=WAV).json()
+    labels = {one["label"] for one in found["models"]}
+    assert found["agreement"]["agree"] is (len(labels) == 1)
+    assert all(label in found["agreement"]["sentence"] for label in labels)
+
+
+def test_agreement_leaves_out_who_has_no_answer() -> None:
+    one, two = {"model": "a", "label": "x"}, {"model": "b", "label": None}
+    assert answers.agreement([one, two]) is None
+    assert answers.agreement([one, two, {"model": "c", "label": "x"}]) == {
+        "agree": True, "label": "x", "sentence": "a and c agree: x",
+    }  # fmt: skip
+
+
+def test_unknown_is_said_as_predict_says_it(client: httpx.Client, models: dict[str, str], tmp_path: Path) -> None:
+    content = sound(440.0)
+    (tmp_path / "a.wav").write_bytes(content)
+    model = Classifier.load(models["near"])
+    (known,) = model.predict_files([str(tmp_path / "a.wav")])
+    wanted = known.or_unknown(model.model.confidence.threshold())
+    assert wanted.label == "unknown"  # its examples lie far away
+    asked = client.post("/v1/predict?model=near&unknown=1", content=content, headers=WAV).json()["models"][0]
+    assert (asked["label"], asked["unknown"], asked["words"]) == ("unknown", True, "unknown")
+    assert asked["probability"] == wanted.probability
+    assert asked["classes"][0]["label"] == known.label
+    for query in ("", "&unknown=0"):
+        plain = client.post(f"/v1/predict?model=near{query}", content=content, headers=WAV).json()["models"][0]
+        assert (plain["label"], plain["unknown"]) == (known.label, False)
+
+
+def test_the_picture_is_that_of_the_sound(client: httpx.Client) -> None:
+    found = client.post("/v1/predict?model=wave&picture=1", content=sound(440.0, 5.0), headers=WAV).json()["picture"]
+    content = base64.b64decode(found["png"])
+    assert content.startswith(b"\x89PNG")
+    assert struct.unpack(">II", content[16:24]) == (found["width"], found["height"])
+    assert found["seconds"] == pytest.approx(5.0, abs=0.01)
+    assert (found["low_hz"], found["high_hz"]) == (0, 11025)
+
+
+def test_a_picture_shows_a_tone_where_it_sounds() -> None:
+    from matplotlib.image import imread
+
+    time = np.arange(3 * 22050) / 22050
+    samples = np.where(time < 1.5, np.sin(2 * np.pi * 300 * time), np.sin(2 * np.pi * 6000 * time)).astype(np.float32)
+    drawn = imread(io.BytesIO(mel_picture_of([samples]).png))[:, :, 0]
+    rows = drawn.argmax(axis=0)
+    assert drawn.shape == (64, -(-len(samples) // 512))
+    assert rows[len(rows) // 4] > 50  # low pitches lie below
+    assert rows[3 * len(rows) // 4] < 20
+
+
+@pytest.mark.parametrize("count", [1, 511, 220_160 - 1024, 220_160, 220_161, 440_920])
+def test_a_picture_does_not_depend_on_blocks_and_has_a_column_every_512_samples(count: int) -> None:
+    samples = np.random.default_rng(0).normal(0, 0.1, count).astype(np.float32)
+    whole, cut = mel_picture_of([samples]), mel_picture_of(np.array_split(samples, 7))
+    assert whole == cut
+    assert whole.width == -(-count // 512)
+    assert whole.seconds == count / 22050
+
+
+def test_a_long_picture_is_no_wider_than_a_screen() -> None:
+    block = np.zeros(22050 * 10, dtype=np.float32)
+    assert mel_picture_of(block for _ in range(12)).width == 1200
+
+
+def test_a_sound_is_decoded_once_for_all_who_ask_at_a_rate(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[int] = []
+    usual = sounds.stream_audio
+
+    def stream(path: str, rate: int) -> Any:
+        rates.append(rate)
+        return usual(path, rate)
+
+    monkeypatch.setattr(sounds, "stream_audio", stream)
+    found = client.post("/v1/predict?picture=1", content=sound(440.0), headers=WAV)
+    assert found.status_code == 200
+    assert sorted(rates) == [400, 22050]  # the picture hears what the second model has heard
+    rates.clear()
+    monkeypatch.setattr(sounds, "KEPT_SAMPLES", 1000)  # too long to be kept: heard again, with the same answer
+    again = client.post("/v1/predict?picture=1", content=sound(440.0), headers=WAV)
+    assert sorted(rates) == [400, 22050, 22050]
+    assert again.json()["picture"] == found.json()["picture"]
+
+
+def test_what_there_is_to_say_of_a_file_stands_in_its_answer(client: httpx.Client) -> None:
+    found = client.post("/v1/predict?model=wave&name=short.wav", content=sound(440.0, 1.0), headers=WAV).json()
+    assert len(found["remarks"]) == 1
+    assert found["remarks"][0].startswith("short.wav")
+    assert client.post("/v1/predict?model=wave", content=sound(440.0), headers=WAV).json()["remarks"] == []
+
+
+# What there is
+
+
+def test_models_are_listed_and_described(client: httpx.Client) -> None:
+    found = client.get("/v1/models").json()
+    wave, near = found["models"]
+    assert wave == {
+        "name": "wave", "classes": ["deep", "high"], "kind": "net", "recipe": "wave-mlp", "clip_s": 3.0, "rate_hz": 400,
+        "knows_unknown": False, "calibrated": False, "card": "/v1/models/wave",
+    }  # fmt: skip
+    assert near["knows_unknown"] and near["calibrated"] and near["kind"] == "neighbours"
+    assert found["limits"] == {"upload_bytes": 300_000, "duration_s": 20.0}
+    card = client.get(near["card"]).json()
+    assert near.items() <= card.items()
+    assert "deep" in card["text"] and card["text"].startswith("# near")
+    assert card["trained_on"]["tracks"] == 8
+    told = problem(client.get("/v1/models/neer"), 404)
+    assert "did you mean 'near'?" in told["detail"]
+
+
+def test_the_card_beside_a_model_is_shown(models: dict[str, str], tmp_path: Path) -> None:
+    run = tmp_path / "my-run"
+    run.mkdir()
+    (run / "model.harken").write_bytes(Path(models["wave"]).read_bytes())
+    (run / "model-card.md").write_text("# A card\n", "utf-8")
+    path = str(run / "model.harken")
+    settings = settings_for(dict(zip(names_of((path,)), (path,), strict=True)), tmp_path / "s")
+    with serving(settings) as client:
+        assert client.get("/v1/models/my-run").json()["text"] == "# A card\n"
+
+
+def test_signs_of_life_and_the_page(client: httpx.Client) -> None:
+    assert client.get("/healthz").json() == {"status": "alive"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+    assert client.head("/healthz").status_code == 200
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "<script>" not in page.text and "style=" not in page.text
+    for address in re.findall(r'(?:src|href)="(assets/[^"]+)"', page.text):
+        assert client.get(f"/{address}").status_code == 200, address
+
+
+def test_the_docs_are_served_from_here(client: httpx.Client) -> None:
+    page = client.get("/docs")
+    found = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(found) >= 4
+    for address in found:
+        assert not address.startswith(("http", "/"))
+        assert client.get(f"/{address}").status_code == 200, address
+    assert client.get("/openapi.json").json()["paths"].keys() >= {"/v1/predict", "/v1/models", "/metrics"}
+
+
+def samples_of(text: str) -> dict[str, float]:
+    """Prometheus' text as a table."""
+    rows = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in rows}
+
+
+def test_metrics_count_what_happens(client: httpx.Client) -> None:
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    line = re.compile(r'# (HELP|TYPE) \w+ .+|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [0-9.e+-]+')
+    assert all(line.fullmatch(each) for each in answer.text.splitlines())
+    before = samples_of(answer.text)
+    content = sound(440.0, 4.0)
+    client.post("/v1/predict?model=wave", content=content, headers=WAV)
+    client.post("/v1/predict?model=wave", content=b"", headers=WAV)
+    after = samples_of(client.get("/metrics").text)
+    grown = {name: after[name] - before[name] for name in after if after[name] != before[name] and "bucket" not in name}
+    assert grown['harken_requests_total{route="predict",status="200"}'] == 1
+    assert grown['harken_requests_total{route="predict",status="422"}'] == 1
+    assert grown['harken_predictions_total{model="wave"}'] == 1
+    assert grown["harken_upload_bytes_total"] == len(content)
+    assert grown["harken_sound_seconds_total"] == pytest.approx(4.0)
+    assert grown["harken_predict_seconds_count"] == 2
+    assert after['harken_predict_seconds_bucket{le="+Inf"}'] == after["harken_predict_seconds_count"]
+    assert after["harken_processes"] == 1
+    assert after["harken_in_flight"] == 0
+
+
+def test_metrics_of_several_processes_are_added_and_the_dead_hold_nothing(tmp_path: Path) -> None:
+    one, two = (metrics.Metrics(str(tmp_path), ["m"]) for _ in range(2))
+    for each in (one, two):
+        each.request("predict", 200)
+        each.inside(3)
+    assert samples_of(one.text())["harken_in_flight"] == 6
+    two.close()
+    found = samples_of(one.text())
+    assert found['harken_requests_total{route="predict",status="200"}'] == 2
+    assert (found["harken_in_flight"], found["harken_processes"]) == (3, 1)
+    assert metrics.answered(str(tmp_path)) == 2
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("modl=wave", "did you mean 'model'"),
+        ("model=waves", "did you mean 'wave'"),
+        ("model=", "no model is called"),
+        ("top=0", "1 to 10000"),
+        ("top=-1", "1 to 10000"),
+        ("top=1.5", "1 to 10000"),
+        ("top=", "1 to 10000"),
+        ("top=²", "1 to 10000"),
+        ("top=99999999999999999999", "1 to 10000"),
+        ("timeline=yes", "1 or 0"),
+        ("picture=2", "1 or 0"),
+        ("unknown=", "1 or 0"),
+        ("timeline=1&timeline=0", "stands twice"),
+        ("top=1&top=2", "stands twice"),
+    ],
+)
+def test_a_query_that_cannot_be_understood_is_refused(client: httpx.Client, query: str, told: str) -> None:
+    assert told in problem(client.post(f"/v1/predict?{query}", content=sound(440.0), headers=WAV), 422)["detail"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/json", "image/png", "application/x-www-form-urlencoded", "nonsense", "", "audio"]
+)
+def test_other_types_are_refused(client: httpx.Client, kind: str) -> None:
+    told = problem(client.post("/v1/predict", content=sound(440.0), headers={"Content-Type": kind}), 415)
+    assert "audio/*" in told["detail"]
+
+
+@pytest.mark.parametrize("kind", ["audio/x-whatever", "application/octet-stream", "video/webm", "AUDIO/WAV; codecs=1"])
+def test_types_of_sound_are_taken(client: httpx.Client, kind: str) -> None:
+    content = sound(440.0)
+    assert client.post("/v1/predict", content=content, headers={"Content-Type": kind}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "told"),
+    [
+        ([("other", ("a.wav", b"x", "audio/wav"))], 422, "field 'other'"),
+        ([("file", ("a.wav", b"x", "audio/wav")), ("file", ("b.wav", b"x", "audio/wav"))], 422, "several fields"),
+        ([("file", ("a.wav", b"", "audio/wav"))], 422, "a.wav is empty"),
+        ([("file", ("a.txt", b"words", "text/plain"))], 415, "text/plain"),
+        ([("file", ("../../a.wav", b"words and words", "audio/wav"))], 422, "a.wav: holds text"),
+    ],
+)
+def test_forms_that_are_none_are_refused(client: httpx.Client, files: Any, status: int, told: str) -> None:
+    assert told in problem(client.post("/v1/predict", files=files), status)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "told"),
+    [
+        ("multipart/form-data", b"", "boundary"),
+        ("multipart/form-data; boundary=x", b"", "midst"),
+        ("multipart/form-data; boundary=x", b"--x--\r\n", "form"),
+        ("multipart/form-data; boundary=x", b"no form at all", "no form"),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nabc', "midst"),
+        ("multipart/form-data; boundary=x", b"--x\r\n\r\nabc\r\n--x--\r\n", "expected"),
+        ("multipart/form-data; boundary=x", b"--x\r\nA: " + b"b" * 9000 + b"\r\n\r\nabc\r\n--x--\r\n", "no form"),
+        ("multipart/form-data; boundary=" + "x" * 5000, b"abc", "boundary"),
+    ],
+)
+def test_broken_forms_are_refused(client: httpx.Client, kind: str, body: bytes, told: str) -> None:
+    assert told in problem(client.post("/v1/predict", content=body, headers={"Content-Type": kind}), 422)["detail"]
+
+
+def test_zero_bytes_are_refused(client: httpx.Client) -> None:
+    assert "empty" in problem(client.post("/v1/predict?name=a.wav", content=b"", headers=WAV), 422)["detail"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../etc/passwd.wav", "..\\..\\boot.wav", "/etc/cron.d/x.wav", "a\0b.wav", "x" * 5000 + ".wav"]
+)
+def test_names_choose_no_place(client: httpx.Client, settings: Settings, name: str) -> None:
+    before = sorted(path.name for path in Path(settings.folder).parent.iterdir())
+    found = client.post("/v1/predict", params={"name": name, "model": "wave"}, content=sound(440.0), headers=WAV)
+    assert found.status_code == 200
+    shown = found.json()["file"]["name"]
+    assert shown == shown_name(name)
+    assert "/" not in shown and "\\" not in shown and len(shown) <= 200
+    assert sorted(path.name for path in Path(settings.folder).parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("path", ["bad-audio/empty.mp3", "bad-audio/table-named.mp3", "bad-audio/truncated.mp3"])
+def test_broken_files_are_refused_with_a_reason(client: httpx.Client, shared_data: Path, path: str) -> None:
+    content = (shared_data / path).read_bytes()
+    name = Path(path).name
+    told = problem(client.post(f"/v1/predict?name={name}", content=content, headers={"Content-Type": "audio/mpeg"}), 422)
+    assert told["detail"].startswith(name)
+    assert len(told["detail"]) > len(name) + 10
+
+
+@pytest.mark.parametrize("length", [1, 10, 100, 5000])
+def test_noise_is_no_sound(client: httpx.Client, length: int) -> None:
+    for seed in range(3):
+        content = np.random.default_rng(seed).bytes(length)
+        problem(client.post("/v1/predict", content=content, headers={"Content-Type": "application/octet-stream"}), 422)
+
+
+@pytest.mark.parametrize("told_length", [True, False])
+@pytest.mark.parametrize("form", [True, False])
+def test_what_is_too_large_is_refused_with_the_limit(client: httpx.Client, told_length: bool, form: bool) -> None:
+    content = bytes(400_000)
+    if form:
+        content = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + content + b"\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x" if form else "audio/wav"}
+
+    def pieces() -> Iterator[bytes]:
+        for start in range(0, len(content), 10_000):
+            yield content[start : start + 10_000]
+
+    told = problem(client.post("/v1/predict", content=content if told_length else pieces(), headers=headers), 413)
+    assert "300 kB (300,000 bytes)" in told["detail"]
+    assert told["limit_bytes"] == 300_000
+
+
+def bomb(seconds: float, claims: float | None = None) -> bytes:
+    """A FLAC file of silence: some kB, whatever it lasts; its header claims another duration, or none (0)."""
+    content = io.BytesIO()
+    soundfile.write(content, np.zeros(round(seconds * 8000), np.int16), 8000, format="FLAC")
+    found = bytearray(content.getvalue())
+    if claims is not None:  # 36 bits of STREAMINFO are the number of samples
+        packed = int.from_bytes(found[18:26], "big") & ~((1 << 36) - 1) | round(claims * 8000)
+        found[18:26] = packed.to_bytes(8, "big")
+    return bytes(found)
+
+
+@pytest.mark.parametrize(("seconds", "claims"), [(21, None), (600, None), (600, 0), (600, 19)])
+def test_decompression_bombs_are_refused_with_the_limit(client: httpx.Client, seconds: float, claims: float | None) -> None:
+    content = bomb(seconds, claims)
+    assert len(content) < 60_000
+    answer = client.post("/v1/predict?picture=1", content=content, headers={"Content-Type": "audio/flac"})
+    if claims == 19 and answer.status_code == 200:  # a decoder may stop where the header says that it ends
+        assert answer.json()["file"]["seconds"] <= 20
+        return
+    told = problem(answer, 413)
+    assert "20 seconds" in told["detail"]
+    assert told["limit_seconds"] == 20.0
+
+
+def test_a_header_that_claims_hours_costs_nothing(client: httpx.Client) -> None:
+    told = problem(client.post("/v1/predict", content=bomb(1, 90_000), headers={"Content-Type": "audio/flac"}), 413)
+    assert told["limit_seconds"] == 20.0
+
+
+def test_as_long_as_allowed_is_answered(client: httpx.Client) -> None:
+    found = client.post("/v1/predict?model=wave", content=bomb(20.0), headers={"Content-Type": "audio/flac"})
+    assert found.status_code == 200
+    assert found.json()["file"]["seconds"] == 20.0
+    assert any("silent" in remark for remark in found.json()["remarks"])
+
+
+def test_a_fault_of_the_service_tells_nothing(client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("secret-word in /tmp/secret-place")
+
+    monkeypatch.setattr(work, "_said", fail)
+    answer = client.post("/v1/predict", content=sound(440.0), headers=WAV)
+    problem(answer, 500)
+    assert "secret" not in answer.text
+    assert "secret-word" in caplog.text
+
+
+def test_a_decoder_that_breaks_tells_no_path(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stream(path: str, rate: int) -> Any:
+        raise OSError(f"cannot read {path}")
+        yield
+
+    monkeypatch.setattr(sounds, "stream_audio", stream)
+    problem(client.post("/v1/predict?name=a.wav", content=sound(440.0), headers=WAV), 422)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/predict"), ("PUT", "/v1/models"), ("DELETE", "/metrics"), ("POST", "/")]
+)
+def test_other_methods_are_refused(client: httpx.Client, method: str, path: str) -> None:
+    answer = client.request(method, path)
+    problem(answer, 405)
+    assert answer.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/v1",
+        "/v1/predict/",
+        "/assets/nothing.js",
+        "/assets/../app.py",
+        "/assets/%2e%2e/app.py",
+        "/docs/assets/swagger/../../__init__.py",
+    ],
+)
+def test_other_addresses_are_refused(client: httpx.Client, path: str) -> None:
+    problem(client.get(path), 404)
+
+
+# Who may ask
+
+
+def test_every_answer_has_the_headers_of_a_careful_page(client: httpx.Client) -> None:
+    asked = [
+        client.get("/"), client.get("/docs"), client.get("/v1/models"), client.get("/nothing"), client.get("/metrics"),
+        client.post("/v1/predict", content=b"", headers=WAV), client.get("/healthz", headers={"Host": "evil.example"}),
+    ]  # fmt: skip
+    for answer in asked:
+        policy = answer.headers["content-security-policy"]
+        assert "unsafe" not in policy and "default-src 'none'" in policy and "*" not in policy
+        assert "img-src 'self' data: blob:" in policy and "media-src 'self' blob:" in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert "server" not in answer.headers
+    assert client.get("/v1/models").headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "localhost.evil", "[::2]"])
+def test_other_names_are_refused_against_dns_rebinding(client: httpx.Client, host: str) -> None:
+    told = problem(client.get("/v1/models", headers={"Host": host}), 421)
+    assert "--allow-host" in told["detail"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:1"])
+def test_own_names_are_taken(client: httpx.Client, host: str) -> None:
+    assert client.get("/v1/models", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil:80", "http://localhost:1"])
+def test_pages_elsewhere_may_not_ask(client: httpx.Client, origin: str) -> None:
+    headers = {**WAV, "Host": "localhost:8000", "Origin": origin}
+    told = problem(client.post("/v1/predict", content=sound(440.0), headers=headers), 403)
+    assert "--cors" in told["detail"]
+    assert client.post(
+        "/v1/predict", content=sound(440.0), headers={**headers, "Origin": "http://localhost:8000"}
+    ).status_code == 200  # fmt: skip
+    assert "access-control-allow-origin" not in client.get("/v1/models", headers={"Origin": origin}).headers
+
+
+def test_allowed_origins_may_ask(models: dict[str, str], tmp_path: Path) -> None:
+    mine, other = "https://music.example", "https://evil.example"
+    settings = settings_for({"wave": models["wave"]}, tmp_path, cors=(mine,), token=TOKEN)
+    with serving(settings) as client:
+        asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        before = client.options("/v1/predict", headers={"Origin": mine, **asking})
+        assert before.status_code == 200
+        assert before.headers["access-control-allow-origin"] == mine
+        assert "authorization" in before.headers["access-control-allow-headers"].lower()
+        refused = client.options("/v1/predict", headers={"Origin": other, **asking})
+        assert "access-control-allow-origin" not in refused.headers
+        given = {**WAV, "Authorization": f"Bearer {TOKEN}"}
+        answer = client.post("/v1/predict", content=sound(440.0), headers={**given, "Origin": mine})
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == mine
+        assert answer.headers["vary"] == "Origin"
+        unknown = client.post("/v1/predict", content=sound(440.0), headers={**WAV, "Origin": mine})
+        assert (unknown.status_code, unknown.headers["access-control-allow-origin"]) == (401, mine)
+        assert client.post("/v1/predict", content=sound(440.0), headers={**given, "Origin": other}).status_code == 403
+
+
+@pytest.fixture(scope="module")
+def guarded(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    settings = settings_for({"wave": models["wave"]}, tmp_path_factory.mktemp("guarded"), token=TOKEN, hosts=())
+    with serving(settings) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "given",
+    [None, "", "Bearer", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", TOKEN, "Bearer ä"],
+)  # fmt: skip
+def test_without_the_token_there_is_no_answer(guarded: httpx.Client, given: str | None) -> None:
+    headers = {} if given is None else {"Authorization": given.encode("latin-1")}
+    for method, path in (("GET", "/v1/models"), ("GET", "/v1/models/wave"), ("POST", "/v1/predict"), ("GET", "/metrics")):
+        answer = guarded.request(method, path, headers=headers)  # type: ignore[arg-type]
+        problem(answer, 401)
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_with_the_token_there_is(guarded: httpx.Client) -> None:
+    for scheme in ("Bearer", "bearer"):
+        headers = {"Authorization": f"{scheme} {TOKEN}"}
+        assert guarded.get("/v1/models", headers=headers).status_code == 200
+        assert guarded.post("/v1/predict", content=sound(440.0), headers={**headers, **WAV}).status_code == 200
+    for open_to_all in ("/", "/docs", "/openapi.json", "/healthz", "/readyz"):
+        assert guarded.get(open_to_all).status_code == 200
+    assert TOKEN not in guarded.get("/openapi.json").text
+    assert guarded.get("/openapi.json").json()["security"] == [{"token": []}]
+
+
+# What it is told at its start
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1MB", "1e3", "many", "1 MB MB", "MB", "0.2", "nan"])
+def test_sizes_that_are_none_are_refused(text: str) -> None:
+    from harken.errors import HarkenError
+
+    with pytest.raises(HarkenError, match="200MB"):
+        read_size(text)
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "-5min", "1day", "inf"])
+def test_durations_that_are_none_are_refused(text: str) -> None:
+    from harken.errors import HarkenError
+
+    with pytest.raises(HarkenError, match="20min"):
+        read_duration(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "null", "example.org", "https://", "https://a/b", "ftp://a", "https://a b", "https://a:x"]
+)
+def test_origins_that_are_none_are_refused(text: str) -> None:
+    from harken.errors import HarkenError
+
+    with pytest.raises(HarkenError, match="no origin"):
+        read_origin(text)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"short\n", b"a token with spaces\n", "ein-token-mit-größe-öä".encode(), b"\xff\xfe" * 20]
+)
+def test_tokens_that_are_none_are_refused(tmp_path: Path, content: bytes) -> None:
+    from harken.errors import HarkenError
+
+    (tmp_path / "token").write_bytes(content)
+    with pytest.raises(HarkenError, match="token"):
+        read_token(str(tmp_path / "token"))
+    with pytest.raises(HarkenError, match="cannot be read"):
+        read_token(str(tmp_path / "no-such"))
+
+
+def test_a_token_is_the_first_line(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"  {TOKEN} \nand more\n", "utf-8")
+    assert read_token(str(tmp_path / "token")) == TOKEN
+
+
+def test_the_answer_is_json_and_nothing_else(client: httpx.Client) -> None:
+    found = client.post("/v1/predict?timeline=1&picture=1", content=sound(440.0), headers=WAV)
+    assert found.headers["content-type"] == "application/json"
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    json.loads(found.content, parse_constant=refuse)
