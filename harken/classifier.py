@@ -19,7 +19,7 @@ from dataclasses import astuple, replace
 from itertools import groupby
 from math import prod
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,9 @@ from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
 from harken.store import Features, Stream, as_it_is, hear_many, sharing_cores
 from harken.tracks import Track, Tracks
+
+if TYPE_CHECKING:
+    from harken.explain import Explanation
 
 logger = logging.getLogger("harken")
 
@@ -328,6 +331,37 @@ class Classifier:
                 continue
             with sharing_cores(workers or self.workers, len(run)) as count:
                 yield from self._answers(run, count, confidence, stream)
+
+    def explain(
+        self, path: str | os.PathLike[str] | Track, *, label: str | None = None, at: float | None = None
+    ) -> Explanation:
+        """Say why a file is answered as it is (:mod:`harken.explain`; docs/explaining.md).
+
+        Parameters
+        ----------
+        path : path or Track
+        label : str, optional
+            The class that is explained; default: the answer.
+        at : float, optional
+            The clip around this second is explained; default: the one that says most for the class.
+
+        Returns
+        -------
+        harken.explain.Explanation
+            ``findings`` (of a stack also ``joint``), ``to_table()`` for JSON; ``harken.explain.words.lines`` says it in words.
+
+        Raises
+        ------
+        ModelError
+            The model hears no audio, or gives no number for this file.
+        AudioError
+            The file cannot be read, or is too short.
+        HarkenError
+            The label is none of the model's, or no clip lies there.
+        """
+        from harken.explain import explain  # noqa: PLC0415 (who predicts explains nothing)
+
+        return explain(self.model, self._net(), path, label=label, at=at)
 
     def names_rows_of(self, path: str) -> bool:
         """Return whether a file is a table of numbers whose rows the model would name, each by itself."""

@@ -45,6 +45,7 @@ ROOMS = [
     "sequential",
     "exchange",
     "judge",
+    "explain",
     "report",
     "prediction",
     "journal",

@@ -32,6 +32,7 @@ VERBS = {
     "evaluate": ("harken.cli.evaluate", "Judge a model on tracks it has not heard."),
     "audit": ("harken.cli.audit", "Judge the predictions of any tool."),
     "predict": ("harken.cli.predict", "Name songs."),
+    "explain": ("harken.cli.explain", "Say why a model names songs as it does."),
     "library": ("harken.cli.library", "Name a whole collection once; list, count, export, tag it."),
     "watch": ("harken.cli.watch", "Name the files of a folder as they arrive."),
     "serve": ("harken.cli.serve", "Answer over HTTP: a page for the browser, an API for programs."),

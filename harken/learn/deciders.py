@@ -39,14 +39,24 @@ def _classical(model: Model, engine: str, device: str) -> Decider:
 def _stack(model: Model, engine: str, device: str) -> Decider:
     recipe, declared = model.recipe, model.declared
     assert isinstance(recipe, StackRecipe) and isinstance(declared, Joined)
-    views = {}
+    views = {
+        name: decider(own, engine=engine if own.recipe.engines else "numpy", device=device)
+        for name, own in view_models(model).items()
+    }
+    return Jury(recipe, declared, views, model.weights)
+
+
+def view_models(model: Model) -> dict[str, Model]:
+    """Return the views of a stack that answer, by name, each as a model of its own."""
+    recipe, declared = model.recipe, model.declared
+    assert isinstance(recipe, StackRecipe) and isinstance(declared, Joined)
+    found = {}
     for name, view in recipe.named().items():
         if name in declared.views:
             begin = f"{name}/"
             sizes = {key.removeprefix(begin): size for key, size in model.sizes.items() if key.startswith(begin)}
-            own = Model(view, model.classes, own_arrays(model.weights, name), view.frontend.shape, sizes=sizes)
-            views[name] = decider(own, engine=engine if view.engines else "numpy", device=device)
-    return Jury(recipe, declared, views, model.weights)
+            found[name] = Model(view, model.classes, own_arrays(model.weights, name), view.frontend.shape, sizes=sizes)
+    return found
 
 
 DECIDERS: dict[str, Callable[[Model, str, str], Decider]] = {

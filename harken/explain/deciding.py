@@ -1,0 +1,129 @@
+"""One decider and one track: which clip is explained, and by what, for each kind of recipe.
+
+:data:`EXPLAINING` is where kinds are entered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.archive import Model
+from harken.explain.hearing import Clips
+from harken.explain.hiding import field_of
+from harken.explain.neighbours import neighbourhood
+from harken.explain.numbers import numbers_of
+from harken.explain.occlusion import heat_of
+from harken.explain.result import Findings, Said
+from harken.learn import ArrayRows, Decider, class_probabilities_of
+from harken.recipes import ClassicalRecipe, NeighboursRecipe, NetRecipe
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+BATCH = 64
+"""Clips that are answered at once."""
+MOST_CLIPS = 24
+"""Of a track, whose bands are hidden to say what holds of the whole of it: evenly spread."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What is to be explained.
+
+    Attributes
+    ----------
+    model : Model
+    net : Decider
+        What answers for it.
+    clips : Clips
+    label, rival : int
+        Positions of the class that is explained, and of the one that it is told apart from.
+    place : int
+        Of the clip that is explained.
+    """
+
+    model: Model
+    net: Decider
+    clips: Clips
+    label: int
+    rival: int
+    place: int
+
+    def ask(self, rows: Floats) -> Doubles:
+        """Return the probabilities of rows."""
+        return class_probabilities_of(self.net, ArrayRows(rows), BATCH)
+
+
+def findings_of(case: Case, answers: Doubles) -> Findings:
+    """Return what one decider shows of a track.
+
+    Parameters
+    ----------
+    case : Case
+    answers : ndarray, shape (clips, classes)
+        What it says of each clip.
+    """
+    recipe, classes = case.model.recipe, case.model.classes
+    said = tuple(
+        Said(start, end, classes[int(row.argmax())], float(row[case.label]))
+        for (start, end), row in zip(case.clips.times, answers, strict=True)
+    )
+    return Findings(recipe.name, recipe.kind, case.place, said, **EXPLAINING.get(recipe.kind, _nothing)(case))
+
+
+def telling_clip(clips: Clips, answers: Doubles, label: int, at: float | None) -> int:
+    """Return the clip that is explained: the one around a second, else the one that says most for the class, the first such."""
+    return int(answers[:, label].argmax()) if at is None else clips.at(at)
+
+
+def _net(case: Case) -> dict[str, Any]:
+    """Return the map of a picture or a sound; of a row of named numbers, what they bring."""
+    clips, place = case.clips, case.place
+    start = clips.times[place][0]
+
+    def field(number: int) -> Any:
+        first, last = clips.times[number]
+        return field_of(case.model, clips, number, last - first)
+
+    found = field(place)
+    if found is None:
+        return _numbers(case)
+    others = ()
+    if len(clips) > 1 and clips.frontend.kind == "mel":
+        chosen = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), MOST_CLIPS)).round().astype(int))
+        others = tuple(field(number) for number in chosen.tolist())
+    return {"heat": heat_of(found, case.ask, case.label, start, others=others)}
+
+
+def _numbers(case: Case) -> dict[str, Any]:
+    row = case.clips.x[case.place].ravel()
+    return {"numbers": numbers_of(case.model, _names(case, len(row)), row, case.ask, (case.label, case.rival))}
+
+
+def _neighbours(case: Case) -> dict[str, Any]:
+    row = case.clips.x[case.place].ravel()
+    names = case.clips.frontend.names
+    return {"neighbours": neighbourhood(case.model, names if len(names) == len(row) else (), row, case.label, case.rival)}
+
+
+def _names(case: Case, count: int) -> tuple[str, ...]:
+    """Return what the numbers of a row are called; by their places where the frontend has no names."""
+    names = case.clips.frontend.names
+    return names if len(names) == count else tuple(f"number {place}" for place in range(1, count + 1))
+
+
+def _nothing(case: Case) -> dict[str, Any]:
+    return {}
+
+
+EXPLAINING: dict[str, Callable[[Case], dict[str, Any]]] = {
+    NetRecipe.KIND: _net,
+    ClassicalRecipe.KIND: _numbers,
+    NeighboursRecipe.KIND: _neighbours,
+}
+"""What explains one decider, by the kind of its recipe; called with a case, it returns fields of :class:`Findings`."""

@@ -1,0 +1,210 @@
+"""Occlusion: which parts of a clip an answer rests on, found by hiding them one after another and asking again.
+
+Windows of an eighth of the clip and an eighth of the bands, each half over the next, are hidden
+(:mod:`harken.explain.hiding`); what the log-odds of the answer lose is what the window said for it. The map has at each cell
+the mean over the windows that hid it. What is told in words is measured once more: exactly the part that is named is hidden.
+
+The map is put to the test by deletion and insertion (V. Petsiuk, A. Das, K. Saenko, "RISE", BMVC 2018): hiding what it calls
+most telling must cost more than hiding as much by lot, and keeping it alone must leave more.
+
+Sources: M. Zeiler and R. Fergus, "Visualizing and understanding convolutional networks" (ECCV 2014).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from harken.explain.hiding import Field, Masks
+from harken.explain.result import Check, Heat, Spot
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Ask = Callable[[Floats], Doubles]
+"""From what the model reads, (n, *shape), to probabilities (n, classes)."""
+
+WINDOWS = 8
+"""Windows side by side along each axis; with those that lie half over two of them there are 15."""
+TELLING = 0.5
+"""Share of the map's largest value, from which on a cell belongs to a spot."""
+SPOTS = 3
+"""That are told, for the answer and against it."""
+LEAST = 0.02
+"""Change of log-odds that is worth telling."""
+SHARE = 0.1
+"""Of the cells, that are hidden to test the map."""
+DRAWS = 16
+"""Of windows by lot, beside that."""
+FLOOR = 1e-30
+"""Probability that logarithms are taken of at least."""
+AT_ONCE = 1 << 22
+"""Numbers of hidden clips that are held at once."""
+
+
+def log_odds(probabilities: Doubles, label: int) -> Doubles:
+    """Return the log-odds of a class against all others together, (rows,): finite, however sure the model is."""
+    others = np.delete(probabilities, label, axis=1).sum(axis=1)
+    return np.asarray(np.log(np.maximum(probabilities[:, label], FLOOR)) - np.log(np.maximum(others, FLOOR)))
+
+
+def heat_of(field: Field, ask: Ask, label: int, start: float, *, others: tuple[Field, ...] = (), seed: int = 0) -> Heat:
+    """Return the map of a clip.
+
+    Parameters
+    ----------
+    field : Field
+    ask : callable
+    label : int
+        Position of the class that is explained.
+    start : float
+        Seconds of the file at which the clip begins.
+    others : tuple of Field
+        The track's clips, this one among them, for what holds of the whole track.
+    seed : int
+        Of the windows by lot.
+    """
+    bands, columns = field.shape
+    down, across = windows(bands), windows(columns)
+    asked = _Asked(field, ask, label)
+    masks = np.zeros((len(down) * len(across), bands, columns), dtype=np.bool_)
+    for number, (band, column) in enumerate((band, column) for band in down for column in across):
+        masks[number, band, column] = True
+    changes = asked.changes(masks)
+    covered = masks.sum(axis=0)
+    values = np.tensordot(changes, masks, axes=1) / np.maximum(covered, 1)
+    slabs = _slabs(down, bands, columns)
+    drops = asked.changes(slabs)
+    everywhere = (
+        np.mean([_Asked(one, ask, label).changes(_slabs(down, *one.shape)) for one in others], axis=0) if others else []
+    )
+    return Heat(
+        values=values,
+        times=start + field.times,
+        hertz=field.hertz,
+        log_odds=asked.base,
+        spots=_spots(asked, values, start),
+        bands=_of_bands(field, down, drops, start),
+        whole=_of_bands(field, down, np.asarray(everywhere), start),
+        check=_check(asked, values, masks, seed),
+        filled=field.filled,
+        window=(float(field.times[-1] - field.times[0]) / min(WINDOWS, columns), 1 / min(WINDOWS, bands)),
+    )
+
+
+def windows(size: int) -> list[slice]:
+    """Return windows over so many cells: eighths, each half over the next; single cells where there are fewer than eight.
+
+    Examples
+    --------
+    >>> [(one.start, one.stop) for one in windows(16)][:3], windows(2)
+    ([(0, 2), (1, 3), (2, 4)], [slice(0, 1, None), slice(1, 2, None)])
+    """
+    width = max(1, round(size / WINDOWS))
+    step = max(1, width // 2)
+    starts = sorted({*range(0, size - width + 1, step), size - width})
+    return [slice(first, first + width) for first in starts]
+
+
+class _Asked:
+    """A field, what answers of it, and what it answers when nothing is hidden."""
+
+    def __init__(self, field: Field, ask: Ask, label: int) -> None:
+        self.field, self.ask, self.label = field, ask, label
+        self.base = float(self.log_odds(np.zeros((1, *field.shape), dtype=np.bool_))[0])
+
+    def probabilities(self, masks: Masks) -> Doubles:
+        """Return the answers with these parts hidden, (masks, classes)."""
+        one = self.field.hidden(masks[:1])
+        step = max(1, AT_ONCE // max(one.size, 1))
+        pieces = [self.ask(self.field.hidden(masks[first : first + step])) for first in range(0, len(masks), step)]
+        return np.concatenate(pieces)
+
+    def log_odds(self, masks: Masks) -> Doubles:
+        return log_odds(self.probabilities(masks), self.label)
+
+    def changes(self, masks: Masks) -> Doubles:
+        """Return by how much the log-odds fall when these parts are hidden, (masks,)."""
+        return self.base - self.log_odds(masks)
+
+
+def _slabs(down: list[slice], bands: int, columns: int) -> Masks:
+    """Return masks that hide some bands throughout."""
+    masks = np.zeros((len(down), bands, columns), dtype=np.bool_)
+    for mask, band in zip(masks, down, strict=True):
+        mask[band] = True
+    return masks
+
+
+def _of_bands(field: Field, down: list[slice], changes: Doubles, start: float) -> tuple[Spot, ...]:
+    first, last = start + float(field.times[0]), start + float(field.times[-1])
+    return tuple(
+        Spot(first, last, float(field.hertz[band.start]), float(field.hertz[band.stop]), float(change), float("nan"))
+        for band, change in zip(down, changes, strict=False)
+    )
+
+
+def _spots(asked: _Asked, values: Doubles, start: float) -> tuple[Spot, ...]:
+    """Return the parts that count most: connected cells of the map, each measured by hiding the box around it."""
+    from scipy.ndimage import find_objects  # noqa: PLC0415 (who predicts explains nothing)
+    from scipy.ndimage import label as parts_of  # noqa: PLC0415
+
+    found: list[Spot] = []
+    for sign in (1.0, -1.0):
+        signed = sign * values
+        if signed.max() < LEAST:
+            continue
+        parts, _ = parts_of(signed >= TELLING * signed.max())
+        boxes = find_objects(parts)
+        strength = [float(signed[box].sum()) for box in boxes]
+        chosen = [boxes[place] for place in np.argsort(strength)[::-1][:SPOTS]]
+        masks = np.zeros((len(chosen), *values.shape), dtype=np.bool_)
+        for mask, box in zip(masks, chosen, strict=True):
+            mask[box] = True
+        answers = asked.probabilities(masks)
+        changes = asked.base - log_odds(answers, asked.label)
+        told = [
+            Spot(
+                start + float(asked.field.times[columns.start]),
+                start + float(asked.field.times[columns.stop]),
+                float(asked.field.hertz[bands.start]),
+                float(asked.field.hertz[bands.stop]),
+                float(change),
+                float(row[asked.label]),
+            )
+            for (bands, columns), change, row in zip(chosen, changes, answers, strict=True)
+            if sign * change >= LEAST
+        ]
+        found += sorted(told, key=lambda spot: -abs(spot.change))
+    return tuple(found)
+
+
+def _check(asked: _Asked, values: Doubles, masks: Masks, seed: int) -> Check:
+    """Hide the most telling cells, then windows by lot, as many cells; then all the others."""
+    size = values.size
+    count = max(1, round(SHARE * size))
+    telling = np.zeros(size, dtype=np.bool_)
+    telling[np.argsort(-values.ravel(), kind="stable")[:count]] = True
+    draws = [_by_lot(masks.reshape(len(masks), size), count, np.random.default_rng([seed, draw])) for draw in range(DRAWS)]
+    every = np.stack([telling, *draws]).reshape(-1, *values.shape)
+    hidden, kept = asked.changes(every), asked.log_odds(~every)
+    return Check(
+        share=count / size,
+        hidden=float(hidden[0]),
+        hidden_random=float(hidden[1:].mean()),
+        kept=float(kept[0]),
+        kept_random=float(kept[1:].mean()),
+        draws=DRAWS,
+    )
+
+
+def _by_lot(masks: Masks, count: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Return windows by lot, the last one cut, that have so many cells together: (cells,)."""
+    found = np.zeros(masks.shape[1], dtype=np.bool_)
+    for number in rng.permutation(len(masks)):
+        more = np.flatnonzero(masks[number] & ~found)[: count - int(found.sum())]
+        found[more] = True
+        if found.sum() == count:
+            break
+    return found
