@@ -3,13 +3,15 @@
 ``.npz``: ``X_train, y_train`` and ``X_test, y_test`` with ``labels``, the arrays that the tutorials save, split by groups as
 training splits; beside them, for each row, ``groups_…``, ``paths_…``, ``start_…`` and ``end_…`` (seconds). ``.csv`` and
 ``.parquet``: a line a clip; where the numbers of a row have names (the summary), with the columns of the table that GTZAN is
-known by, so that the file stands in for it. Rows are written block by block: memory stays flat however many there are.
+known by, so that the file stands in for it, and with a group and a part where the data have them, so that a training on the
+file splits as one on the data would. Rows are written block by block: memory stays flat however many there are.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.datasets import Arrays, read
+from harken.datasets.grouping import GROUP_COLUMNS
 from harken.datasets.parquet import pyarrow
 from harken.errors import DataError, Failure, printable
 from harken.files import atomic_write
@@ -30,6 +33,8 @@ from harken.learn.standard import blocks_of, standard_figures
 from harken.parts import Heard, divide, hear_parts
 from harken.progress import Progress, silent
 from harken.store import Features, Rows
+
+logger = logging.getLogger("harken")
 
 Floats = npt.NDArray[np.float32]
 
@@ -98,8 +103,11 @@ def export_features(
     if ending == ".npz":
         _write_npz(target, _standardised(divided, standard), dataset.classes, standard)
         return heard.failed
-    table = _KnownTable if frontend.names else _ClipTable
-    TABLES[ending](target, table(_standardised(heard.parts if frontend.names else divided, standard), dataset.classes))
+    parts = _standardised(heard.parts if frontend.names else divided, standard)
+    named = bool(frontend.names)
+    TABLES[ending](
+        target, _KnownTable(parts, dataset.classes, dataset.grouping) if named else _ClipTable(parts, dataset.classes)
+    )
     if standard is not None:
         _write_standard(target.with_name(f"{target.stem}.standard.csv"), frontend, standard)
     return heard.failed
@@ -140,7 +148,11 @@ def _divided(heard: Heard, seed: int) -> dict[str, Features]:
     """Return the parts that the data bring, or a training and a test part; validation is left to whoever trains on the file."""
     if len(heard.parts) > 1:
         return heard.parts
-    found = divide(heard, seed=seed)
+    try:
+        found = divide(heard, seed=seed)
+    except DataError as error:  # a class of one group, say: too little to judge, but nothing against writing it
+        logger.warning("%s: not split, all rows count as the training part: %s", heard.name, error)
+        return heard.parts
     chosen = {"train": np.union1d(found.train, found.valid), "test": found.test}
     return {name: heard.parts["train"].select(places) for name, places in chosen.items() if len(places)}
 
@@ -220,40 +232,54 @@ class _KnownTable:
     """A line a clip, with the columns of the table that GTZAN is known by: ``filename, length, …, label``.
 
     A file's name carries the clip's number, as in ``blues.00000.0.wav``. Where two files of different folders have the same
-    name, their folders stand before all names. The length is in samples at the frontend's rate.
+    name, their folders stand before all names. The length is in samples at the frontend's rate. Where a track has a group there
+    is a column for it before the label's, and where the data bring parts a last one ``part``.
 
     Parameters
     ----------
     parts : dict of str to Features
         Of a frontend whose numbers have names.
     classes : sequence of str
+    grouping : str
+        As :class:`harken.datasets.Dataset` has it: the column is called as it was where that name is known, else ``group``.
     """
 
-    def __init__(self, parts: dict[str, Features], classes: Sequence[str]) -> None:
+    def __init__(self, parts: dict[str, Features], classes: Sequence[str], grouping: str) -> None:
         self._parts, self._classes = parts, classes
         frontend = parts["train"].frontend
         if not isinstance(frontend, AudioFrontend):
             raise DataError(f"a {frontend.kind} frontend hears no audio, so that its rows have no length")
         self._rate = frontend.rate
-        self.beside: dict[str, type] = {"filename": str, "length": int, "label": str}
-        self.columns = ["filename", "length", *frontend.names, "label"]
+        grouped = any(group for part in parts.values() for group in part.tracks.groups)
+        self._group = [_group_column(grouping)] * grouped
+        self._part = ["part"] * (len(parts) > 1)
+        self.columns = ["filename", "length", *frontend.names, *self._group, "label", *self._part]
+        self.beside: dict[str, type] = {name: str for name in self.columns if name not in frontend.names} | {"length": int}
         paths = {Path(track.path) for part in parts.values() for track in part.tracks}
         self._bare = len({path.name for path in paths}) == len(paths)
 
     def blocks(self) -> Iterator[list[list[Any]]]:
         """Yield rows, as many as are read at once."""
         numbers: dict[Path, int] = {}
-        for part in self._parts.values():
+        for part_name, part in self._parts.items():
             lengths = np.rint((part.end - part.start) * self._rate).astype(int)
             beside = zip(part.track, lengths, part.labels, strict=True)
             for block in _blocks(part):
                 rows = []
                 for row, (track, length, label) in zip(block, beside, strict=False):
-                    path = Path(part.tracks[int(track)].path)
+                    found = part.tracks[int(track)]
+                    path = Path(found.path)
                     number = numbers[path] = numbers.get(path, -1) + 1
                     name = path.with_name(f"{path.stem}.{number}{path.suffix}")
-                    rows.append([name.name if self._bare else str(name), int(length), *row, self._classes[label]])
+                    beside_it = [found.group or ""] * len(self._group) + [self._classes[label]] + [part_name] * len(self._part)
+                    rows.append([name.name if self._bare else str(name), int(length), *row, *beside_it])
                 yield rows
+
+
+def _group_column(grouping: str) -> str:
+    """Return what the column of the groups is called, so that it is found again without being named."""
+    name = grouping.removeprefix("column ").removesuffix(" tags").casefold()
+    return name if name in GROUP_COLUMNS else "group"
 
 
 def _write_csv(target: Path, table: _ClipTable | _KnownTable) -> None:

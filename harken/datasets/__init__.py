@@ -2,8 +2,8 @@
 
 DATA is a folder of class folders (:mod:`harken.datasets.folder`), a table (CSV or Parquet) of tracks
 (:mod:`harken.datasets.table`) or of features (:mod:`harken.datasets.numbers`), an ``.npz`` of arrays
-(:mod:`harken.datasets.arrays`), or ``name:ROOT`` for a dataset in :data:`KNOWN` (:mod:`harken.datasets.known`). Groups come from
-a column or from tags; a track whose group is not known stands for itself.
+(:mod:`harken.datasets.arrays`), or ``name:ROOT`` for a dataset in :data:`KNOWN` (:mod:`harken.datasets.known`). Groups come
+from a column or from tags; a track whose group is not known stands for itself.
 """
 
 from __future__ import annotations
