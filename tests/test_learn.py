@@ -486,6 +486,7 @@ def instance(cls: type[Callback]) -> Callback:
         "schedule": SCHEDULES.get(cls.name, Constant)(),
         "left": lambda: 1.0,
         "tell": None,
+        "first": True,
     }
     return cls(**{name: values[name] for name in inspect.signature(cls).parameters})
 

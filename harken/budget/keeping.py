@@ -114,6 +114,11 @@ class Keeper(Pace):
         self._learnt = self._learnt or fold is None
         self._watch.write()
 
+    def failed(self, view: str) -> None:
+        """Take note that a view steps aside."""
+        self._open = {key: cost for key, cost in self._open.items() if key[0] != view}
+        self._watch.write()
+
     def again(self) -> bool:
         """Tell whether there is time to learn from the validation part too."""
         more = sum(self._of(key) for key in self._open if key[1] == AGAIN)
@@ -140,7 +145,7 @@ class Keeper(Pace):
         for other in [one for one in self._open if one[0] == view and one[1] not in (None, AGAIN)]:
             del self._open[other]
         if fold is None or fold == 0:
-            self._open = {other: cost for other, cost in self._open.items() if other[0] != view}
+            self.failed(view)
             self._say(f"{view} is left out: {self._left()} are left")
         else:
             self._say(f"{view} is weighed by {fold} of {self._costs.folds} inner folds: {self._left()} are left")

@@ -254,14 +254,25 @@ def left_out(costs: Costs, plan: Plan) -> list[str]:
     return found
 
 
-def in_sentence(costs: Costs, plan: Plan, budget: float) -> str:
-    """Say what a plan does and leaves out: "within 10 min: timbre and rhythm whole, mel-res 6 of 12 epochs; left out: …"."""
+def in_sentence(costs: Costs, plan: Plan, budget: float, expected: float | None = None) -> str:
+    """Say what a plan does and leaves out: "within 10 min: timbre and rhythm whole, mel-res 6 of 12 epochs; left out: …".
+
+    Parameters
+    ----------
+    costs : Costs
+    plan : Plan
+    budget : float
+        Seconds.
+    expected : float, optional
+        Seconds that it will take; default: nothing is said of them.
+    """
     full = [part.name for part in plan.parts if _is_whole(costs, plan, part)]
     some = [_partly(costs, plan, part) for part in plan.parts if not _is_whole(costs, plan, part)]
     kept = ", ".join(([f"{joined_words(full)} whole"] if full else []) + some)
     lacking = left_out(costs, plan)
     out = f"left out: {', '.join(lacking)}" if lacking else "nothing is left out"
-    return f"within {in_words(budget)}: {kept}; {out} (about {in_words(seconds(costs, plan))} expected)"
+    time = "" if expected is None else f" (about {in_words(expected)} expected)"
+    return f"within {in_words(budget)}: {kept}; {out}{time}"
 
 
 def _is_whole(costs: Costs, plan: Plan, part: Part) -> bool:

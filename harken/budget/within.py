@@ -89,6 +89,7 @@ class Within(Unlimited):
 
     def __init__(self, watch: Watch, run: Run, asked: Recipe, tell: Tell) -> None:
         self.watch, self._run, self._asked, self._tell = watch, run, asked, tell
+        self._whole = asked
         self._costs: Costs | None = None
         self._plan: Plan | None = None
         self._said: list[str] = []
@@ -118,6 +119,7 @@ class Within(Unlimited):
             self._costs, self._plan = Costs.from_table(known["costs"]), Plan.from_table(known["plan"])
             self._tell(f"{in_words(self.watch.left)} of {in_words(self.watch.budget)} are left; {', '.join(self._outs())}")
             return load_recipe(self._run.recipe)
+        self._whole = recipe
         self._costs = costs = measure(recipe, parts, self.watch, **how)
         plan = decide(costs, self.watch.left)
         if plan is None:
@@ -127,22 +129,23 @@ class Within(Unlimited):
         return self._reduced(recipe, heard=costs.shared == 0 and all(view.hear == 0 for view in costs.views))
 
     def corrected(self, recipe: Recipe, parts: Parts) -> Recipe:
-        """Decide anew where hearing has taken longer than it was expected to; then the trainings may begin."""
+        """Decide anew after hearing, which may have taken longer than expected, or less; then the trainings may begin."""
         costs, plan = self._known()
         named = [view.name for view in views_of(recipe)]
         ahead = replace(
             costs, shared=0.0, views=tuple(replace(view, hear=0.0) for view in costs.views if plan.of(view.name) is not None)
         )
-        if seconds(ahead, plan) > self.watch.left and not self._run.recipe.is_file():
-            smaller = decide(ahead, self.watch.left)
-            if smaller is None:
+        if not self._run.recipe.is_file():
+            other = decide(ahead, self.watch.left)
+            if other is None:
                 raise HarkenError(
                     f"of the budget of {in_words(self.watch.budget)} {in_words(self.watch.spent)} went into hearing the data, "
                     f"longer than expected, and the least of what is left takes {in_words(seconds(ahead, least(ahead)))}. "
                     "What was heard is kept: --resume with a larger --budget goes on from there"
                 )
-            self._take(smaller, "corrected: ")
-            recipe = self._reduced(recipe, heard=True)
+            if other != plan:
+                self._take(other, "corrected: ", ahead)
+                recipe = self._reduced(self._again_whole(recipe), heard=True)
         costs, plan = self._known()
         if isinstance(recipe, StackRecipe):
             self.pace = Keeper(self.watch, replace(ahead, views=tuple(ahead.of(name) for name in named)), plan, self._tell)
@@ -158,7 +161,7 @@ class Within(Unlimited):
         def ended(done: int) -> None:
             self._say(f"corrected: {recipe.name} ended after {done} of {recipe.epochs} epochs, as its time was up")
 
-        return [Deadline(lambda: self.watch.left - reserved, ended)]
+        return [Deadline(lambda: self.watch.left - reserved, ended, first=True)]
 
     def learnt(self, learnt: Learnt) -> Learnt:
         """Return what was learnt, with what was left out in its record."""
@@ -180,14 +183,24 @@ class Within(Unlimited):
             "plan": plan.to_table(),
             "expected": round(seconds(costs, plan), 1),
             "left_out": left_out(costs, plan),
+            "sentence": f"It was trained {in_sentence(costs, plan, self.watch.budget)}.",
             "corrected": [text.removeprefix("corrected: ") for text in said if not text.startswith("within ")],
         }
 
-    def _take(self, plan: Plan, before: str) -> None:
+    def _again_whole(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with its views as they were asked for."""
+        if not isinstance(recipe, StackRecipe):
+            return self._whole
+        asked = {view.name: view for view in views_of(self._whole)}
+        return replace(recipe, views=tuple(asked[view.name] for view in recipe.views))
+
+    def _take(self, plan: Plan, before: str, ahead: Costs | None = None) -> None:
+        """Make a plan one's own, and say it; ``ahead`` are the costs of what is still to come."""
         costs = self._costs
         assert costs is not None
         self._plan = plan
-        self._say(before + in_sentence(costs, plan, self.watch.budget))
+        expected = seconds(costs, plan) if ahead is None else self.watch.spent + seconds(ahead, plan)
+        self._say(before + in_sentence(costs, plan, self.watch.budget, expected))
         self.watch.write(costs=costs.to_table(), plan=plan.to_table())
 
     def _say(self, text: str) -> None:

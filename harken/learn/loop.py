@@ -177,6 +177,8 @@ class _Job:
 
     def result(self) -> TrainingResult:
         best = self.best.row
+        if best is None and self.halted:
+            raise HarkenError("there was no time for a single epoch")
         if best is None:
             raise HarkenError("nothing was trained: the recipe allows no epochs")
         return TrainingResult(

@@ -67,9 +67,14 @@ class Pace:
     def took(self, view: str, fold: int | None, epochs: int | None) -> None:
         """Take note that a training that was allowed is over, after so many epochs (None where there are none)."""
 
+    def failed(self, view: str) -> None:
+        """Take note that a training that was allowed came to nothing: the view steps aside."""
+
 
 class Deadline(Callback):
     """Ends a training in time: after an epoch where another would be too long, and in the midst of one where time is up.
+
+    An epoch that is left does not count; where it is the first, nothing was learnt.
 
     Parameters
     ----------
@@ -77,12 +82,14 @@ class Deadline(Callback):
         Returns the seconds that the training may still take.
     tell : callable, optional
         Told once, with the number of whole epochs, when it ends the training before its last epoch.
+    first : bool
+        Whether the first epoch is finished in any case.
     """
 
     name = "deadline"
 
-    def __init__(self, left: Callable[[], float], tell: Callable[[int], None] | None = None) -> None:
-        self._left, self._tell = left, tell
+    def __init__(self, left: Callable[[], float], tell: Callable[[int], None] | None = None, *, first: bool = False) -> None:
+        self._left, self._tell, self._first = left, tell, first
         self._began = 0.0
         self.ended = False
 
@@ -91,8 +98,8 @@ class Deadline(Callback):
         self._began = self._left()
 
     def step_end(self, job: Job, epoch: int, step: int) -> None:
-        """Leave the epoch where time is up, if one was finished before."""
-        if job.history and self._left() <= 0:
+        """Leave the epoch where time is up."""
+        if (job.history or not self._first) and self._left() <= 0:
             self._end(job)
             job.halt()
 

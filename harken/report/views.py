@@ -32,10 +32,17 @@ def sentences(record: Any) -> list[str]:
     found = [f"The view {view.get('name')} steps aside: {view.get('aside')}." for view in _views(told) if view.get("aside")]
     if "track_accuracy" not in told:
         return found
-    found.append(
-        f"Weights and accuracies come from {told.get('tracks')} tracks of the training part, in {told.get('folds')} inner "
-        "folds by group: each was answered by views that had not learnt it, and joined by weights that had not seen its fold."
-    )
+    if told.get("folds") == 1:
+        found.append(
+            f"Weights and accuracies come from {told.get('tracks')} tracks of the training part, held out by group: each was "
+            "answered by views that had not learnt it; how right the views are together there is not known."
+        )
+    else:
+        found.append(
+            f"Weights and accuracies come from {told.get('tracks')} tracks of the training part, in {told.get('folds')} "
+            "inner folds by group: each was answered by views that had not learnt it, and joined by weights that had not seen "
+            "its fold."
+        )
     found.append(
         f"Not all views call the same {_percent(told.get('disagree'))} of these tracks; one view at least is right about "
         f"{_percent(told.get('any_right'))} of them."

@@ -200,6 +200,9 @@ def limitations(reading: Reading) -> list[str]:
         f"It knows {count(len(classes), 'class', 'classes')} and no other: music that belongs to none of them gets one of "
         "these names all the same."
     ]
+    within = reading.get("budget", "sentence")
+    if isinstance(within, str) and within:
+        found.append(within)
     weak = [name for name, each in _per_class(reading) if 0 < (each.get("support") or 0) < FEW_OF_CLASS]
     if weak:
         found.append(f"Few tracks ({FEW_OF_CLASS - 1} or less) judged {_listed(weak)}: their figures are uncertain.")

@@ -142,6 +142,9 @@ class Fitting:
             learnt = self.learn(allowed.recipe, part, usable, **how)
             self.pace.took(view.name, fold, None if learnt.result is None else len(learnt.history))
             return learnt
+        except HarkenError:
+            self.pace.failed(view.name)
+            raise
         finally:
             self._done += 1
             self.seconds[view.name] = self.seconds.get(view.name, 0.0) + time.perf_counter() - began
