@@ -81,7 +81,8 @@ class Crew:
         """
         stop = threading.Event()
         begin = time.monotonic()
-        work = asyncio.get_running_loop().run_in_executor(self._pool, self._job, job, stop)
+        future = self._pool.submit(self._job, job, stop)
+        work = asyncio.wrap_future(future)
         watch = asyncio.ensure_future(gone())
         try:
             both: set[asyncio.Future[Any]] = {work, watch}
@@ -89,9 +90,9 @@ class Crew:
         finally:
             stop.set()
             watch.cancel()
-            if not work.done() and not work.cancel():
+            if not future.cancel():  # begun: its file must stay until it has ended
                 await asyncio.wait({work})
-        if work.cancelled():
+        if future.cancelled():
             raise StoppedError("nobody waits for the answer")
         self._mean += 0.1 * (time.monotonic() - begin - self._mean) / max(1, self.inside / self._threads)
         return work.result()

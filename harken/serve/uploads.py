@@ -179,7 +179,6 @@ async def _pour(request: Request, settings: Settings, sink: _Raw | _Form) -> Non
                 "too-slow",
                 "The body does not come on",
                 f"nothing came for {settings.patience:g} s, or less than {SLOWEST} bytes a second; send it again",
-                {"Connection": "close"},
             ) from None
         if piece is None:
             break
