@@ -125,8 +125,9 @@ class _Asked:
         return log_odds(self.probabilities(masks), self.label)
 
     def changes(self, masks: Masks) -> Doubles:
-        """Return by how much the log-odds fall when these parts are hidden, (masks,)."""
-        return self.base - self.log_odds(masks)
+        """Return by how much the log-odds fall when these parts are hidden, (masks,); 0 where the net then has no answer."""
+        found = self.base - self.log_odds(masks)
+        return np.where(np.isfinite(found), found, 0.0)
 
 
 def _slabs(down: list[slice], bands: int, columns: int) -> Masks:

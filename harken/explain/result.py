@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite, isnan
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Spot:
     change : float
         By how much the log-odds of the answer fall when just this part is hidden; below 0 where they rise: it spoke against.
     probability : float
-        Of the answer in this clip, with the part hidden.
+        Of the explained class in this clip, with the part hidden; NaN where several clips are meant.
     """
 
     start: float
@@ -56,8 +57,9 @@ class Spot:
     probability: float
 
     def to_table(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """Return it as JSON has it; without the probability where there is none."""
+        found = {name: getattr(self, name) for name in self.__slots__}
+        return found if isfinite(self.probability) else {key: found[key] for key in found if key != "probability"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,8 @@ class Part:
     def to_table(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         found = {"name": self.name, "words": self.words, "contribution": self.contribution}
-        return found | ({"count": self.count} if self.count > 1 else {"standard_deviations": self.standard})
+        known = {} if isnan(self.standard) else {"standard_deviations": self.standard}
+        return found | {"count": self.count} | known
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,8 +335,8 @@ class ViewShare:
         return {
             "view": self.view,
             "label": self.label or None,
-            "probability": self.probability,
-            "of_explained": self.explained,
+            "probability": self.probability if self.label else None,
+            "of_explained": self.explained if self.label else None,
             "weight": self.weight,
             "contribution": self.contribution,
             "findings": None if self.findings is None else self.findings.to_table(),

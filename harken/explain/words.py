@@ -136,7 +136,7 @@ def of_heat(heat: Heat, probability: float, label: str) -> list[str]:
         verb = "spoke for" if spot.change > 0 else "spoke against"
         said.append(
             f"{where(heat, spot)} {verb} {label}: without it {label} {'falls' if spot.change > 0 else 'rises'} from "
-            f"{probability:.3f} to {spot.probability:.3f}"
+            f"{probability:.3f} to {spot.probability:.3f} (odds {times_as(-spot.change)})"
         )
     if not heat.spots:
         said.append(f"No single part of the clip matters to {label}: it can lose any of them")
