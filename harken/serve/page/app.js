@@ -59,7 +59,7 @@ function progress() {
   const counts = queue.counts;
   const busy = counts.over < counts.all;
   $("working").hidden = !busy;
-  $("drop").classList.toggle("small", counts.all > 0);
+  $("drop").classList.toggle("slim", counts.all > 0);
   $("drop").classList.toggle("busy", busy);
   say($("invite"), counts.all ? "Drop more songs here" : "Drop songs or a folder here");
   if (busy) {
@@ -82,8 +82,9 @@ function running(counts) {
   if (counts.all > 1) $("progress").value = (counts.over + sent) / counts.all;
   else if (now?.state === "sending" && now.sent < 1) $("progress").value = now.sent;
   else $("progress").removeAttribute("value");
-  if (counts.all === 1 && now) announce(`${doing} ${now.name}`);
-  else if (counts.over % Math.max(5, Math.ceil(counts.all / 10)) === 0) announce(`${counts.over} of ${counts.all} files heard`);
+  if (counts.all === 1) return now && announce(`${doing} ${now.name}`);
+  if (counts.over && counts.over % Math.max(5, Math.ceil(counts.all / 10)) === 0) announce(`${counts.over} of ${counts.all} files heard`);
+  return null;
 }
 
 /** Tell a screen reader that all is done, and with what result. */

@@ -1,12 +1,21 @@
 // The files that wait, are heard, are answered or have failed: at most two are sent at a time.
 
 import { Cancelled, predict } from "./api.js";
+import { size } from "./words.js";
 
 export const AT_ONCE = 2;
 const MOST_PICTURES = 40; // a queue longer than this asks for the mel picture when a result is opened
 
 /** The states of a job: waiting, sending, listening, busy, done, failed, cancelled. */
 export const over = (job) => job.state === "done" || job.state === "failed" || job.state === "cancelled";
+
+/** A reason without the file's name before it: the page names the file itself. */
+export function reason(message, name) {
+  const base = name.replace(/^.*[\\/]/, "");
+  const named = [name, base].find((each) => message.startsWith(`${each}: `));
+  const said = named ? message.slice(named.length + 2) : message;
+  return said && `${said[0].toUpperCase()}${said.slice(1)}${/[.!?)]$/.test(said) ? "" : "."}`;
+}
 
 export class Queue {
   constructor({ changed, limit = () => null }) {
@@ -86,17 +95,18 @@ export class Queue {
       Object.assign(job, { state }, more);
       this.changed(job);
     };
+    set("sending", { began: performance.now(), sent: 0 });
+    await null; // whoever has added the job hears of a refusal afterwards
     const [bytes, limit] = [job.file.size, this.limit()];
     if (!bytes) return set("failed", { error: "The file is empty." });
     if (limit && bytes > limit) {
-      return set("failed", { error: `The file has ${Math.ceil(bytes / 1e6)} MB; this service takes at most ${Math.floor(limit / 1e6)} MB.` });
+      return set("failed", { error: `The file has ${size(bytes)}; this service takes at most ${size(limit)}.` });
     }
-    set("sending", { began: performance.now(), sent: 0 });
     try {
       const result = await this.#ask(job, stop.signal, set, job.picture);
       set("done", { result });
     } catch (error) {
-      if (!(error instanceof Cancelled)) set("failed", { error: error.message });
+      if (!(error instanceof Cancelled)) set("failed", { error: reason(error.message, job.name) });
     }
   }
 

@@ -56,10 +56,10 @@ function views(model) {
   return make("details", {}, make("summary", {}, "What each view says by itself"), table);
 }
 
-/** The sentence on agreement, as the service says it, with a capital and a full stop. */
+/** The sentence on agreement, as the service says it, with a full stop. */
 function sentenceOf(result) {
-  const said = result.agreement?.sentence || (agreed(result) ? "the models agree" : "the models do not agree");
-  return `${said[0].toUpperCase()}${said.slice(1)}${/[.!?]$/.test(said) ? "" : "."}`;
+  const said = result.agreement?.sentence ?? "";
+  return !said || /[.!?]$/.test(said) ? said : `${said}.`;
 }
 
 function card(model, several) {

@@ -12,7 +12,7 @@ const STATES = { waiting: "waiting", sending: "being sent", listening: "being he
 /** What stands in the place of an answer while there is none. */
 function stateOf(job) {
   if (job.state === "busy") return `the service is busy, again in ${job.wait} s`;
-  if (job.state === "failed") return `failed: ${job.error}`;
+  if (job.state === "failed") return `failed: ${job.error[0].toLowerCase()}${job.error.slice(1)}`;
   if (job.state === "sending" && job.sent > 0 && job.sent < 1) return `being sent, ${percent(job.sent)}`;
   return STATES[job.state] ?? "";
 }
@@ -40,7 +40,7 @@ function columnsFor(models) {
     }
   } else columns.push({ head: "Most say", cell: (job) => [common(job.result)], key: (job) => job.result && [common(job.result)] });
   if (models.length > 1) {
-    columns.push({ head: "Agreement", cell: (job) => [agreed(job.result) ? "agree" : "differ"], key: (job) => job.result && [agreed(job.result) ? 0 : 1] });
+    columns.push({ head: "Agreement", cell: (job) => [{ true: "agree", false: "differ" }[agreed(job.result)] ?? "–"], key: (job) => job.result && [agreed(job.result) ? 0 : 1] });
   } else {
     const first = (job) => job.result.models[0];
     columns.push({ head: "How sure", cell: (job) => [first(job).words ?? ""], key: (job) => job.result && [-first(job).probability] });
@@ -217,7 +217,7 @@ export class Table {
     if (counts.failed) parts.push(`${counts.failed.toLocaleString("en")} failed`);
     if (counts.cancelled) parts.push(`${counts.cancelled.toLocaleString("en")} stopped`);
     const done = jobs.filter((job) => job.result);
-    const several = done.filter((job) => job.result.models.length > 1);
+    const several = done.filter((job) => agreed(job.result) !== null);
     let sentence = `${parts.join(", ")}.`;
     if (several.length) {
       const alike = several.filter((job) => agreed(job.result)).length;

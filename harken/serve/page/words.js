@@ -42,5 +42,5 @@ export function nearest(found) {
   return first ? `${first.label}, ${percent(first.probability)}` : "none";
 }
 
-/** Whether several models agree. */
-export const agreed = (result) => result.agreement?.agree ?? result.models.every((each) => answer(each) === answer(result.models[0]));
+/** Whether several models agree; null where fewer than two have an answer. */
+export const agreed = (result) => result.agreement?.agree ?? null;
