@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -109,8 +109,7 @@ def _write(out: str, model: str, found: Sequence[Explanation]) -> None:
         return
     from harken.report.explanation import write_explanations
 
-    written: dict[str, Any] = {"path": Path(out), "model": model}
-    write_explanations(found, **written)
+    write_explanations(found, out, model)
     click.echo(shown(out))
 
 

@@ -93,7 +93,7 @@ def explain(
     return Explanation(
         path=given.path,
         classes=model.classes,
-        probabilities=at_temperature(mean, model.confidence.temperature)[0],
+        probabilities=at_temperature(mean, model.confidence.temperature, model.confidence.votes)[0],
         answer=model.classes[int(order[0])],
         label=model.classes[first],
         against=model.classes[rival],

@@ -63,6 +63,8 @@ _TONES = {
     "between_tones": "what lies between the overtones (noise)",
 }
 
+_SHORT = {"low": "low notes", "mid": "middle notes", "high": "high notes", "attack": "attacks"}
+
 Told = tuple[str, str]
 """The group, and what the number is."""
 _Rule = tuple[str, Callable[[re.Match[str]], Told]]
@@ -124,18 +126,18 @@ _RULES: tuple[_Rule, ...] = (
     (
         r"period_(\w+?)_([\d.]+)s",
         lambda m: (
-            f"what repeats (onset autocorrelation): {_stream(m[1])}",
+            f"what repeats (autocorrelation): {_short(m[1])}",
             f"{_stream(m[1])} repeat after {float(m[2]):.2g} s ({60 / float(m[2]):.0f} a minute)",
         ),
     ),
     (
         r"scale_(\w+?)_(\d+)",
-        lambda m: (f"rhythm at any tempo (scale transform): {_stream(m[1])}", f"{_stream(m[1])}: scale coefficient {m[2]}"),
+        lambda m: (f"rhythm at any tempo (scale): {_short(m[1])}", f"{_stream(m[1])}: scale coefficient {m[2]}"),
     ),
     (
         r"joint_([a-z]+)_([a-z]+)_(\d+)_(re|im)",
         lambda m: (
-            f"how periods lie to each other: {_stream(m[1])}, {_stream(m[2])}",
+            f"how periods fit (joint): {_short(m[1])}, {_short(m[2])}",
             f"periods of {_stream(m[1])} against those of {_stream(m[2])}: joint coefficient {m[3]} ({m[4]})",
         ),
     ),
@@ -145,6 +147,10 @@ _COMPILED = tuple((re.compile(pattern), told) for pattern, told in _RULES)
 
 def _stream(name: str) -> str:
     return _STREAMS.get(name, name)
+
+
+def _short(name: str) -> str:
+    return _SHORT.get(name, name)
 
 
 def _octave(number: str) -> str:

@@ -161,7 +161,7 @@ def _heard(example: Example, folder: Path) -> Example:
     samples = np.clip(np.pad(samples, (0, max(0, round(SHORTEST * RATE) * 2 - len(samples)))), -1.0, 1.0)
     return replace(
         example,
-        sound=data_uri(*_encoded(samples)),
+        sound=data_uri(*encoded(samples)),
         picture=data_uri("image/png", mel_picture(samples)),
         wave=waveform(samples, "waveform"),
         span=(start, start + len(samples) / RATE),
@@ -189,7 +189,7 @@ def _span(track: Judged) -> tuple[float, float]:
     return start, start + SECONDS if end <= start else min(end, start + SECONDS)
 
 
-def _encoded(samples: npt.NDArray[np.float32]) -> tuple[str, bytes]:
+def encoded(samples: npt.NDArray[np.float32]) -> tuple[str, bytes]:
     """Return the kind and the bytes of a small sound file: MP3 (40 kbit/s), which every browser plays; else Ogg Vorbis."""
     import soundfile  # noqa: PLC0415
 

@@ -62,7 +62,8 @@ figure { margin: 0; min-width: 0 }
   break-inside: avoid }
 .card p { margin: .2rem 0 } .card audio { width: 100%; height: 2.4rem; margin-top: .4rem; display: block }
 .file { font-family: ui-monospace, "SFMono-Regular", Consolas, monospace; font-size: .82rem; color: var(--soft) }
-.mel { display: block; width: 100%; height: 6rem; image-rendering: auto; border-radius: .2rem }
+.mel { display: block; width: 100%; height: 6rem; image-rendering: auto; border-radius: .2rem } .tall { height: 12rem }
+audio.clip { width: 100%; height: 2.4rem; margin: .4rem 0; display: block }
 svg { display: block; width: 100%; height: auto } svg.wave { height: 2.4rem }
 svg text { fill: var(--soft); font: 12px system-ui, sans-serif } svg .strong { fill: var(--ink) }
 .axis { stroke: var(--soft); stroke-width: 1 } .rule { stroke: var(--line); stroke-width: 1 }
