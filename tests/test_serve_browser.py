@@ -218,7 +218,7 @@ def test_a_song_is_answered_by_each_model_with_bars_words_and_timeline(page: Bro
     assert {first, second} <= {"high", "low"}
     assert ("agree" in agreement) == (first == second)
     for card in ("first-child", "last-child"):
-        shares = [float(each.strip("<> %")) for each in text(page, f".card:{card} .bars .figures")]
+        shares = [float(each.strip("<>\xa0%")) for each in text(page, f".card:{card} .bars .figures")]
         assert shares == sorted(shares, reverse=True)
         assert sum(shares) == pytest.approx(100, abs=2)
     assert {each.split(", ")[1] for each in text(page, ".says + p")} <= {"sure", "fairly sure", "unsure", "very unsure"}
@@ -325,7 +325,7 @@ def test_a_folder_is_a_table_that_sorts_filters_and_opens(page: Browser, songs: 
     (songs / "cover.jpg").write_bytes(b"no sound by its name")
     page.give("#folder", [songs])
     page.until("return document.querySelectorAll('.queue tbody tr').length === 13 && document.getElementById('working').hidden")
-    assert "1 file of the folder is no sound" in page.run("return document.getElementById('notice').textContent")
+    assert "1 file in the folder is no sound" in page.run("return document.getElementById('notice').textContent")
     page.until("return document.getElementById('queue-said').textContent.startsWith('12 files of 13 answered, 1 failed. The')")
     agree = [row[3] for row in rows(page) if len(row) > 4].count("agree")
     assert 0 < agree < 12
@@ -575,7 +575,13 @@ def test_small_parts_of_the_scripts_keep_their_promises(page: Browser) -> None:
     assert run("api", "return ['3', null, 'soon', '0', '9999'].map(each => m.waitOf(each))") == [3, 5, 5, 1, 60]
     assert run("api", "return m.waitOf('Thu, 01 Jan 1970 00:00:07 GMT', 0)") == 7
     assert run("words", "return [0, 59.9, 60, 3661].map(m.clock)") == ["0:00", "0:59", "1:00", "1:01:01"]
-    assert run("words", "return [0, 0.001, 0.5, 0.999, 1].map(m.percent)") == ["0 %", "< 1 %", "50 %", "> 99 %", "100 %"]
+    assert run("words", "return [0, 0.001, 0.5, 0.999, 1].map(m.percent)") == [
+        "0\xa0%",
+        "<\xa01\xa0%",
+        "50\xa0%",
+        ">\xa099\xa0%",
+        "100\xa0%",
+    ]
     times = "const t = [[0, 5], [2.5, 7.5], [5, 10]].map(([start_s, end_s]) => ({start_s, end_s}));"
     assert run("timeline", times + "return [0, 3, 4, 9, 11].map(at => t.indexOf(m.clipAt(t, at)))") == [0, 0, 1, 2, -1]
     assert run("timeline", "return m.ticks(60)") == [0, 10, 20, 30, 40, 50]

@@ -55,13 +55,16 @@ function changed(job) {
 
 // ------------------------------------------------------------------------------------------------ progress
 
+const touched = matchMedia("(pointer: coarse)").matches; // a finger drops no files
+const invitation = (more) => `${touched ? "Choose" : "Drop"} ${more ? "more songs" : touched ? "a song, or record one" : "songs or a folder"}${touched ? "" : " here"}`;
+
 function progress() {
   const counts = queue.counts;
   const busy = counts.over < counts.all;
   $("working").hidden = !busy;
   $("drop").classList.toggle("slim", counts.all > 0);
   $("drop").classList.toggle("busy", busy);
-  say($("invite"), counts.all ? "Drop more songs here" : "Drop songs or a folder here");
+  say($("invite"), invitation(counts.all > 0));
   if (busy) {
     finished = false;
     running(counts);
@@ -104,7 +107,7 @@ function notice(text) {
 }
 
 function add({ files, skipped = 0 }) {
-  const left = skipped ? `${count(skipped, "file")} of the folder ${skipped === 1 ? "is" : "are"} no sound by the name, and ${skipped === 1 ? "was" : "were"} left out.` : "";
+  const left = skipped ? `${count(skipped, "file")} in the folder ${skipped === 1 ? "is" : "are"} no sound by name, and ${skipped === 1 ? "was" : "were"} left out.` : "";
   notice(files.length ? left : left || "There was no file in it.");
   if (!files.length) return;
   if (!queue.chosen().length && document.querySelectorAll("#model-list input").length > 1) {
@@ -171,7 +174,7 @@ function knows(model) {
   const more = model.classes.length > 12 ? ` and ${model.classes.length - 12} more` : "";
   const clip = model.clip_s ? ` It listens ${model.clip_s} s at a time.` : "";
   const strange = model.knows_unknown ? " It says so where it does not know." : "";
-  return `knows ${shown}${more}.${clip}${strange}`;
+  return `Knows ${shown}${more}.${clip}${strange}`;
 }
 
 function showModels(models) {
@@ -192,6 +195,7 @@ function showModels(models) {
 }
 
 async function begin() {
+  say($("invite"), invitation(false));
   bindGiving();
   bindQueue();
   try {

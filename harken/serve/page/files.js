@@ -5,9 +5,10 @@ const MOST = 20000;
 
 const isSound = (file) => !file.name.startsWith(".") && (file.type.startsWith("audio/") || SOUND.test(file.name));
 
-/** Of a folder only what is a sound by its name; of files that somebody has chosen one by one, all. */
+/** Of a folder only what is a sound by its name, in the order of the names; of files that somebody has chosen one by one, all. */
 function sifted(found, folder) {
   const files = folder ? found.filter(({ file }) => isSound(file)) : found;
+  if (folder) files.sort((one, two) => one.name.localeCompare(two.name, undefined, { numeric: true }));
   return { files: files.slice(0, MOST), skipped: found.length - files.length };
 }
 
@@ -39,6 +40,5 @@ export async function collect(transfer) {
   const [alone, within] = [[], []];
   for (const entry of entries) if (entry) await walk(entry, "", entry.isDirectory ? within : alone);
   const { files, skipped } = sifted(within, true);
-  files.sort((one, two) => one.name.localeCompare(two.name, undefined, { numeric: true }));
   return { files: [...alone, ...files], skipped };
 }

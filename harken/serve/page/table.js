@@ -45,7 +45,7 @@ function columnsFor(models) {
     const first = (job) => job.result.models[0];
     columns.push({ head: "How sure", cell: (job) => [first(job).words ?? ""], key: (job) => job.result && [-first(job).probability] });
   }
-  columns.push({ head: "Length", cell: (job) => [make("span", { class: "figures" }, clock(job.result.file.seconds))], key: (job) => job.result && [job.result.file.seconds], number: true });
+  columns.push({ head: "Length", cell: (job) => [make("span", { class: "figures" }, clock(Math.round(job.result.file.seconds)))], key: (job) => job.result && [job.result.file.seconds], number: true });
   return columns;
 }
 

@@ -238,7 +238,7 @@ export class Timeline {
     const [clip] = heard.map(([, each]) => each);
     const span = clip && this.models.length === 1 ? `${clock(clip.start_s)} to ${clock(clip.end_s)}: ` : "";
     say(this.now, `${span}${words.join(" · ")}`);
-    say(this.time, `${clock(at)} / ${clock(this.seconds)}`);
+    say(this.time, `${clock(at)} / ${clock(Math.round(this.seconds))}`);
     say(this.play, playing ? "Pause" : "Play");
     this.play.disabled = silent;
     this.listen.disabled = silent || !clip;

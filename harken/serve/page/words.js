@@ -1,6 +1,6 @@
 // Figures and answers in words.
 
-export const percent = (share) => (share > 0.995 && share < 1 ? "> 99 %" : share < 0.005 && share > 0 ? "< 1 %" : `${Math.round(100 * share)} %`);
+export const percent = (share) => (share > 0.995 && share < 1 ? ">~99~%" : share < 0.005 && share > 0 ? "<~1~%" : `${Math.round(100 * share)}~%`).replaceAll("~", "\u00a0"); // they never break in a line
 
 export const count = (number, word, many = `${word}s`) => `${number.toLocaleString("en")} ${number === 1 ? word : many}`;
 
