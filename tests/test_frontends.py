@@ -549,5 +549,5 @@ def test_arrays_of_no_shape_are_refused(shape: object) -> None:
 
 
 def test_the_registry_holds_every_kind() -> None:
-    assert set(FRONTENDS) == {"waveform", "frames", "mel", "summary", "timbre", "rhythm", "views", "arrays"}
+    assert set(FRONTENDS) == {"waveform", "frames", "mel", "summary", "timbre", "rhythm", "backbone", "views", "arrays"}
     assert all(cls.kind == kind for kind, cls in FRONTENDS.items())
