@@ -44,6 +44,7 @@ from harken.parts import Labelled, hear, hear_parts, holds_rows_for, parts_of, r
 from harken.prediction import Prediction, Probabilities, answer, failure, tracks_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
+from harken.recipes.neighbours import votes_of
 from harken.store import Features, Stream, as_it_is, hear_many, sharing_cores
 from harken.tracks import Track, Tracks
 
@@ -243,6 +244,7 @@ class Classifier:
             groups,
             places=places(clips, heard.track, len(heard.tracks)),
             examples=None if learnt is None else self._places(learnt, progress),
+            votes=votes_of(self.model.recipe),
         )
         self._model = replace(self.model, confidence=confidence)
         return self
@@ -290,7 +292,8 @@ class Classifier:
             NaN where a file failed, or a row holds NaN or infinity.
         """
         if isinstance(files, np.ndarray):
-            return at_temperature(self._of_rows(files), self._confidence(raw).temperature)
+            known = self._confidence(raw)
+            return at_temperature(self._of_rows(files), known.temperature, known.votes)
         found = [prediction.probabilities for prediction in self.predict_files(files, raw=raw)]
         return np.array(found).reshape(len(found), len(self.classes))
 

@@ -90,6 +90,8 @@ class Confidence:
         What was measured of the unknown.
     folds : int
         Of the cross-validation whose answers the temperature was fitted on; 0: it was fitted on the validation part.
+    votes : int
+        How many neighbours vote: before the temperature, every class is given one vote more. 0: probabilities are no votes.
     """
 
     temperature: float | None = None
@@ -100,6 +102,7 @@ class Confidence:
     examples: tuple[tuple[float, ...], ...] = ()
     price: Price | None = None
     folds: int = 0
+    votes: int = 0
 
     @cached_property
     def places(self) -> npt.NDArray[np.float64]:
@@ -123,7 +126,11 @@ class Confidence:
         """Return whether, and on what, the model is calibrated."""
         if self.temperature is None:
             return f"not calibrated: {self.reason}"
-        return f"temperature {self.temperature:.2f}, fitted on {self.source()}"
+        return f"temperature {self.temperature:.2f}{self.added()}, fitted on {self.source()}"
+
+    def added(self) -> str:
+        """Return " after one vote more for each class", where neighbours vote; empty where not."""
+        return " after one vote more for each class" if self.votes else ""
 
     def source(self) -> str:
         """Return what the temperature was fitted on: "50 validation tracks in 25 groups"."""
@@ -163,9 +170,9 @@ def confidence_from_table(table: object, classes: int) -> Confidence:
     temperature, known, price = table.get("temperature"), table.get("known", []), table.get("price")
     if temperature is not None and not (_number(temperature) and temperature > 0):
         raise ValueError("the temperature is no number above 0")
-    tracks, groups, folds = (table.get(name, 0) for name in ("tracks", "groups", "folds"))
-    if any(type(count) is not int or count < 0 for count in (tracks, groups, folds)):
-        raise ValueError("the numbers of tracks, groups and folds of its confidence are no whole numbers from 0 on")
+    tracks, groups, folds, votes = (table.get(name, 0) for name in ("tracks", "groups", "folds", "votes"))
+    if any(type(count) is not int or count < 0 for count in (tracks, groups, folds, votes)):
+        raise ValueError("the numbers of tracks, groups and folds, or of votes, of its confidence are no whole numbers from 0 on")
     reason = table.get("reason", "")
     if not isinstance(reason, str):
         raise ValueError("the reason why it has no temperature is no text")
@@ -180,6 +187,7 @@ def confidence_from_table(table: object, classes: int) -> Confidence:
         examples=_examples(table.get("examples", []), classes),
         price=_price(price),
         folds=folds,
+        votes=votes,
     )
 
 

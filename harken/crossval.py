@@ -43,6 +43,7 @@ from harken.metrics import decisions
 from harken.parts import hear_alike
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
+from harken.recipes.neighbours import votes_of
 from harken.run import default_folder, differences, fingerprint
 from harken.store import Features
 from harken.store.hashes import content_of
@@ -423,6 +424,7 @@ def _answers(recipe: Recipe, engine: str, places: Sequence[tuple[int, int, int]]
         clip_row=np.concatenate(clip_rows),
         clip_answers=np.concatenate(clip_answers),
         trainings={place: {key: result[key] for key in told} for place, result in zip(places, results, strict=True)},
+        votes=votes_of(recipe),
     )
 
 

@@ -170,7 +170,7 @@ def answer(
         Moment(start, end, classes[place], row) for (start, end), place, row in zip(times, decided, clips, strict=True)
     )
     known = Confidence() if confidence is None else confidence
-    shown = at_temperature(mean, known.temperature)[0]
+    shown = at_temperature(mean, known.temperature, known.votes)[0]
     familiar = float("nan")
     if known.examples:
         familiar = float(familiarity(places(clips, np.zeros(len(clips), np.int64), 1), known.places)[0])

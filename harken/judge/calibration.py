@@ -15,6 +15,7 @@ itself), shape (rows, classes), and labels from 0; a row that holds NaN has no a
   should hold equal numbers: R. Roelofs and others, "Mitigating bias in calibration error estimation", 2022.
 - :func:`error_by_chance`, what a perfectly calibrated model would show on as many tracks and groups.
 - :func:`reliability`, the bins of a reliability diagram, with intervals.
+- :func:`one_more_vote`, before it, where the probabilities are shares of a few neighbours' votes.
 - :func:`fit_temperature`, one number that all log-probabilities are divided by (C. Guo and others, "On calibration of modern
   neural networks", 2017): it changes no decision. Above 1 it makes an overconfident model modest, below 1 a timid one bold.
 
@@ -279,6 +280,29 @@ def reliability(
 def log_probabilities(probabilities: npt.ArrayLike) -> Floats:
     """Return the logarithms, with probabilities below :data:`harken.metrics.LOG_LOSS_FLOOR` counted as that; NaN stays NaN."""
     return np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), LOG_LOSS_FLOOR))
+
+
+def one_more_vote(shares: npt.ArrayLike, votes: int) -> Floats:
+    """Return shares of votes after every class was given one vote more: P. S. Laplace's rule of succession (1774).
+
+    A class that none of five neighbours votes for is unlikely, and not impossible, as a share of 0 says: a single such mistake
+    would settle any temperature. No order changes. The rule alone is too modest with many classes; a temperature, fitted
+    afterwards, says how much such votes are worth.
+
+    Parameters
+    ----------
+    shares : array, shape (rows, classes)
+        Or their means over clips, which come to the same.
+    votes : int
+        How many each share is of; 0: the rows are no votes, and stay as they are.
+
+    Examples
+    --------
+    >>> one_more_vote([[0.8, 0.2, 0.0]], 5).tolist()
+    [[0.625, 0.25, 0.125]]
+    """
+    rows = np.asarray(shares, dtype=np.float64)
+    return (votes * rows + 1) / (votes + rows.shape[-1]) if votes else rows
 
 
 def fit_temperature(labels: npt.ArrayLike, log_probabilities: npt.ArrayLike, *, groups: npt.ArrayLike | None = None) -> float:

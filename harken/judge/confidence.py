@@ -25,6 +25,7 @@ from harken.judge.calibration import (
     error_by_chance,
     fit_temperature,
     log_probabilities,
+    one_more_vote,
     reliability,
     why_untold,
 )
@@ -136,6 +137,7 @@ class Calibration:
         return {
             "temperature": known.temperature,
             "fitted_on": {"tracks": known.tracks, "groups": known.groups, "folds": known.folds},
+            "votes": known.votes,
             "reason": known.reason,
             "raw": self.raw.as_json(),
             "calibrated": None if self.calibrated is None else self.calibrated.as_json(),
@@ -211,7 +213,8 @@ class Calibration:
         if known.temperature is None:
             return [f"Not calibrated: {known.reason}."] if known.reason else []
         without = "" if self.calibrated is not None else ", and is left out as asked"
-        return [f"The temperature was fitted on {known.source()}{without}; it changes no answer."]
+        votes = " Before it, every class is given one vote more." if known.votes else ""
+        return [f"The temperature was fitted on {known.source()}{without}; it changes no answer.{votes}"]
 
 
 def fit_confidence(
@@ -221,6 +224,7 @@ def fit_confidence(
     *,
     places: npt.ArrayLike | None = None,
     examples: npt.ArrayLike | None = None,
+    votes: int = 0,
 ) -> Confidence:
     """Learn how sure a model may be, from tracks whose groups it has not learnt from.
 
@@ -232,6 +236,8 @@ def fit_confidence(
     groups : array of int, shape (tracks,)
     places, examples : array, shape (tracks, classes), optional
         Where these and the training tracks lie (:func:`harken.judge.unknown.places`), so that what is unfamiliar is known too.
+    votes : int
+        Of how many neighbours the probabilities are shares (:func:`harken.judge.calibration.one_more_vote`); 0: of none.
 
     Returns
     -------
@@ -246,8 +252,8 @@ def fit_confidence(
         have = f"{count(tracks, 'validation track')} in {count(together, 'group')}"
         reason = f"{have} cannot settle a temperature, which takes {LEAST_TRACKS} in {LEAST_GROUPS}"
         return Confidence(None, tracks, together, reason)
-    temperature = fit_temperature(labels, log_probabilities(rows), groups=groups)
-    found = Confidence(temperature, tracks, together, "")
+    temperature = fit_temperature(labels, log_probabilities(one_more_vote(rows, votes)), groups=groups)
+    found = Confidence(temperature, tracks, together, "", votes=votes)
     if places is None or examples is None:
         return found
     remembered = _remembered(np.asarray(examples, dtype=np.float64))
@@ -275,12 +281,15 @@ def _thinned(scores: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.float
     return np.asarray(np.quantile(scores, (np.arange(most) + 0.5) / most, method="inverted_cdf"), dtype=np.float64)
 
 
-def at_temperature(probabilities: npt.ArrayLike, temperature: float | None) -> Probabilities:
-    """Return probabilities at a temperature, shape (rows, classes); as they are where it is None. No answer changes."""
+def at_temperature(probabilities: npt.ArrayLike, temperature: float | None, votes: int = 0) -> Probabilities:
+    """Return probabilities at a temperature, shape (rows, classes); as they are where it is None. No answer changes.
+
+    Of ``votes`` neighbours' shares each class is given one vote more first; 0: they are no votes.
+    """
     rows = np.asarray(probabilities, dtype=np.float64)
     if temperature is None or not len(rows):
         return rows
-    found = apply_temperature(log_probabilities(rows), temperature)
+    found = apply_temperature(log_probabilities(one_more_vote(rows, votes)), temperature)
     answers = decisions(rows)
     for row in np.flatnonzero(decisions(found) != answers):  # two that differed in their last digit, and now do not
         found[row, answers[row]] = np.nextafter(found[row].max(), 2.0)
@@ -315,7 +324,7 @@ def judge_confidence(
     """
     known = Confidence(reason="") if confidence is None else confidence
     temperature = None if raw else known.temperature
-    shown = at_temperature(probabilities, temperature)
+    shown = at_temperature(probabilities, temperature, known.votes)
     answered = ~np.isnan(probabilities).any(axis=1)
     right = decisions(probabilities)[answered] == labels[answered]
     before = promises(labels, probabilities, groups)

@@ -86,6 +86,8 @@ class Answers:
         -1 for none.
     trainings : dict of (int, int, int) to dict
         By repeat, fold and seed: ``epochs``, ``best_epoch``, ``seconds``.
+    votes : int
+        Of how many neighbours the probabilities are shares; 0: they are no votes.
     """
 
     recipe: str
@@ -96,6 +98,7 @@ class Answers:
     clip_row: Numbers
     clip_answers: Numbers
     trainings: dict[tuple[int, int, int], dict[str, Any]]
+    votes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,7 +465,13 @@ def scored(judged: Judged, answers: Answers) -> Score:
         clip=figure(labels[answers.clip_row], answers.clip_answers, groups[answers.clip_row], wider),
         log_loss=log_loss(labels, answers.probabilities),
         calibration=out_of_fold(
-            labels, answers.probabilities, groups, track=judged.track, repeat=judged.repeat, fold=judged.fold
+            labels,
+            answers.probabilities,
+            groups,
+            track=judged.track,
+            repeat=judged.repeat,
+            fold=judged.fold,
+            votes=answers.votes,
         ),
         per_class=per_class(labels, decided, classes),
         confusion=confusion(labels, decided, len(classes)),

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from harken.confidence import LEAST_GROUPS, LEAST_TRACKS, Confidence
-from harken.judge.calibration import error_by_chance, fit_temperature, log_probabilities
+from harken.judge.calibration import error_by_chance, fit_temperature, log_probabilities, one_more_vote
 from harken.judge.confidence import Scores, at_temperature, promises
 from harken.judge.figure import plain_number
 from harken.judge.text import count, number, table
@@ -46,6 +46,8 @@ class OutOfFold:
     by_chance : float
         The calibration error that a model which means what it says stays under in 95 % of cases: of ``calibrated``, or of
         ``raw`` where there is none.
+    votes : int
+        Of how many neighbours the probabilities are shares; 0: they are no votes.
     """
 
     temperature: float | None
@@ -57,6 +59,7 @@ class OutOfFold:
     calibrated: Scores | None
     by_fold: tuple[float, ...]
     by_chance: float
+    votes: int = 0
 
     def confidence(self, before: Confidence) -> Confidence:
         """Return a model's confidence with this temperature in place of its own; what it knows of the unknown stays."""
@@ -67,6 +70,7 @@ class OutOfFold:
             groups=self.groups,
             folds=self.folds,
             reason=self.reason,
+            votes=self.votes,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -74,6 +78,7 @@ class OutOfFold:
         return {
             "temperature": self.temperature,
             "fitted_on": {"tracks": self.tracks, "groups": self.groups, "folds": self.folds},
+            "votes": self.votes,
             "reason": self.reason,
             "raw": self.raw.as_json(),
             "calibrated": None if self.calibrated is None else self.calibrated.as_json(),
@@ -129,7 +134,14 @@ def too_few(tracks: int, groups: int) -> str:
 
 
 def out_of_fold(
-    labels: Labels, probabilities: Probabilities, groups: Labels, *, track: Labels, repeat: Labels, fold: Labels
+    labels: Labels,
+    probabilities: Probabilities,
+    groups: Labels,
+    *,
+    track: Labels,
+    repeat: Labels,
+    fold: Labels,
+    votes: int = 0,
 ) -> OutOfFold:
     """Fit the temperature of a recipe on all its answers, and judge it fold by fold.
 
@@ -140,6 +152,8 @@ def out_of_fold(
         A row is the answer to a track in one repeat, by one seed's network; NaN for none.
     groups, track, repeat, fold : ndarray of int, shape (rows,)
         The group and the track of each row, and where it was judged. A group is in one fold of each repeat.
+    votes : int
+        Of how many neighbours the probabilities are shares (:func:`harken.judge.calibration.one_more_vote`); 0: of none.
 
     Returns
     -------
@@ -156,13 +170,13 @@ def out_of_fold(
         return OutOfFold(
             None, tracks, together, folds, reason, raw, None, (), error_by_chance(labels, probabilities, groups=groups)
         )
-    logs = log_probabilities(probabilities)
+    logs = log_probabilities(one_more_vote(probabilities, votes))
     shown, by_fold = np.array(probabilities, dtype=np.float64), []
     for place in places:
         mine = (repeat == place[0]) & (fold == place[1])
         others = answered & ~np.isin(groups, groups[mine])
         fitted = fit_temperature(labels[others], logs[others], groups=groups[others]) if others.any() else 1.0
-        shown[mine] = at_temperature(probabilities[mine], fitted)
+        shown[mine] = at_temperature(probabilities[mine], fitted, votes)
         by_fold.append(fitted)
     return OutOfFold(
         temperature=fit_temperature(labels[answered], logs[answered], groups=groups[answered]),
@@ -174,4 +188,5 @@ def out_of_fold(
         calibrated=promises(labels, shown, groups),
         by_fold=tuple(by_fold),
         by_chance=error_by_chance(labels, shown, groups=groups),
+        votes=votes,
     )

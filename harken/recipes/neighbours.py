@@ -171,6 +171,11 @@ class NeighboursRecipe(Recipe):
         return faults
 
 
+def votes_of(recipe: Recipe) -> int:
+    """Return how many neighbours vote on an answer; 0 where its shares are no votes."""
+    return recipe.neighbours.k if isinstance(recipe, NeighboursRecipe) else 0
+
+
 def read_neighbours(table: Mapping[str, Any]) -> Neighbours:
     """Read a recipe's ``[neighbours]``."""
     return Neighbours.from_table(table, "[neighbours]")

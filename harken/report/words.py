@@ -424,6 +424,10 @@ def confidence(reading: Reading) -> list[str]:
     temperature = told.get("temperature")
     if isinstance(temperature, int | float):
         found.append(f"The log-probabilities of tracks are divided by {temperature:.2f} (the temperature{_fitted_on(told)}).")
+        if told.get("votes"):
+            found.append(
+                "Before that, every class is given one vote more than its neighbours gave it, so that none is impossible."
+            )
     elif told.get("reason"):
         found.append(f"There is no temperature: {told['reason']}.")
     unknown = told.get("unknown")
