@@ -98,8 +98,16 @@ def learn(
         if taught is not None:
             raise HarkenError(f"{recipe.name} (kind = {recipe.kind!r}) learns from labels alone; take a net as the student")
         if isinstance(recipe, StackRecipe):
-            how = {"seed": seed, "engine": chosen, "device": device, "progress": progress}
-            return fit_stack(recipe, train, valid, learn=learn, kept=kept, pace=pace, **how)
+            return fit_stack(
+                *(recipe, train, valid),
+                learn=learn,
+                seed=seed,
+                engine=chosen,
+                device=device,
+                progress=progress,
+                kept=kept,
+                pace=pace,
+            )
         return FITTERS[recipe.kind](recipe, train, valid, seed=seed, progress=progress)
     classes = train.tracks.classes
     net = recipe.bind(len(classes), train.frontend.shape)

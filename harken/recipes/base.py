@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Annotated, Any, ClassVar, Protocol, Self
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from harken.errors import HarkenError, RecipeError
 from harken.frontends import Frontend
+from harken.recipes.ranges import TUNE, Ranges, ranges_table
 from harken.settings import Range, Settings
 
 Shape = tuple[int, ...]
@@ -165,6 +166,8 @@ class Recipe(ABC):
     published : dict, optional
         ``figure``, ``value`` (0 to 1), ``data``.
     notes : str
+    tune : mapping of str to Span or Choices
+        Between what values its settings may be searched for.
     """
 
     KIND: ClassVar[str] = ""
@@ -175,6 +178,7 @@ class Recipe(ABC):
     source: str = ""
     published: dict[str, Any] | None = None
     notes: str = ""
+    tune: Ranges = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in ("", self.KIND):
@@ -275,7 +279,8 @@ class Recipe(ABC):
             "notes": self.notes,
         }
         told = {key: value for key, value in head.items() if value is not None}
-        return {**told, "frontend": self.frontend.to_table(), **self.decides()}
+        tune = {TUNE: ranges_table(self.tune)} if self.tune else {}
+        return {**told, "frontend": self.frontend.to_table(), **self.decides(), **tune}
 
     def _counted(self) -> dict[str, Any]:
         """Return what the top level says of a kind's size."""

@@ -3,12 +3,13 @@
 A recipe's top level holds ``title``, ``kind``, ``source``, ``published`` and ``notes``, all optional, and the tables of its
 kind: for ``kind = "net"`` these are ``[frontend]``, ``[training]``, ``[augment]`` and ``[[net]]`` (and ``parameters`` may be
 declared), for ``kind = "neighbours"`` they are ``[frontend]`` and ``[neighbours]``, for ``kind = "classical"``
-``[frontend]``, ``[classifier]`` and ``[augment]``, for ``kind = "stack"`` ``[stack]`` and ``[[views]]``. :data:`KINDS` is
-where the ways to decide are entered.
+``[frontend]``, ``[classifier]`` and ``[augment]``, for ``kind = "stack"`` ``[stack]`` and ``[[views]]``. Each may have
+``[tune]`` (:mod:`harken.recipes.ranges`). :data:`KINDS` is where the ways to decide are entered.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from harken.recipes.base import Kind, Part, Published, Recipe
 from harken.recipes.classical import ClassicalRecipe, read_classifier
 from harken.recipes.neighbours import NeighboursRecipe, read_neighbours
 from harken.recipes.net import NetHead, NetRecipe, read_augment, read_net, read_training
+from harken.recipes.ranges import TUNE, Setting, names_in, put, read_ranges, value_at
 from harken.recipes.stack import Stack, StackRecipe, read_stack
 
 SUFFIX = ".toml"
@@ -62,6 +64,7 @@ def _stacked(*, stack: Stack, views: Sequence[Recipe], kind: str, **top: Any) ->
 
 
 _FRONTEND = Part("[frontend]", dict, _read_frontend)
+_TUNED = Part("[tune]", dict, read_ranges, required=False)
 
 KINDS: dict[str, Kind] = {
     "net": Kind(
@@ -70,12 +73,17 @@ KINDS: dict[str, Kind] = {
             "training": Part("[training]", dict, read_training, required=False),
             "augment": Part("[augment]", dict, read_augment, required=False),
             "net": Part("[[net]]", list, read_net),
+            TUNE: _TUNED,
         },
         NetRecipe,
         NetHead,
     ),
     "neighbours": Kind(
-        {"frontend": _FRONTEND, "neighbours": Part("[neighbours]", dict, read_neighbours, required=False)},
+        {
+            "frontend": _FRONTEND,
+            "neighbours": Part("[neighbours]", dict, read_neighbours, required=False),
+            TUNE: _TUNED,
+        },
         NeighboursRecipe,
     ),
     "classical": Kind(
@@ -83,6 +91,7 @@ KINDS: dict[str, Kind] = {
             "frontend": _FRONTEND,
             "classifier": Part("[classifier]", dict, read_classifier, required=False),
             "augment": Part("[augment]", dict, read_augment, required=False),
+            TUNE: _TUNED,
         },
         ClassicalRecipe,
     ),
@@ -90,6 +99,7 @@ KINDS: dict[str, Kind] = {
         {
             "stack": Part("[stack]", dict, read_stack),
             "views": Part("[[views]]", list, _read_views, required=False),
+            TUNE: _TUNED,
         },
         _stacked,
     ),
@@ -207,15 +217,73 @@ def load_recipe(source: str | os.PathLike[str] | Recipe) -> Recipe:
         if source not in recipe_names():
             raise _unknown(source)
         text = resources.files("harken.recipes").joinpath(source + SUFFIX).read_text("utf-8")
-        return recipe_from_table(tomllib.loads(text), source)
+        return recipe_from_table(tomllib.loads(text), source)  # whose ranges a test has checked
     path = Path(source)
     table = read_toml(path, "a recipe", RecipeError)
     try:
-        return recipe_from_table(completed(table, path.parent), path.stem)
+        found = recipe_from_table(completed(table, path.parent), path.stem)
+        check_ranges(found)
+        return found
     except RecipeError as error:
         raise RecipeError(brief(path, 300), error.mistakes) from None
     except NetError as error:
         raise NetError(f"{brief(path, 300)}: {error}") from None
+
+
+def with_settings(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with other settings.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    values : mapping of str to value
+        By the names that ``[tune]`` has.
+
+    Raises
+    ------
+    RecipeError
+        There is no such setting, or it cannot have this value, or not together with the others.
+    NetError
+        The layers do not fit together.
+    """
+    table = copy.deepcopy(recipe.to_table())
+    table.pop(TUNE, None)
+    for name, value in values.items():
+        try:
+            value_at(table, name)
+        except KeyError:
+            raise RecipeError(recipe.name, [f"unknown setting {brief(name)!r} ({suggest(name, names_in(table))})"]) from None
+        put(table, name, value)
+    if any(name.startswith("net.") for name in values):
+        table = {key: value for key, value in table.items() if key not in ("parameters", "parameters_classes")}
+    return recipe_from_table(table, recipe.name)
+
+
+def check_ranges(recipe: Recipe) -> None:
+    """Refuse ranges of settings that the recipe does not have, or that can have no such values.
+
+    Raises
+    ------
+    RecipeError
+        All mistakes of ``[tune]``.
+    """
+    mistakes = [mistake for name, setting in recipe.tune.items() for mistake in _wrong_range(recipe, name, setting)]
+    if mistakes:
+        raise RecipeError(recipe.name, [f"[tune] {mistake}" for mistake in mistakes])
+
+
+def _wrong_range(recipe: Recipe, name: str, setting: Setting) -> list[str]:
+    """Say why a setting cannot be searched between these values; nothing where it can."""
+    if "frontend" in name.split("."):
+        return [f"{brief(name)}: what is heard cannot be searched; compare recipes that hear otherwise with crossval"]
+    for value in setting.ends():
+        try:
+            with_settings(recipe, {name: value})
+        except RecipeError as error:
+            return [each if each.startswith("unknown setting") else f"{brief(name)}: {each}" for each in error.mistakes]
+        except NetError as error:
+            return [f"{brief(name)} = {brief(value)}: {brief(error, 300)}"]
+    return []
 
 
 def _unknown(name: str) -> RecipeError:

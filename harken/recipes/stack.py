@@ -134,7 +134,8 @@ class StackRecipe(Recipe):
             views=tuple(ears),
             least=tuple(float(stack.least.get(view.name, 0)) for view in views),
         )
-        return cls(name=name, frontend=frontend, views=tuple(views), stack=replace(stack, views=()), **top)
+        kept = tuple(replace(view, tune={}) for view in views)  # a stack declares ranges of its own
+        return cls(name=name, frontend=frontend, views=kept, stack=replace(stack, views=()), **top)
 
     @property
     def engines(self) -> bool:
