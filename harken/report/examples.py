@@ -130,7 +130,7 @@ def with_sound(
     most_bytes : int
         Of all sounds and pictures together, as they stand in the page.
     """
-    order = sorted(range(len(examples)), key=lambda place: min(URGENT.index(kind) for kind in examples[place].why))
+    order = by_urgency(examples)
     found = list(examples)
     taken = heard = 0
     for place in order:
@@ -148,9 +148,14 @@ def with_sound(
     return found
 
 
+def by_urgency(examples: Sequence[Example]) -> list[int]:
+    """Return the places of examples in the order in which they are given room."""
+    return sorted(range(len(examples)), key=lambda place: min(URGENT.index(kind) for kind in examples[place].why))
+
+
 def _heard(example: Example, folder: Path) -> Example:
     """Return an example with sound, waveform and picture, where its file is there and can be read."""
-    path = _found(example.track.path, folder)
+    path = found_at(example.track.path, folder)
     if path is None:
         return replace(example, silent="there is no such file now")
     start, end = _span(example.track)
@@ -168,7 +173,7 @@ def _heard(example: Example, folder: Path) -> Example:
     )
 
 
-def _found(path: str, folder: Path) -> Path | None:
+def found_at(path: str, folder: Path) -> Path | None:
     """Return where an audio file lies; None where it is not there (arrays name rows, and no files)."""
     candidates = [Path(path)]
     if not candidates[0].is_absolute():

@@ -17,6 +17,7 @@ from harken.report import drawing, views, words
 from harken.report.examples import Example, telling, with_sound
 from harken.report.page import SHADES, described, document, scrolling, table, text
 from harken.report.reading import Reading
+from harken.report.why import Why, whys
 
 MOST_NUMBERED = 40
 """Classes up to which the confusion matrix is a table of numbers."""
@@ -356,14 +357,35 @@ def _examples(reading: Reading) -> str:
         notes.append(_p(f"None of them can be heard here: {text(silent[0].silent)}. Only their figures are shown.", "warn"))
     elif silent:
         notes.append(_p(f"{len(silent)} of {len(shown)} examples are without sound; each says why.", "soft"))
+    reasons = whys(shown, reading)
+    if reasons:
+        notes.append(
+            _p(
+                f"{len(reasons)} of them say why: what the clip's answer rests on, found by hiding parts of it and asking the "
+                "model again (orange spoke for the answer, blue against it; odds are multiplied or divided by what is said). "
+                "It tells what the model does, and not what the music is."
+            )
+        )
     blocks = []
     for name in dict.fromkeys(each.track.label for each in shown):
-        cards = "".join(_card(each) for each in shown if each.track.label == name)
+        cards = "".join(_card(each, reasons.get(place)) for place, each in enumerate(shown) if each.track.label == name)
         blocks.append(f'<h3>{text(name)}</h3>\n<div class="grid cards">{cards}</div>')
     return "".join(notes) + "\n".join(blocks)
 
 
-def _card(example: Example) -> str:
+def _why(why: Why | None) -> str:
+    if why is None:
+        return ""
+    drawn = (
+        f'<figure><img class="mel" src="{why.picture}" alt="Mel picture of {text(why.span)} with what spoke for the answer">'
+        f"<figcaption>{text(why.span)}: orange for it, blue against it</figcaption></figure>"
+        if why.picture
+        else ""
+    )
+    return f"<details><summary>Why</summary>{drawn}{_items(why.sentences)}</details>"
+
+
+def _card(example: Example, reason: Why | None = None) -> str:
     track = example.track
     why = example.why[0] if len(example.why) == 1 else f"{example.why[0]}, and {example.why[1].removeprefix('wrong, ')}"
     answer = f"The answer: <strong>{text(short(track.answer))}</strong>, {number(track.confidence, 2)}"
@@ -382,7 +404,7 @@ def _card(example: Example) -> str:
     else:
         parts.append(_p(f"No sound: {text(example.silent)}.", "soft"))
     group = f" · {text(short(track.group))}" if track.group else ""
-    return f'<article class="card">{"".join(parts)}<p class="file">{text(track.path)}{group}</p></article>'
+    return f'<article class="card">{"".join(parts)}{_why(reason)}<p class="file">{text(track.path)}{group}</p></article>'
 
 
 def _failed(reading: Reading) -> str:

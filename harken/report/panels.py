@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 120
 MOST_BARS = 8
-LONGEST = 36
+LONGEST = 48
 """Letters in a line beside a bar."""
 WIDEST = 120
 """Letters of a title."""
