@@ -20,9 +20,11 @@ import soundfile
 from harken import Classifier
 from harken.report.picture import mel_picture_of
 from harken.serve import Settings, answers, metrics, work
+from harken.serve import settings as given
 from harken.serve import sound as sounds
 from harken.serve.settings import names_of, read_duration, read_origin, read_size, read_token
 from harken.serve.uploads import shown_name
+from tests.browser import MISSING, open_browser
 from tests.serving import left, make_models, serving, settings_for, sound
 
 TOKEN = "a-token-that-is-long-enough"
@@ -646,3 +648,54 @@ def test_the_answer_is_json_and_nothing_else(client: httpx.Client) -> None:
         raise AssertionError(constant)
 
     json.loads(found.content, parse_constant=refuse)
+
+
+# What is written of it
+
+DOCS = (Path(__file__).parents[1] / "docs" / "serve.md").read_text("utf-8")
+
+
+def test_the_docs_name_every_option_parameter_metric_and_refusal() -> None:
+    from harken.cli.serve import command
+    from harken.serve.app import PARAMETERS
+
+    options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    told = set(re.findall(r"--[a-z][a-z-]+", DOCS))
+    assert options - told <= {"--engine", "--device", "--unknown-share", "--port"}  # of which --help says enough
+    assert told - options <= {"--data-binary"}
+    assert all(f"`{name}=" in DOCS for name in PARAMETERS)
+    assert all(f"`{name}`" in DOCS for name in metrics._HELP)
+    assert all(f"| {status} |" in DOCS for status in (401, 403, 408, 413, 415, 421, 422, 503))
+
+
+def test_the_docs_show_answers_as_they_are(client: httpx.Client) -> None:
+    answer, refusal = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", DOCS, re.DOTALL)]
+    found = client.post("/v1/predict?top=2&model=wave", content=sound(440.0), headers=WAV).json()
+    assert found.keys() == answer.keys()
+    assert found["file"].keys() == answer["file"].keys()
+    assert found["models"][0].keys() == answer["models"][0].keys()
+    assert client.post("/v1/predict", content=bytes(400_000), headers=WAV).json().keys() == refusal.keys()
+    for word, least in (("sure", 0.9), ("fairly sure", 0.7), ("unsure", 0.5)):
+        assert answers.in_words(least) == word
+        assert f'"{word}" from {least}' in DOCS
+
+
+def test_the_docs_tell_the_defaults() -> None:
+    from harken.cli.serve import command
+
+    shown = {parameter.opts[0]: parameter.default for parameter in command.params}
+    for option in ("--max-upload", "--max-duration", "--patience", "--workers"):
+        assert f"| `{option}` | {shown[option]} |" in DOCS
+    assert f"| `--queue` | {given.QUEUE} |" in DOCS
+    assert f"{given.DRAIN:g} s" in DOCS and f"{sounds.LONGEST_WORK:g} s" in DOCS
+
+
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+def test_the_docs_page_keeps_its_own_policy(client: httpx.Client) -> None:
+    with open_browser() as browser:
+        browser.open(f"{client.base_url}/docs")
+        browser.until("return document.body.innerText.includes('/v1/predict')")
+        assert browser.log("browser") == []
+        asked = browser.requests(str(client.base_url))
+        assert len(asked) >= 4
+        assert all(address.startswith((str(client.base_url), "data:")) for address in asked)

@@ -64,6 +64,9 @@ def description(settings: Settings, models: tuple[str, ...] = ()) -> Table:
         for methods in document["paths"].values():
             for operation in methods.values():
                 operation["responses"].pop("401", None)
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            operation["tags"] = ["music" if path.startswith("/v1/") else "service"]
     return document
 
 
