@@ -14,6 +14,9 @@ CLASSES = ["<script>document.title='broken-in'</script>", "waltz"]
 _MODEL = {"kind": "stack", "recipe": "r", "clip_s": 3.0, "rate_hz": 400, "knows_unknown": False, "card": ""}
 MODELS = [{"name": name, "classes": CLASSES, **_MODEL} for name in ("a", "b")]
 
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PICTURE = {"png": _PIXEL, "seconds": 12.0, "low_hz": 0.0, "high_hz": 11025.0, "width": 1, "height": 1}
+
 
 def answer() -> dict[str, Any]:
     """A song of 12 s: four clips, and a label that is HTML."""
@@ -88,7 +91,7 @@ class FakeService:
     def reset(self, *, busy: int = 0, slow: float = 0.0, cut: bool = False) -> None:
         """Behave so from now on: so many times busy, so many seconds slow, hanging up without an answer."""
         self.busy, self.slow, self.cut = busy, slow, cut
-        self.now = self.most = self.refused = self.asked = 0
+        self.now = self.most = self.refused = self.asked = self.pictures = 0
         self.turned: dict[str, float] = {}
         self.pauses: list[float] = []
 
@@ -96,6 +99,7 @@ class FakeService:
         """Answer, or not."""
         with self.lock:
             self.asked += 1
+            self.pictures += "picture=1" in handler.path
             self.now += 1
             self.most = max(self.most, self.now)
             if handler.path in self.turned:
@@ -111,7 +115,8 @@ class FakeService:
             elif turned:
                 handler.send(503, b'{"detail": "busy"}', "application/problem+json", **{"Retry-After": "1"})
             else:
-                handler.send(200, json.dumps(answer()).encode())
+                picture = {"picture": PICTURE} if "picture=1" in handler.path else {}
+                handler.send(200, json.dumps(answer() | picture).encode())
         except OSError:
             pass  # the page has hung up: that is what a test is about
         finally:

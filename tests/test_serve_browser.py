@@ -314,6 +314,13 @@ def test_a_recording_is_heard_like_a_file(page: Browser) -> None:
     page.until("return document.querySelector('.says')")
     (name,) = text(page, "#result h2")
     assert re.fullmatch(r"recording [\d.]+\.webm", name)
+    page.until("return document.querySelector('audio').readyState > 0")
+    page.click(".timeline")  # a recording does not say how long it is
+    page.until("return !document.querySelector('audio').seeking")
+    assert at(page) == pytest.approx(page.run("return +document.querySelector('[role=slider]').ariaValueMax / 2"), abs=0.1)
+    page.run("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'))")
+    page.click("#record")
+    page.until("return document.getElementById('record-said').textContent.includes('not allowed')")
     assert page.run("return document.getElementById('recorder').hidden")
 
 
@@ -367,6 +374,21 @@ def test_a_folder_is_a_table_that_sorts_filters_and_opens(page: Browser, songs: 
     assert page.run("return document.querySelector('[aria-current=true] .name').textContent") == opened
     page.click(".steps button:last-child")
     assert page.run("return document.getElementById('result-heading').textContent") == rows(page)[4][0]
+
+
+def test_dropped_songs_are_heard(page: Browser) -> None:
+    page.run(
+        "const dropped = new DataTransfer(), file = name => new File(['no sound'], name);"
+        "['one.mp3', 'two.mp3'].forEach(name => dropped.items.add(file(name)));"
+        "const event = kind => new DragEvent(kind, {dataTransfer: dropped, bubbles: true, cancelable: true});"
+        "const area = document.getElementById('drop');"
+        "area.dispatchEvent(event('dragenter'));"
+        "window.marked = area.classList.contains('over');"
+        "area.dispatchEvent(event('drop'));"
+    )
+    page.until("return document.getElementById('queue-said').textContent.includes('2 failed')")
+    assert [row[0] for row in rows(page)] == ["one.mp3", "two.mp3"]
+    assert page.run("return [window.marked, document.getElementById('drop').classList.contains('over')]") == [True, False]
 
 
 def test_a_name_that_is_html_stays_text(page: Browser, songs: Path) -> None:
@@ -459,6 +481,24 @@ def test_a_busy_service_is_waited_for_and_never_gets_more_than_two(window: Brows
     assert fake.most == 2
     assert fake.refused == 3
     assert min(fake.pauses) >= 0.9  # it said: in a second
+
+
+def test_a_long_queue_asks_for_a_picture_when_its_result_is_opened(window: Browser, fake: FakeService, tmp_path: Path) -> None:
+    fake.reset()
+    window.open(fake.address)
+    window.until("return !document.getElementById('models').hidden")
+    files = [tmp_path / f"{n}.wav" for n in range(45)]
+    for file in files:
+        file.write_bytes(b"RIFF")
+    window.give("#files", files)
+    window.until("return document.getElementById('queue-said').textContent.startsWith('45 files of 45 answered')")
+    assert (fake.asked, fake.pictures) == (45, 0)
+    window.click(".queue .open")
+    window.until("return document.querySelector('#result .mel img')")
+    assert fake.pictures == 1
+    window.click(".steps .quiet")
+    assert window.run("return document.activeElement.textContent") == "0.wav"
+    window.log("browser")
 
 
 def test_what_is_stopped_is_not_sent_and_can_be_sent_after_all(window: Browser, fake: FakeService, songs: Path) -> None:

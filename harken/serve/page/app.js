@@ -22,6 +22,7 @@ const result = new Result({
     result.close();
     queue.retry(job);
   },
+  back: (job) => table.focus(job),
   step: (way) => {
     const place = table.shown.indexOf(result.job) + way;
     for (let at = place; at >= 0 && at < table.shown.length; at += way) if (openable(table.shown[at])) return open(table.shown[at]);

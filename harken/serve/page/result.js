@@ -56,9 +56,9 @@ function views(model) {
   return make("details", {}, make("summary", {}, "What each view says by itself"), table);
 }
 
-/** The sentence on agreement, as the service says it, with a full stop. */
+/** The sentence on agreement, as the service says it, as a sentence. */
 function sentenceOf(result) {
-  const said = result.agreement?.sentence ?? "";
+  const said = (result.agreement?.sentence ?? "").replace(/^the models /, "The models ");
   return !said || /[.!?]$/.test(said) ? said : `${said}.`;
 }
 
@@ -96,10 +96,11 @@ const stem = (name) => name.replace(/^.*[\\/]/, "").replace(/\.[^.]*$/, "") || "
 
 /** Shows one job at a time in the section #result. */
 export class Result {
-  constructor({ retry, step }) {
+  constructor({ retry, step, back }) {
     this.section = $("result");
     this.retry = retry;
     this.step = step; // goes to the file before (-1) or after (1), where there is one
+    this.back = back; // goes to the row of the job that is shown
     this.job = null;
     this.timeline = null;
   }
@@ -162,6 +163,7 @@ export class Result {
     if (!before && !after) return "";
     const steps = make("nav", { class: "steps", "aria-label": "Other files" });
     steps.append(button("← The file before", () => this.step(-1), { disabled: !before }));
+    steps.append(button("Back to the list", () => this.back(this.job), { class: "quiet" }));
     steps.append(button("The file after →", () => this.step(1), { disabled: !after }));
     return steps;
   }

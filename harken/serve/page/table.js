@@ -86,7 +86,12 @@ export class Table {
     if (jobs.length < 2) return this.#empty(jobs);
     const models = [...new Set(jobs.flatMap((job) => job.result?.models.map((each) => each.model) ?? job.chosen))];
     if (models.join("\n") !== this.models) this.#build(models);
-    for (const job of this.rows.keys()) if (!jobs.includes(job) && this.rows.get(job).remove() === undefined) this.rows.delete(job);
+    const there = new Set(jobs);
+    for (const [job, row] of this.rows) {
+      if (there.has(job)) continue;
+      row.remove();
+      this.rows.delete(job);
+    }
     for (const job of jobs) if (!this.rows.has(job)) this.#row(job);
     this.#labels(jobs);
     this.#order(jobs);
@@ -173,6 +178,13 @@ export class Table {
       if (each === job) row.setAttribute("aria-current", "true");
       else row.removeAttribute("aria-current");
     }
+  }
+
+  /** Put the focus on a job's row. */
+  focus(job) {
+    const name = this.rows.get(job)?.querySelector("button");
+    name?.scrollIntoView({ block: "center" });
+    name?.focus();
   }
 
   #fits(job) {
