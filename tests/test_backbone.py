@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import re
@@ -489,6 +490,7 @@ def test_a_missing_declaration_is_told_with_what_the_network_reads(tmp_path: Pat
 def test_a_first_declaration_has_gaps_that_are_refused_and_fits_when_they_are_filled(tmp_path: Path) -> None:
     for name, file in {
         "wave": linear(tmp_path / "wave.onnx", ("batch", 1, SAMPLES)),
+        "last": linear(tmp_path / "last.onnx", ("batch", SAMPLES, 1)),
         "mel": picture(tmp_path / "mel.onnx", ("batch", 1, 11, 12), 2),
     }.items():
         text = draft(Network(file))
@@ -497,7 +499,7 @@ def test_a_first_declaration_has_gaps_that_are_refused_and_fits_when_they_are_fi
             backbone_of(file)
         filled = text.replace("rate = 0 ", f"rate = {RATE} ").replace("window = 0 ", f"window = {WINDOW} ")
         filled = filled.replace("n_fft = 0", "n_fft = 256").replace("hop_length = 0", "hop_length = 80")
-        assert backbone_of(declare(file, filled)).shape == ((NUMBERS,) if name == "wave" else (12,))
+        assert backbone_of(declare(file, filled)).shape == ((12,) if name == "mel" else (NUMBERS,))
 
 
 # Files that are refused.
@@ -754,3 +756,39 @@ def test_answers_that_fail_are_errors_of_harken(tmp_path: Path) -> None:
     assert gives is not None
     with pytest.raises(HarkenError, match="fails at an input of the shape"):
         opened.answer(reads, gives, noise(5)[None])
+
+
+# The document.
+
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "backbones.md").read_text("utf-8")
+STAND_INS: dict[str, tuple[int | str, ...]] = {
+    "cnn14": ("batch", 320000),
+    "vggish": ("batch", 1, 96, 64),
+    "openl3": ("batch", 256, 199, 1),
+    "musicnn": ("batch", 187, 96),
+    "mert": ("batch", 120000),
+}
+"""What the well-known networks read, as their sources have it."""
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+def test_the_document_s_declarations_fit_networks_of_these_shapes(tmp_path: Path, name: str) -> None:
+    (text,) = re.findall(rf"```toml\n(# {name}\.toml\n.*?)```", DOCUMENT, flags=re.DOTALL)
+    reads = STAND_INS[name]
+    samples = int(np.prod([size for size in reads if isinstance(size, int)]))
+    gives = ("batch", 1, NUMBERS) if name == "mert" else ("batch", NUMBERS)
+    file = linear(tmp_path / f"{name}.onnx", reads, gives, samples=samples)
+    backbone = backbone_of(declare(file, re.sub(r"output_name = .*", "", text)))
+    heard = backbone(noise(round(backbone.rate * 0.3)))
+    assert heard.shape == (NUMBERS,)
+    assert np.isfinite(heard).all()
+
+
+def test_the_document_names_every_key() -> None:
+    keys = {field.name for cls in (Backbone, Bands) for field in dataclasses.fields(cls)} - {"file", "hash", "size"}
+    rows = {word for row in re.findall(r"^\| (`.*?) \|", DOCUMENT, flags=re.MULTILINE) for word in re.findall(r"`(\w+)`", row)}
+    assert keys - {"mel"} == rows
+
+
+def test_all_declarations_of_the_document_are_known() -> None:
+    assert set(re.findall(r"```toml\n# (\w+)\.toml", DOCUMENT)) == set(STAND_INS)

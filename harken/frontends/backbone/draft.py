@@ -28,6 +28,8 @@ def draft(network: Network) -> str:
     reads, gives = network.inputs[0], network.outputs[0]
     picture = is_picture(reads)
     likely = INPUTS[picture].get(len(reads.shape), [])
+    if likely[-2:] == ["channels", "samples"] and reads.shape[-1] == 1:
+        likely = [*likely[:-2], "samples", "channels"]
     lines = [
         f"# What {network.path.name} expects. Fill in what stands at 0, and check the rest: docs/backbones.md has it of",
         "# well-known networks. 'harken backbone FILE.onnx' compares it with the file, and tries it.",
