@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,14 @@ from harken.explain.names import groups_of, told
 from harken.explain.neighbours import neighbourhood
 from harken.explain.numbers import numbers_of
 from harken.explain.occlusion import heat_of, log_odds, windows
-from harken.frontends import Rhythm, Summary, Timbre, Waveform
+from harken.frontends import Mel, Rhythm, Summary, Timbre, Waveform
 from harken.learn import ArrayRows, class_probabilities_of, decider
-from harken.recipes import recipe_from_table
+from harken.recipes import load_recipe, recipe_from_table
+from harken.report.examples import RIGHT_SURE, Example
+from harken.report.heat import GREYS, STRENGTHS, heat_points, palette
+from harken.report.picture import BANDS, HOP
+from harken.report.reading import Judged, Reading
+from harken.report.why import most_explained, whys
 from harken.tracks import Track
 
 RATE = 8000
@@ -542,3 +548,73 @@ def test_silence_is_explained_too(tmp_path: Path, conftest_write: Callable[..., 
 )
 def test_pitches_in_words(low: float, high: float, said: str) -> None:
     assert words.hertz(low, high) == said
+
+
+# -- the page, the picture, the report -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["cue.harken", "both.harken"])
+def test_the_page_holds_all_and_fetches_nothing(saved: Path, songs: Path, tmp_path: Path, model: str) -> None:
+    odd = tmp_path / "<b>odd & $name$.wav"
+    odd.write_bytes((songs / "long.wav").read_bytes())
+    done = run(saved / model, odd, songs / "plain.wav", "--label", WITH, "--out", tmp_path / "why.html", "-q")
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "why.html").read_text("utf-8")
+    assert "&lt;b&gt;odd &amp; $name$.wav" in page and "<b>" not in page
+    assert page.count("data:image/png") >= 4 and page.count("<audio") >= 2 and f"spoke for {WITH}" in page
+    assert "http" not in page.replace("http-equiv", "") and "<script" not in page
+    again = run(saved / model, odd, songs / "plain.wav", "--label", WITH, "--out", tmp_path / "again.html", "-q")
+    assert again.exit_code == 0 and (tmp_path / "again.html").read_text("utf-8") == page
+
+
+def test_the_picture_is_a_png(saved: Path, songs: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "a $b_{$ c.wav"
+    odd.write_bytes((songs / "long.wav").read_bytes())
+    done = run(saved / "both.harken", odd, "--out", tmp_path / "why.png", "-q")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG\r\n")
+    several = run(saved / "both.harken", odd, songs / "plain.wav", "--out", tmp_path / "two.png")
+    assert several.exit_code != 0 and "draws one file" in several.output and not (tmp_path / "two.png").exists()
+    broken = run(saved / "both.harken", songs / "broken.mp3", "--out", tmp_path / "none.html", "-q")
+    assert broken.exit_code == 1 and not (tmp_path / "none.html").exists()
+
+
+def test_a_map_lies_where_its_sound_is() -> None:
+    """A single hot cell colours the points of its time and its pitch, and no others."""
+    found = heat(cue_net(True), cued(np.random.default_rng(0), True, 0.4))[0]
+    values = np.zeros_like(found.values)
+    band, column = 14, 30
+    values[band, column] = 2.0
+    one = replace(found, values=values)
+    samples = np.random.default_rng(1).normal(0, 0.1, 22050).astype(np.float32)
+    points = heat_points(samples, one, 0.0)[::-1].astype(int) % (2 * STRENGTHS + 1)
+    hot = np.argwhere(points != STRENGTHS)
+    assert len(hot) and (points[tuple(hot.T)] == 2 * STRENGTHS).all()
+    hertz = Mel(rate=22050, clip=1.0, n_mels=BANDS, n_fft=2048, hop_length=512).edges()[1:-1][hot[:, 0]]
+    times = (hot[:, 1] + 0.5) * HOP / 22050
+    assert (found.hertz[band] <= hertz).all() and (hertz < found.hertz[band + 1]).all()
+    assert (found.times[column] <= times).all() and (times < found.times[column + 1]).all()
+    assert len(palette()) == 3 * GREYS * (2 * STRENGTHS + 1) <= 3 * 256
+
+
+def test_the_report_says_why_of_a_few_examples(songs: Path, tmp_path: Path) -> None:
+    """Of what has sound and a clip, with the run's own model; without it nothing is said, and nothing fails."""
+    save_model(tmp_path / "model.harken", cue_net(True))
+    tracks = [
+        Judged(str(songs / "long.wav"), WITH, answer, "", 0.0, 3.0, {WITH: 0.6, WITHOUT: 0.4}, (1.0, 2.0))
+        for answer in (WITH, WITHOUT)
+    ]
+    shown = [Example(track, (RIGHT_SURE,), sound="data:x") for track in tracks]
+    shown.append(Example(replace(tracks[0], path="none.wav"), (RIGHT_SURE,), sound="data:x"))
+    shown.append(Example(tracks[0], (RIGHT_SURE,), silent="left out"))
+    reading = Reading(folder=tmp_path, metrics={}, model_hash="x")
+    found = whys(shown, reading)
+    assert set(found) == {0, 1} and found[0].picture.startswith("data:image/png")
+    assert any(f"spoke for {WITH}" in sentence for sentence in found[0].sentences)
+    assert found[0] == whys(shown, reading)[0]
+    assert whys(shown, replace(reading, model_hash="")) == {} == whys([], reading)
+    (tmp_path / "model.harken").write_bytes(b"damaged")
+    assert whys(shown, reading) == {}
+    assert most_explained(cue_net(True)) == most_explained(stack()) == 12
+    large = load_recipe("dance-cnn")
+    assert most_explained(Model(large, ("a", "b"), {}, large.frontend.shape)) == 3

@@ -19,6 +19,7 @@ from harken.learn.stack.joiner import joined
 from harken.learn.stack.said import Sayings, view_answers, views_table
 from harken.recipes import recipe_from_table
 from harken.recipes.stack import BIAS, WEIGHTS
+from harken.report import views
 
 RATE = 200
 CLASSES = ("hum", "hiss", "beat")
@@ -124,3 +125,29 @@ def test_models_without_views_are_refused(tmp_path: Path) -> None:
     save_model(tmp_path / "m.harken", Model(recipe, ("a", "b"), weights, recipe.frontend.shape))
     done = CliRunner().invoke(harken, ["predict", str(tmp_path / "m.harken"), str(tmp_path), "--views"])
     assert done.exit_code != 0
+
+
+def test_what_views_contribute_is_told_by_class_and_by_pair() -> None:
+    record = {
+        "stack": {
+            "views": [
+                {"name": "a", "weight": 1.2, "aside": "", "track_accuracy": 0.8, "recall": {"x": 1.0, "y": 0.6}},
+                {"name": "b", "weight": 0.0, "aside": "", "track_accuracy": 0.5, "recall": {"x": 0.0, "y": 1.0}},
+                {"name": "c", "weight": 0.4, "aside": "", "track_accuracy": 0.6, "recall": {"x": 0.5}},
+            ],
+            "tracks": 40,
+            "folds": 3,
+            "track_accuracy": 0.85,
+            "disagree": 0.5,
+            "any_right": 0.9,
+            "pairs": [{"views": ["a", "b"], "disagree": 0.5}, {"views": ["a", "c"], "disagree": 0.1}],
+        }
+    }
+    assert views.by_class(record) == (
+        ["view", "x", "y"],
+        [["a", "1.00", "0.60"], ["b", "0.00", "1.00"], ["c", "0.50", "-"]],
+    )
+    said = " ".join(views.sentences(record))
+    assert "b has no weight" in said and "a and b differ most often, on 50%" in said and "a and c least often, on 10%" in said
+    assert views.by_class(record, most=1) == ([], []) == views.by_class({}) == views.by_class({"stack": {"views": [{}, 3]}})
+    assert views.sentences({"stack": {"track_accuracy": 1.0, "pairs": "odd", "views": []}})

@@ -264,6 +264,9 @@ def test_a_view_that_only_remembers_gets_no_weight() -> None:
     remembered = rows(in_sample, sliced(replace(whole, x=noise), 0)[0])
     assert (remembered.argmax(axis=1) == whole.labels).all()  # of what it has learnt, it knows everything
     assert model.record["stack"]["track_accuracy"] >= 0.95 and model.record["stack"]["tracks"] == 60
+    assert told["net"]["recall"] == {name: pytest.approx(1, abs=0.1) for name in model.classes}
+    (pair,) = model.record["stack"]["pairs"]
+    assert pair == {"views": ["deaf", "net"], "disagree": model.record["stack"]["disagree"]}
 
 
 @pytest.mark.parametrize("view", [near(), small_net()])

@@ -143,6 +143,11 @@ def _figure(reading: Reading) -> str:
     record = reading.get("training")
     shares = views.rows(record)
     share = table(views.CAPTION, views.COLUMNS, [tuple(map(text, row)) for row in shares], label="Views") if shares else ""
+    header, lines = views.by_class(record)
+    if lines:
+        share += table(
+            views.CLASSES_CAPTION, tuple(map(text, header)), [tuple(map(text, row)) for row in lines], label="By class"
+        )
     share += "".join(_p(text(each), "soft") for each in views.sentences(record))
     published = words.published(reading)
     remarks = reading.get("baseline", "trivial", "remarks")

@@ -10,6 +10,10 @@ COLUMNS = ("view", "weight", "track accuracy")
 CAPTION = "The views, each judged on tracks that it had not learnt (inner folds of the training part)"
 
 
+CLASSES_CAPTION = "The share of each class' tracks that each view names rightly, there"
+MOST_CLASSES = 12
+
+
 def rows(record: Any) -> list[tuple[str, str, str]]:
     """Return a row a view, and one for all together: name, weight, track accuracy in the inner folds; none for other kinds.
 
@@ -43,11 +47,52 @@ def sentences(record: Any) -> list[str]:
             "inner folds by group: each was answered by views that had not learnt it, and joined by weights that had not seen "
             "its fold."
         )
+    unheard = [
+        str(view.get("name")) for view in _views(told) if view.get("weight") == 0 and not view.get("aside") and view.get("name")
+    ]
+    if unheard:
+        found.append(
+            f"{' and '.join(unheard)} {'has' if len(unheard) == 1 else 'have'} no weight: what "
+            f"{'it says' if len(unheard) == 1 else 'they say'} did not help beside the others on these tracks, so the model "
+            "does not listen to it."
+        )
     found.append(
         f"Not all views call the same {_percent(told.get('disagree'))} of these tracks; one view at least is right about "
         f"{_percent(told.get('any_right'))} of them."
     )
-    return found
+    return [*found, *_pairs(told)]
+
+
+def by_class(record: Any, most: int = MOST_CLASSES) -> tuple[list[str], list[list[str]]]:
+    """Return how many tracks of each class each view names rightly: a header, and a row a view; nothing where it is unknown.
+
+    Parameters
+    ----------
+    record : mapping
+        As :func:`rows` takes it.
+    most : int
+        Classes, beyond which a table would be too wide: then there is none.
+    """
+    known = [view for view in _views(_told(record)) if isinstance(view.get("recall"), Mapping)]
+    classes = list(dict.fromkeys(str(name) for view in known for name in view["recall"]))
+    if not known or len(classes) > most:
+        return [], []
+    return ["view", *classes], [
+        [str(view.get("name")), *(_number(view["recall"].get(name), 2) for name in classes)] for view in known
+    ]
+
+
+def _pairs(told: Mapping[str, Any]) -> list[str]:
+    """Say which two views differ most, and which least, where there are more than two."""
+    pairs = [
+        (pair["disagree"], " and ".join(map(str, pair["views"])))
+        for pair in told.get("pairs") or []
+        if isinstance(pair, Mapping) and isinstance(pair.get("disagree"), int | float) and isinstance(pair.get("views"), list)
+    ]
+    if len(pairs) < 2:
+        return []
+    (most, far), (least, near) = max(pairs), min(pairs)
+    return [f"{far} differ most often, on {_percent(most)} of them; {near} least often, on {_percent(least)}."]
 
 
 def lines(record: Any) -> list[str]:

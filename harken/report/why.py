@@ -1,7 +1,7 @@
 """Why telling examples were answered as they were: a map over the mel picture where there is one, and a few sentences.
 
 What is explained is the clip that speaks most for the answer, heard once more from its file: so it costs the same whatever the
-length of the track. It is done for :data:`MOST_EXPLAINED` examples at most, and with the run's own model.
+length of the track. It is done with the run's own model, for :data:`MOST_EXPLAINED` examples or fewer.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from harken.archive import Model, load_model
 from harken.errors import HarkenError
@@ -16,6 +17,9 @@ from harken.explain import Explanation, explain
 from harken.explain.result import Findings, Joint
 from harken.explain.words import of_heat, of_neighbours, of_part, place, times_as
 from harken.learn import Decider, decider
+from harken.learn.deciders import view_models
+from harken.nets import Net
+from harken.recipes import StackRecipe
 from harken.report.examples import Example, by_urgency, found_at
 from harken.report.heat import clip_of, heat_picture
 from harken.report.page import data_uri
@@ -25,8 +29,10 @@ from harken.tracks import Track
 
 logger = logging.getLogger("harken")
 
-MOST_EXPLAINED = 12
-"""Examples that are explained: each costs from a tenth of a second to one (several views of half a minute)."""
+FEWEST_EXPLAINED, MOST_EXPLAINED = 3, 12
+"""Examples that are explained: each costs from a tenth of a second to a few, by the size of the net."""
+WORK = 320_000_000
+"""Multiplications for one clip, times the examples: a larger net explains fewer of them."""
 SPOTS, GROUPS = 3, 3
 """Parts of a sound, and groups of numbers, that are told."""
 
@@ -69,7 +75,7 @@ def whys(examples: Sequence[Example], reading: Reading) -> Mapping[int, Why]:
         logger.warning("the examples are not explained: %s", error)
         return {}
     found: dict[int, Why] = {}
-    for number in wanted[:MOST_EXPLAINED]:
+    for number in wanted[: most_explained(model)]:
         try:
             why = _why(model, net, examples[number], reading)
         except HarkenError as error:
@@ -78,6 +84,14 @@ def whys(examples: Sequence[Example], reading: Reading) -> Mapping[int, Why]:
         if why is not None:
             found[number] = why
     return found
+
+
+def most_explained(model: Model) -> int:
+    """Return how many examples are explained: as many as take some seconds in all, by what the model's nets multiply."""
+    models = view_models(model).values() if isinstance(model.recipe, StackRecipe) else [model]
+    nets = [one.declared for one in models if isinstance(one.declared, Net)]
+    work = sum(row.parameters * prod(row.output_shape[:-1]) for net in nets for row in net.rows)
+    return max(FEWEST_EXPLAINED, min(MOST_EXPLAINED, WORK // max(work, 1)))
 
 
 def _why(model: Model, net: Decider, example: Example, reading: Reading) -> Why | None:

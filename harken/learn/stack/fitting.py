@@ -226,7 +226,7 @@ def fit_stack(
         recipe.engine_for(engine if recipe.engines else None),
         _device(models),
         time.perf_counter() - began,
-        stack=told(recipe, weights, fitting.reasons, fitting.seconds, share=share, models=models),
+        stack=told(recipe, weights, fitting.reasons, fitting.seconds, share=share, models=models, classes=fitting.classes),
     )
     known = trained_on([train] if valid is None else [train, valid])
     empty = Model(recipe, fitting.classes, {}, train.frontend.shape, record, known)

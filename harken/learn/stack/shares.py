@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Self
 
 import numpy as np
@@ -98,6 +99,7 @@ def told(
     *,
     share: Share | None,
     models: Mapping[str, Learnt],
+    classes: Sequence[str],
 ) -> dict[str, Any]:
     """Return what a model remembers of its views.
 
@@ -106,9 +108,11 @@ def told(
     dict
         ``views``: for each its ``name``, ``title``, ``weight`` (0 where it is not listened to), ``aside`` (why it steps aside,
         empty where it does not), ``seconds`` that it took, ``track_accuracy`` in the inner folds, or None, and of
-        :data:`OF_TRAINING` what its kind has. Where there were inner folds, also ``tracks`` (that were judged in them),
-        ``folds``, ``track_accuracy`` (joined, by joiners that had not seen the fold), ``disagree`` (the share of the tracks
-        that not all views call the same) and ``any_right`` (the share that one view at least is right about).
+        :data:`OF_TRAINING` what its kind has. Where there were inner folds, each view also has ``recall`` (the share of each
+        class' tracks that it names rightly), and there are ``tracks`` (that were judged in them), ``folds``,
+        ``track_accuracy`` (joined, by joiners that had not seen the fold), ``disagree`` (the share of the tracks that not all
+        views call the same), ``pairs`` (the same of every two views) and ``any_right`` (the share that one view at least is
+        right about).
     """
     usable = share is not None and share.usable
     answers = {} if share is None or not usable else dict(zip(share.names, share.answers, strict=True))
@@ -122,6 +126,7 @@ def told(
             "aside": reasons.get(view.name, ""),
             "seconds": round(seconds.get(view.name, 0.0), 1),
             "track_accuracy": _rate(called[view.name] == truth) if view.name in called else None,
+            **({"recall": _recalls(called[view.name], truth, classes)} if view.name in called and truth is not None else {}),
             **_of_training(models.get(view.name)),
         }
         for view in recipe.views
@@ -135,6 +140,9 @@ def told(
         "folds": len(np.unique(share.fold)),
         "track_accuracy": _rate(share.of_tracks(joint) == truth) if np.isfinite(joint).any() else None,
         "disagree": _rate((table != table[0]).any(axis=0)),
+        "pairs": [
+            {"views": [one, other], "disagree": _rate(called[one] != called[other])} for one, other in combinations(called, 2)
+        ],
         "any_right": _rate((table == truth).any(axis=0)),
     }
 
@@ -143,6 +151,11 @@ def _of_training(learnt: Learnt | None) -> dict[str, Any]:
     """Return what a view's own record says of its training, where it is trained at last."""
     record = {} if learnt is None else learnt.best.record
     return {key: record[key] for key in OF_TRAINING if key in record}
+
+
+def _recalls(called: Positions, truth: Positions, classes: Sequence[str]) -> dict[str, float]:
+    """Return, of the tracks of each class that stands in the folds, the share that is named rightly."""
+    return {name: _rate(called[truth == place] == place) for place, name in enumerate(classes) if (truth == place).any()}
 
 
 def _rate(right: npt.NDArray[np.bool_]) -> float:
