@@ -23,12 +23,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from math import prod
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from pickle import UnpicklingError
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -57,6 +60,8 @@ DIGITS = 7
 """Digits behind the point of a kept probability of a clip."""
 JOIN_SECONDS = 5.0
 """How long a process that has closed its end is waited for, to learn how it ended."""
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+"""What ends a command."""
 ASKED = "asked.json"
 """What a folder's results were made for; written first."""
 _ELSEWHERE = "choose another folder with --out"
@@ -255,8 +260,10 @@ def done(
         while waiting or working:
             while waiting and _may_begin(jobs[waiting[0]], list(working.values()), at_once, peaks, free):
                 number = waiting.pop(0)
-                connection, process = _begin(jobs[number], one_thread=at_once > 1)
-                working[connection] = _Working(number, jobs[number], process)
+                with _undisturbed():
+                    connection, process = _begin(jobs[number], one_thread=at_once > 1)
+                    working[connection] = _Working(number, jobs[number], process)
+                _say(connection, jobs[number])
                 progress(stage, len(results), len(jobs), _at_work(working))
             for ready in wait(list(working)):
                 assert isinstance(ready, Connection)
@@ -316,14 +323,50 @@ def _at_work(working: Mapping[Connection, _Working]) -> str:
     return "" if not names else names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let a process begin whole: Ctrl-C waits until it is known here, and reaches no process that has begun inside.
+
+    A terminal sends Ctrl-C to all processes of a command. One that is just beginning would print a traceback of its imports,
+    and so would one whose beginner was interrupted before it had said what is to be done. What begins inside inherits that
+    these signals wait, until :func:`_child` ignores them.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    usual = {number: handler for number in STOPPING if callable(handler := signal.getsignal(number))}
+    for number in usual:
+        signal.signal(number, lambda number, frame: came.append((number, frame)))
+    masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    if masks:
+        resource_tracker.ensure_running()  # which would let the signals through again, when the first process begins
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]) if masks else set()
+    try:
+        yield
+    finally:
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+        for place, frame in came[:1]:
+            usual[signal.Signals(place)](place, frame)
+
+
 def _begin(job: Job, *, one_thread: bool) -> tuple[Connection, SpawnProcess]:
     """Begin a process that ends with this one, however this one ends."""
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(theirs, job.call, job.arguments, one_thread), daemon=True)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_child, args=(theirs, one_thread), name=job.name, daemon=True)
     process.start()
     theirs.close()
     return ours, process
+
+
+def _say(connection: Connection, job: Job) -> None:
+    """Tell a process what is to be done: not as it begins, when it could not be stopped without a traceback."""
+    with suppress(BrokenPipeError, ConnectionResetError):  # it has ended, and how is told by who waits for its answer
+        connection.send((job.call, job.arguments))
 
 
 def _received(connection: Connection, ended: _Working) -> dict[str, Any]:
@@ -367,13 +410,19 @@ def _put_away(connection: Connection, ended: _Working) -> None:
     connection.close()
 
 
-def _child(answer: Connection, call: Callable[..., dict[str, Any]], arguments: tuple[Any, ...], one_thread: bool) -> None:
-    """Do a job, and send what it returned, or in words what went wrong. Runs in a process of its own."""
+def _child(answer: Connection, one_thread: bool) -> None:
+    """Do the job that is told, and send what it returned, or in words what went wrong. Runs in a process of its own."""
     logger.setLevel(logging.ERROR)  # the data's warnings were given when all of it was heard
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that began this one ends it
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # as it was while this process began
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if one_thread:
         _take_one_thread()
+    try:
+        call, arguments = answer.recv()
+    except (EOFError, OSError, UnpicklingError):  # who began this process has ended in the midst
+        os._exit(1)
     start = time.perf_counter()
     try:
         result = call(*arguments)

@@ -190,3 +190,52 @@ def test_at_moments_that_nobody_has_chosen(music: Path, tmp_path: Path, wait: fl
     assert process.returncode == 130, told
     assert "Traceback" not in told, told
     assert litter(tmp_path) == []
+
+
+def descendants(pid: int) -> set[int]:
+    """Return the processes that a process has begun."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = path.read_text()
+        except OSError:
+            continue
+        if int(text.rpartition(")")[2].split()[1]) == pid:
+            found.add(int(path.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found in /proc")
+@pytest.mark.parametrize(("begun", "later"), [(1, 0.0), (2, 0.0), (2, 0.15)])
+def test_a_terminals_ctrl_c_while_workers_begin_is_one_line(music: Path, tmp_path: Path, begun: int, later: float) -> None:
+    """A terminal interrupts all processes of a command, also those that are still importing."""
+    asked = [
+        "crossval",
+        "music",
+        "--recipe",
+        "small.toml",
+        "--folds",
+        "2",
+        "--workers",
+        "2",
+        "--quiet",
+        "--out",
+        tmp_path / "out",
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "harken", *map(str, asked)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=music,
+        env={**os.environ, "HARKEN_CACHE": str(music / "cache")},
+        start_new_session=True,
+    ) as process:
+        end = time.monotonic() + 60
+        while len(descendants(process.pid)) < begun and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.005)
+        time.sleep(later)
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in told, told
+    assert len([line for line in told.splitlines() if "stopped" in line]) == 1, told
