@@ -2,7 +2,8 @@
 
 A setting is named by its way through the recipe, with points between: ``"neighbours.k"``, ``"augment.mixup"``,
 ``"net.5.rate"`` (the fifth layer), ``"views.timbre.classifier.shrinkage"`` (a view of a stack); ``"training.learning_rate"``
-and ``"training.weight_decay"`` stand for the optimizer's. What is heard (``frontend``) is no such setting. :mod:`harken.tune` searches.
+and ``"training.weight_decay"`` stand for the optimizer's. What is heard (``frontend``) is no such setting.
+:mod:`harken.tune` searches.
 """
 
 from __future__ import annotations
