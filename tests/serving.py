@@ -59,7 +59,7 @@ def make_models(folder: Path) -> dict[str, str]:
 def settings_for(models: dict[str, str], folder: Path, **changes: Any) -> Settings:
     """Settings of a service whose uploads lie in a folder of their own."""
     folder.mkdir(parents=True, exist_ok=True)
-    given: dict[str, Any] = {"threads": 2, "port": 0, "hosts": ("127.0.0.1", "localhost", "testserver"), **changes}
+    given: dict[str, Any] = {"threads": 2, "port": 0, "hosts": ("127.0.0.1", "localhost"), "cold": True, **changes}
     return Settings(models=tuple(models.items()), folder=str(folder), **given)
 
 

@@ -237,6 +237,23 @@ def test_the_card_beside_a_model_is_shown(models: dict[str, str], tmp_path: Path
         assert client.get("/v1/models/my-run").json()["text"] == "# A card\n"
 
 
+def test_practice_before_the_first_request_leaves_nothing_and_changes_nothing(
+    client: httpx.Client, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    usual = work.predict
+    monkeypatch.setattr(work, "predict", lambda sent, *rest: (heard.append(sent.name), usual(sent, *rest))[1])
+    warm = settings_for(models, tmp_path, cold=False)
+    with serving(warm) as other:
+        assert heard == ["practice.wav"]
+        assert left(warm) == []
+        found = [each.post("/v1/predict?timeline=1", content=sound(440.0), headers=WAV).json() for each in (client, other)]
+    for document in found:
+        for one in document["models"]:
+            del one["took_ms"]
+    assert found[0] == found[1]
+
+
 def test_signs_of_life_and_the_page(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "alive"}
     assert client.get("/readyz").json() == {"status": "ready"}

@@ -61,6 +61,8 @@ class Service:
         self.metrics = Metrics(settings.folder, list(self.models))
         self.remarks = Remarks()
         self.ready = False
+        if not settings.cold:
+            self.crew.do(partial(work.warm_up, list(self.models.values()), settings.folder))
 
     async def beat(self) -> None:
         """Keep the metrics alive."""

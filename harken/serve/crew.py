@@ -64,6 +64,10 @@ class Crew:
         finally:
             self.inside -= 1
 
+    def do(self, job: Callable[[threading.Event], T]) -> T:
+        """Do a job in a thread, and wait for it."""
+        return self._pool.submit(self._job, job, threading.Event()).result()
+
     async def run(self, job: Callable[[threading.Event], T], gone: Callable[[], Awaitable[None]]) -> T:
         """Do a job in a thread; where the sender goes before it is done, it is told to stop.
 

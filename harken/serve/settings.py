@@ -67,6 +67,8 @@ class Settings:
         Names by which the service may be called; empty: any.
     share : float, optional
         The share of known music that is kept where "unknown" is an answer; None: only where a request asks for it.
+    cold : bool
+        Begin without a sound that is heard for practice, which makes the first answer as fast as the others.
     """
 
     models: tuple[tuple[str, str], ...]
@@ -85,6 +87,7 @@ class Settings:
     cors: tuple[str, ...] = ()
     hosts: tuple[str, ...] = LOOPBACK
     share: float | None = None
+    cold: bool = False
 
 
 def read_size(text: str) -> int:

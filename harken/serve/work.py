@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import base64
+import logging
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from harken.errors import AudioError
 from harken.report.picture import RATE, mel_picture_of
 from harken.serve.answers import agreement, of_model
 from harken.serve.models import Served
-from harken.serve.problems import no_audio
+from harken.serve.problems import Problem, no_audio
 from harken.serve.remarks import Remarks, without_path
 from harken.serve.sound import Sound, StoppedError
 from harken.serve.uploads import Upload
 from harken.tracks import Track
+
+MOST_PRACTICE = 40.0
+"""Seconds of noise that models hear before the first request, at most."""
+
+logger = logging.getLogger("harken")
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,31 @@ def predict(upload: Upload, asked: Asked, most: float, remarks: Remarks, stop: t
         "remarks": said_of_it,
     }
     return {**document, "picture": picture} if asked.picture else document
+
+
+def warm_up(models: Sequence[Served], folder: str, stop: threading.Event) -> None:
+    """Let models hear some noise, so that what is loaded and computed once is there before the first request.
+
+    Parameters
+    ----------
+    models : sequence of Served
+    folder : str
+        Where the noise may lie meanwhile.
+    stop : threading.Event
+    """
+    import soundfile  # noqa: PLC0415 - decoders load it when they need it
+
+    seconds = min(MOST_PRACTICE, max(one.frontend.clip for one in models))
+    noise = np.random.default_rng(0).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
+    path = Path(folder) / "practice.wav"
+    soundfile.write(path, noise, RATE)
+    upload = Upload(str(path), path.name, path.stat().st_size)
+    try:
+        predict(upload, Asked(tuple(models), picture=True), 2 * MOST_PRACTICE, Remarks(), stop)
+    except Problem as error:
+        logger.warning("no model has an answer to noise: %s", error)
+    finally:
+        path.unlink()
 
 
 def _said(served: Served, sound: Sound, upload: Upload, asked: Asked) -> dict[str, Any]:
