@@ -239,6 +239,11 @@ def test_what_a_model_does_not_know_is_said_as_unknown(page: Browser, songs: Pat
     assert text(page, ".says") == ["unknown"]
     assert "unlike what strange knows" in text(page, ".says + p")[0]
     assert text(page, ".agreement") == []
+    asked = [each for each in page.requests("http") if "predict" in each]
+    assert not any("unknown=" in each for each in asked)  # as the service is set, unless somebody wants it otherwise
+    page.click("label[for=strange]")
+    heard(page, songs / "song 1.wav")
+    assert "unknown=1" in next(each for each in page.requests("http") if "predict" in each)
 
 
 def test_a_click_on_the_timeline_moves_the_player_and_the_words_follow(page: Browser, songs: Path) -> None:

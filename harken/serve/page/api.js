@@ -152,7 +152,7 @@ export const models = (options) => ask("GET", "v1/models", options);
 export function predict(file, { name, chosen, strange, picture, ...options }) {
   const query = new URLSearchParams({ timeline: "1", name });
   if (picture) query.set("picture", "1");
-  if (strange) query.set("unknown", "1");
+  if (strange !== null) query.set("unknown", strange ? "1" : "0");
   for (const model of chosen) query.append("model", model);
   const type = file.type.startsWith("audio/") ? file.type : "application/octet-stream";
   return ask("POST", `v1/predict?${query}`, { ...options, body: file, type });

@@ -11,6 +11,7 @@ import { Table } from "./table.js";
 import { count, percent, told } from "./words.js";
 
 let limits = {};
+let usual = false; // whether the service answers "unknown" unless it is told otherwise
 let alone = null; // the job whose result opens by itself: a file that was given alone
 let finished = true;
 
@@ -33,7 +34,10 @@ queue.chosen = () => {
   const boxes = [...document.querySelectorAll("#model-list input")];
   return boxes.length > 1 ? boxes.filter((box) => box.checked).map((box) => box.value) : [];
 };
-queue.strange = () => $("strange")?.checked ?? false;
+queue.strange = () => {
+  const asked = $("strange")?.checked ?? usual;
+  return asked === usual ? null : asked;
+};
 
 const openable = (job) => Boolean(job.result) || job.state === "failed";
 
@@ -174,7 +178,7 @@ function knows(model) {
   const shown = model.classes.slice(0, 12).join(", ");
   const more = model.classes.length > 12 ? ` and ${model.classes.length - 12} more` : "";
   const clip = model.clip_s ? ` It listens ${model.clip_s} s at a time.` : "";
-  const strange = model.knows_unknown ? " It says so where it does not know." : "";
+  const strange = model.knows_unknown ? " It can tell what is unlike it." : "";
   return `Knows ${shown}${more}.${clip}${strange}`;
 }
 
@@ -188,9 +192,10 @@ function showModels(models) {
   });
   $("model-list").replaceChildren(...items);
   if (models.some((model) => model.knows_unknown)) {
-    const box = make("input", { type: "checkbox", id: "strange", checked: true });
-    const who = several ? "Models that can tell may" : "It may";
-    $("models").append(make("div", { class: "option" }, box, make("label", { for: "strange" }, `${who} answer “unknown” to music unlike what they know`.replace("they know", several ? "they know" : "it knows"))));
+    const box = make("input", { type: "checkbox", id: "strange", checked: usual, "aria-describedby": "strange-cost" });
+    const name = make("label", { for: "strange" }, "Answer “unknown” where music is unlike what was learnt");
+    const cost = make("p", { class: "soft small", id: "strange-cost" }, "As far as a model can tell; it costs some answers that would have been right.");
+    $("models").append(make("div", { class: "option" }, box, make("div", {}, name, cost)));
   }
   $("models").hidden = false;
 }
@@ -202,6 +207,7 @@ async function begin() {
   try {
     const found = await askModels();
     limits = found.limits ?? {};
+    usual = found.unknown ?? false;
     learnColours(found.models.flatMap((model) => model.classes));
     showModels(found.models);
     if (!found.models.length) notice("This service has no model to listen with.");

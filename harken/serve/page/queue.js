@@ -23,7 +23,7 @@ export class Queue {
     this.changed = changed; // is told the job that has changed, or null for several
     this.limit = limit; // the most bytes that the service takes, where it says so
     this.chosen = () => []; // the models that are asked; none: all
-    this.strange = () => false; // whether they may answer "unknown"
+    this.strange = () => null; // whether they may answer "unknown"; null: as the service is set
     this.running = 0;
     this.serial = 0;
   }
