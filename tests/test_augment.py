@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from harken.alter.functions import in_a_room, tilted
 from harken.augment import NOTHING, Augment, Augmenter, Sounds
+from harken.augment.sounds import altered, cut_short
 from harken.engines import build
 from harken.errors import DataError, RecipeError
 from harken.frontends import Frontend, frontend_from_table
@@ -445,6 +446,36 @@ def test_a_tilt_is_even_over_the_octaves_and_a_room_dies_away() -> None:
     assert 10 * np.log10(early / late) == pytest.approx(24, abs=2)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 9000), st.floats(0.05, 3.0), st.floats(0, 1), st.floats(0, 0.5))
+def test_a_copy_cut_short_is_the_beginning_faded_out(count: int, seconds: float, cut: float, fade: float) -> None:
+    samples = np.random.default_rng(count).uniform(0.1, 1, count).astype(np.float32)
+    made = cut_short(samples, 4000, seconds=seconds, cut=cut, fade=fade)
+    assert min(count, round(4000 * seconds)) <= len(made) + 1 and len(made) <= count and made.dtype == np.float32
+    kept = len(made) - min(round(4000 * fade), len(made) // 4)
+    np.testing.assert_array_equal(made[:kept], samples[:kept])
+    if len(made) < count and kept < len(made):
+        falls = made[kept:] / samples[kept : len(made)]
+        assert (np.diff(falls) <= 1e-6).all() and falls[-1] < 1e-6
+
+
+def test_cuts_lie_evenly_in_octaves_between_the_least_and_the_whole() -> None:
+    samples = np.ones(4000, np.float32)
+    lengths = [len(cut_short(samples, 1000, seconds=0.25, cut=cut, fade=0.0)) for cut in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert lengths == [250, 500, 1000, 2000, 4000]
+
+
+def test_copies_of_a_length_are_shorter_and_long_tracks_end_in_their_first_piece(tracks: Tracks, tone: Tone) -> None:
+    long = Track(str(tone("long.wav", seconds=61.0, rate=4000, frequency=300)), "a")
+    short = altered(Sounds(length=0.1, tilt=6.0, room=0.2, noise=30.0, codec=64), 1)
+    heard = [np.concatenate(list(short.stream(track, 4000))) for track in (*tracks, long)]
+    again = [np.concatenate(list(short.stream(track, 4000))) for track in (*tracks, long)]
+    for one, other in zip(heard, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert all(0.1 * 4000 <= len(one) < 1.6 * 4000 for one in heard[:-1]) and len({len(one) for one in heard}) > 4
+    assert len(heard[-1]) < 60 * 4000
+
+
 @pytest.mark.parametrize(
     ("sounds", "said"),
     [
@@ -459,6 +490,8 @@ def test_a_tilt_is_even_over_the_octaves_and_a_room_dies_away() -> None:
         ({"room": -1.0}, "at least 0"),
         ({"noise": float("nan")}, "finite"),
         ({"shift": 1e9}, "at most 30"),
+        ({"length": 0.0}, "at least 0.05"),
+        ({"length": "short"}, "number"),
     ],
 )
 def test_copies_that_cannot_be_are_refused_in_words(sounds: dict[str, Any], said: str) -> None:

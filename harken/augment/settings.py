@@ -29,6 +29,8 @@ BEST_BIT_RATE = 160
 """kbit/s of MP3, from 16 kHz on."""
 LATEST = 30.0
 """Seconds that a copy may begin later."""
+SHORTEST_CUT = 0.05
+"""Seconds that a copy which is cut short has at least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,9 @@ class Sounds(Settings):
         Of each track.
     shift : float
         Seconds that a copy begins later, at most (and at most half of its first minute).
+    length : float, optional
+        Seconds that a copy has at least: it is cut short, as a note that is let go earlier, somewhere between these and its own
+        length (or its first minute), by equal chances in octaves, and fades out within 0.1 s.
     tempo : float
         Share by which a copy is faster or slower, at most, at its own pitch.
     pitch : float
@@ -60,6 +65,7 @@ class Sounds(Settings):
     kind: ClassVar[str] = "augment.sounds"
     copies: Annotated[int, Range(low=1, high=20)] = 1
     shift: Annotated[float, Range(low=0, high=LATEST)] = 0.0
+    length: Annotated[float, Range(low=SHORTEST_CUT, high=60)] | None = None
     tempo: Annotated[float, Range(low=0, high=1)] = 0.0
     pitch: Annotated[float, Range(low=0, high=12)] = 0.0
     tilt: Annotated[float, Range(low=0, high=60)] = 0.0
@@ -72,9 +78,9 @@ class Sounds(Settings):
         """Return whether nothing is altered."""
         if any(getattr(self, key) for key in ("shift", "tempo", "pitch", "tilt", "room", "gain")):
             return []
-        if self.noise is not None or self.codec is not None:
+        if any(value is not None for value in (self.length, self.noise, self.codec)):
             return []
-        return ["nothing says how the copies differ; give some of shift, tempo, pitch, tilt, room, gain, noise, codec"]
+        return ["nothing says how the copies differ; give some of shift, length, tempo, pitch, tilt, room, gain, noise, codec"]
 
     def to_table(self) -> dict[str, Any]:
         """Return the table that a recipe holds: only what is not as it is without it."""

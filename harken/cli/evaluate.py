@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +23,9 @@ from harken.cli.console import (
     split_names,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from harken.classifier import Classifier
 
 
 @click.command("evaluate")
@@ -59,7 +63,6 @@ def command(
     quiet: bool,
 ) -> None:
     """Judge MODEL on DATA: clip and track accuracy with 95 % intervals over groups, per-class figures, confusion."""
-    from harken.classifier import Classifier
     from harken.datasets import Arrays, read
     from harken.engines import check
     from harken.judge.text import count
@@ -74,7 +77,7 @@ def command(
         if names is None
         else "the music as it is was heard for good, its changes were not: the same command begins with them again"
     )
-    classifier = Classifier.load(model, engine=engine or "numpy", device=device)
+    classifier = _loaded(model, engine, device)
     dataset = read(data, label=label, group=group, classes=split_names(classes), without=split_names(without))
     progress = progress_for(quiet or as_json)
     changes: Changes | None = None
@@ -102,3 +105,14 @@ def command(
             click.echo(f"\n{count(len(failed), 'file')} failed, in no figure, named on standard error")
     name_failures(failed)
     ctx.exit(exit_code(failed))
+
+
+def _loaded(model: str, engine: str | None, device: str) -> Classifier:
+    """Load a model; that it is aligned is said."""
+    from harken.align import told
+    from harken.classifier import Classifier
+
+    classifier = Classifier.load(model, engine=engine or "numpy", device=device)
+    if said := told(classifier.model):
+        click.echo(f"harken: {said}", err=True)
+    return classifier

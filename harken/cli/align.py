@@ -1,0 +1,52 @@
+"""``harken align``: a model made to suit one collection, by its sounds and without its labels."""
+
+from __future__ import annotations
+
+import click
+
+from harken.cli.console import (
+    exit_code,
+    json_option,
+    model_argument,
+    name_failures,
+    print_json,
+    progress_for,
+    quiet_option,
+    workers_option,
+)
+
+
+@click.command("align")
+@model_argument
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option("--out", type=click.Path(), metavar="MODEL", help="The new model (default: MODEL-aligned.harken beside it).")
+@workers_option
+@json_option
+@quiet_option
+@click.pass_context
+def command(
+    ctx: click.Context, model: str, files: tuple[str, ...], out: str | None, workers: int | None, as_json: bool, quiet: bool
+) -> None:
+    """Align MODEL to a whole collection: FILES are its audio files, or folders of them. Labels are not looked at.
+
+    The collection's own means and deviations take the place of the training part's, in models of timbre, rhythm and knn, and in
+    these views of a stack. It helps where the collection was recorded elsewhere and holds the classes in similar shares, and
+    harms where the shares differ much. A figure on the very files that a model was aligned to is transductive.
+    """
+    from harken.align import ALIGNED, align, model_file
+    from harken.archive import load_model, save_model
+    from harken.decoders import shown
+    from harken.prediction import tracks_of
+
+    target = out or str(model_file(model))
+    done, failed = align(load_model(model), tracks_of(files), workers=workers, progress=progress_for(quiet or as_json))
+    save_model(target, done)
+    known = done.record[ALIGNED]
+    if as_json:
+        failures = [{"path": one.path, "reason": one.reason} for one in failed]
+        print_json({"model": model, "out": target, **known, "failed": failures})
+    else:
+        views = f" (views: {', '.join(known['views'])})" if "views" in known else ""
+        click.echo(f"aligned to {known['tracks']:,} track{'' if known['tracks'] == 1 else 's'}{views}: {shown(target)}")
+    name_failures(failed)
+    ctx.exit(exit_code(failed))
