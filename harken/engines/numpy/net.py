@@ -164,7 +164,8 @@ class EngineNet(base.EngineNet):
     def _logits(self, x: Array) -> Array:
         """Go through the layers as a prediction does, a few examples at a time."""
         logits = np.empty((len(x), *self.net.output_shape), self.dtype)
-        for examples in slices(len(x), self._together):
+        parts = max(-(-len(x) // self._together), 1)
+        for examples in slices(len(x), -(-len(x) // parts)):  # of about one size: a short last one would work less densely
             logits[examples] = forward_through(self.layers, x[examples], training=False)
         return logits
 
