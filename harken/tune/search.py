@@ -42,12 +42,11 @@ logger = logging.getLogger("harken")
 def need_optuna() -> None:
     """Raise MissingExtraError where Optuna is not installed."""
     try:
-        import optuna  # noqa: PLC0415
+        import optuna  # noqa: F401, PLC0415
     except ImportError as error:
         raise MissingExtraError(
             "settings are searched by Optuna, which is not installed; install it by: pip install 'harken[tune]'"
         ) from error
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def widened(recipe: Recipe) -> dict[str, Setting]:
@@ -175,6 +174,7 @@ def open_study(journal: Path, steps: int | None) -> Study:
     from optuna.storages import JournalStorage  # noqa: PLC0415
     from optuna.storages.journal import JournalFileBackend  # noqa: PLC0415
 
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=WARM, n_warmup_steps=max(1, (steps or 4) // 4))
     storage = JournalStorage(JournalFileBackend(str(journal)))
     return optuna.create_study(storage=storage, study_name=NAME, direction="maximize", pruner=pruner, load_if_exists=True)
@@ -208,7 +208,7 @@ class Pruner:
         """Take note of the figure after a step, from 1 on; return whether the trial ends here."""
         with _quiet():
             self._trial.report(value, step)
-            self.pruned = self.pruned or (not self._always and self._trial.should_prune())
+            self.pruned = self.pruned or (not self._always and bool(self._trial.should_prune()))
         return self.pruned
 
 
