@@ -17,11 +17,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from harken import Classifier
+from harken import Arrays, Classifier
+from harken.errors import ModelError
+from harken.learn.stack.said import ViewAnswer
+from harken.prediction import Prediction
 from harken.report.picture import mel_picture_of
 from harken.serve import Settings, answers, metrics, work
 from harken.serve import settings as given
 from harken.serve import sound as sounds
+from harken.serve.models import load_models
 from harken.serve.settings import names_of, read_duration, read_origin, read_size, read_token
 from harken.serve.uploads import shown_name
 from tests.browser import MISSING, open_browser
@@ -119,6 +123,35 @@ def test_models_that_agree_are_told_so(client: httpx.Client) -> None:
     labels = {one["label"] for one in found["models"]}
     assert found["agreement"]["agree"] is (len(labels) == 1)
     assert all(label in found["agreement"]["sentence"] for label in labels)
+
+
+def test_what_the_views_of_a_stack_say_is_told() -> None:
+    views = (ViewAnswer("timbre", "waltz", 0.8, 1.5, 0.7), ViewAnswer("rhythm", "", float("nan"), 0.5, 0.0))
+    answer = Prediction("a.wav", "waltz", np.array([0.75, 0.25]), views=views)
+    found = answers.of_model("m", ("waltz", "jig"), answer, least=None, top=None, timeline=False, took=0.01)
+    assert found["views"] == {
+        "timbre": {"label": "waltz", "probability": 0.8, "weight": 1.5, "contribution": 0.7},
+        "rhythm": {"label": None, "probability": None, "weight": 0.5, "contribution": 0.0},
+    }
+    assert (found["words"], found["took_ms"]) == ("fairly sure", 10.0)
+
+
+def test_a_model_without_an_answer_says_why_beside_one_that_has() -> None:
+    short = Prediction("a.wav", "", np.array([np.nan, np.nan]), error="too short for it")
+    found = answers.of_model("m", ("waltz", "jig"), short, least=0.5, top=1, timeline=True, took=0.01)
+    assert found == {
+        "model": "m", "label": None, "error": "too short for it", "classes": [], "unknown": False, "took_ms": 10.0,
+    }  # fmt: skip
+
+
+def test_a_model_that_hears_no_audio_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = Arrays(np.float32(rng.normal(0, 1, (20, 1200))), np.repeat([0, 1], 10), ("quiet", "loud"))
+    logging.getLogger("harken").setLevel(logging.ERROR)
+    Classifier(recipe="wave-mlp", epochs=1).fit(rows).save(tmp_path / "rows.harken")
+    logging.getLogger("harken").setLevel(logging.NOTSET)
+    with pytest.raises(ModelError, match="trained on rows of numbers"):
+        load_models(settings_for({"rows": str(tmp_path / "rows.harken")}, tmp_path / "s"))
 
 
 def test_agreement_leaves_out_who_has_no_answer() -> None:
@@ -606,7 +639,7 @@ def test_with_the_token_there_is(guarded: httpx.Client) -> None:
         assert guarded.post("/v1/predict", content=sound(440.0), headers={**headers, **WAV}).status_code == 200
     for open_to_all in ("/", "/docs", "/openapi.json", "/healthz", "/readyz"):
         assert guarded.get(open_to_all).status_code == 200
-    assert TOKEN not in guarded.get("/openapi.json").text
+    assert not {TOKEN, "wave"} & set(re.findall(r"[\w-]+", guarded.get("/openapi.json").text))
     assert guarded.get("/openapi.json").json()["security"] == [{"token": []}]
 
 

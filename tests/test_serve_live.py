@@ -24,6 +24,7 @@ from click.testing import CliRunner
 import harken.cli
 from harken.errors import HarkenError
 from harken.serve import work
+from harken.serve.running import bound, run
 from tests.serving import left, make_models, serving, settings_for, sound
 
 WAV = {"Content-Type": "audio/wav"}
@@ -315,6 +316,13 @@ def refused(*arguments: object) -> str:
     assert done.exit_code != 0
     assert isinstance(done.exception, HarkenError | SystemExit)
     return str(done.exception) if isinstance(done.exception, HarkenError) else done.output
+
+
+@pytest.mark.long
+def test_processes_that_die_at_once_end_the_service(models: dict[str, str], tmp_path: Path) -> None:
+    settings = settings_for({"gone": str(tmp_path / "gone.harken")}, tmp_path / "s", workers=2)
+    with pytest.raises(HarkenError, match="end as soon as they begin"):
+        run(settings, bound(settings), {}, lambda: None)
 
 
 def test_others_than_this_machine_need_a_token(models: dict[str, str], tmp_path: Path) -> None:

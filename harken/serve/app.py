@@ -151,7 +151,8 @@ async def _docs(request: Request) -> Response:
 
 async def _openapi(request: Request) -> Response:
     service = _service(request)
-    return _json(description(service.settings, tuple(service.models)))
+    open_to_all = service.settings.token is None  # else what models there are is not for everybody
+    return _json(description(service.settings, tuple(service.models) if open_to_all else ()))
 
 
 async def _healthz(request: Request) -> Response:

@@ -31,8 +31,8 @@ class Crew:
         self._most = settings.threads + settings.queue
         self._threads = settings.threads
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="harken-serve")
-        self._mean = 0.5
-        self.inside = self.working = 0
+        self._took = 0.5  # s, of a thread: a moving average
+        self.inside = 0
         one_thread.__enter__()
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class Crew:
             There is none (503).
         """
         if self.inside >= self._most:
-            wait = min(60, max(1, ceil(self._mean * self.inside / self._threads)))
+            wait = min(60, max(1, ceil(self._took * self.inside / self._threads)))
             raise Problem(
                 503,
                 "busy",
@@ -84,7 +84,6 @@ class Crew:
             Nobody waits.
         """
         stop = threading.Event()
-        begin = time.monotonic()
         future = self._pool.submit(self._job, job, stop)
         work = asyncio.wrap_future(future)
         watch = asyncio.ensure_future(gone())
@@ -98,10 +97,13 @@ class Crew:
                 await asyncio.wait({work})
         if future.cancelled():
             raise StoppedError("nobody waits for the answer")
-        self._mean += 0.1 * (time.monotonic() - begin - self._mean) / max(1, self.inside / self._threads)
         return work.result()
 
     def _job(self, job: Callable[[threading.Event], T], stop: threading.Event) -> T:
         if stop.is_set():
             raise StoppedError("nobody waits for the answer")
-        return job(stop)
+        begin = time.monotonic()
+        try:
+            return job(stop)
+        finally:
+            self._took += 0.1 * (time.monotonic() - begin - self._took)
