@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -450,3 +452,13 @@ def test_a_gain_is_told_with_its_interval_and_its_flattery_and_none_is_called_no
 def test_equal_accuracies_are_ordered_by_the_log_loss_and_then_the_earlier_trial() -> None:
     rows = [Row(3, "complete", {}, 0.5, 0.9, 1), Row(1, "complete", {}, 0.5, 1.0, 1), Row(2, "complete", {}, 0.5, 0.9, 1)]
     assert [row.number for row in sorted([*rows, Row(4, "complete", {}, 0.6, 9.0, 1)], key=order)] == [4, 2, 3, 1]
+
+
+def test_the_tables_in_the_document_are_ranges_that_recipes_can_have() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "tuning.md").read_text("utf-8")
+    tables = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)]
+    assert len(tables) == 2
+    for name, table in zip(("knn", "note-cnn"), tables, strict=True):
+        check_ranges(recipe_from_table({**load_recipe(name).to_table(), **table}, name))
+    declared = set(re.findall(r"`([\w-]+)`", text))
+    assert {name for name in recipe_names() if load_recipe(name).tune and not name.startswith("note-")} <= declared
