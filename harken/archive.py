@@ -75,10 +75,17 @@ class TrainedOn:
         track is a part of its file.
     groups : frozenset of str
         Their groups (:func:`group_hash`).
+    names : frozenset of str
+        Of those that were rows of a table: the names of their files (:func:`name_hash`), as rows tell nothing of its bytes.
     """
 
     tracks: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+
+    def __or__(self, other: TrainedOn) -> TrainedOn:
+        """Return what either has seen."""
+        return TrainedOn(self.tracks | other.tracks, self.groups | other.groups, self.names | other.names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +150,19 @@ def group_hash(name: str) -> str:
     return hashlib.blake2b(b"group\0" + known, digest_size=_HASH_BYTES).hexdigest()
 
 
+def name_hash(path: str, label: str) -> str:
+    """Return what a model remembers of a file's name: 32 hexadecimal digits, of it without folder and ending, and of its label.
+
+    Examples
+    --------
+    >>> name_hash("music/blues.00000.wav", "blues") == name_hash("blues.00000.au", "blues") != name_hash("0.wav", "blues")
+    True
+    """
+    bare = re.split(r"[/\\]", path)[-1]
+    known = "\0".join(normal_name(part) or "" for part in (bare.rpartition(".")[0] or bare, label))
+    return hashlib.blake2b(b"name\0" + known.encode("utf-8", "surrogateescape"), digest_size=_HASH_BYTES).hexdigest()
+
+
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model: afterwards the file is there as a whole, or the old one is as it was.
 
@@ -160,6 +180,7 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     faults = faults or _value_faults(model, weights)
     if faults:
         raise ModelError(f"{path}: a model that cannot predict is not saved: {_first(faults)}")
+    seen = model.trained_on
     document = {
         "format": _NAME,
         "version": FORMAT,
@@ -168,7 +189,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         "classes": model.classes,
         "input_shape": model.input_shape,
         "record": model.record,
-        "trained_on": {"tracks": _pack(model.trained_on.tracks), "groups": _pack(model.trained_on.groups)},
+        "trained_on": {"tracks": _pack(seen.tracks), "groups": _pack(seen.groups)}
+        | ({"names": _pack(seen.names)} if seen.names else {}),
     }
     if model.sizes:
         document["sizes"] = model.sizes
@@ -249,7 +271,11 @@ def _without_weights(document: Mapping[str, Any]) -> Model:
             weights={},
             input_shape=tuple(document["input_shape"]),
             record=document["record"],
-            trained_on=TrainedOn(_unpack(trained_on.get("tracks")), _unpack(trained_on.get("groups"))),
+            trained_on=TrainedOn(
+                _unpack(trained_on.get("tracks")),
+                _unpack(trained_on.get("groups")),
+                _unpack(trained_on["names"]) if "names" in trained_on else frozenset(),
+            ),
             confidence=_confidence(document.get("confidence"), len(document["classes"])),
             sizes=document.get("sizes", {}),
         )

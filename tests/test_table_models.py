@@ -14,6 +14,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from harken import Classifier
+from harken.archive import TrainedOn, load_model
 from harken.cli import harken
 from harken.crossval import crossval, pooled
 from harken.datasets import Arrays, read
@@ -458,3 +459,35 @@ def test_a_model_of_the_real_table_names_the_clips_as_their_rows(recipe: str, sh
     assert [one.label for one in of_rows] == [one.label for one in of_files]
     for row, file in zip(of_rows, of_files, strict=True):
         np.testing.assert_allclose(row.probabilities, file.probabilities, atol=0.01)
+
+
+# -- rows and the files that they were made of ----------------------------------------------------------------------------
+
+
+def test_a_file_whose_row_was_learnt_from_is_known_again_by_its_name(tmp_path: Path) -> None:
+    """The table says nothing of a file's bytes: its name and label tell."""
+    audio = tmp_path / "audio"
+    names = FRONTENDS["summary"].names
+    rng = np.random.default_rng(0)
+    lines = [",".join(["filename", *names, "label"])]
+    for number in range(24):
+        label = ("hiss", "hum")[number % 2]
+        numbers = (f"{value:.3f}" for value in rng.uniform(20, 90, len(names)))
+        lines.append(",".join([f"{label}.{number:05d}.0.wav", *numbers, label]))
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    model = Classifier("knn").fit(tmp_path / "t.csv")
+    assert len(model.model.trained_on.names) == 24
+    model.save(tmp_path / "m.harken")
+    again = load_model(tmp_path / "m.harken")
+    assert again.trained_on == model.model.trained_on
+    for folder, name in (("hiss", "hiss.00000.wav"), ("hum", "hum.00001.wav"), ("hiss", "hum.00003.wav"), ("hum", "new.wav")):
+        (audio / folder).mkdir(parents=True, exist_ok=True)
+        soundfile.write(audio / folder / name, 0.3 * rng.standard_normal(16000), 16000)
+    seen = Classifier.load(tmp_path / "m.harken").evaluate(audio).seen
+    assert {Path(path).name for path in seen.tracks} == {"hiss.00000.wav", "hum.00001.wav"}, "of another label is another file"
+    assert seen.affected == 2
+
+
+def test_models_of_audio_remember_no_names_and_unite_what_they_heard() -> None:
+    one, other = TrainedOn(frozenset("a"), frozenset("b"), frozenset("c")), TrainedOn(frozenset("d"))
+    assert one | other == TrainedOn(frozenset("ad"), frozenset("b"), frozenset("c"))

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from harken.archive import Model, TrainedOn, load_model, save_model
+from harken.archive import Model, load_model, save_model
 from harken.classifier import AT_ONCE, BATCH, Classifier
 from harken.errors import DataError, HarkenError
 from harken.folds import Split, fold_splits
@@ -285,9 +285,7 @@ class Learning:
         assert self.keep is not None
         teacher = load_model(self.teacher)
         model = model if parts.valid is None else calibrated(model, parts, self.device)
-        known = TrainedOn(
-            model.trained_on.tracks | teacher.trained_on.tracks, model.trained_on.groups | teacher.trained_on.groups
-        )
+        known = model.trained_on | teacher.trained_on
         lesson = None if self.lesson is None else {"teacher": teacher.recipe.name, **self.lesson.as_json()}
         save_model(self.keep, replace(model, trained_on=known, record={**model.record, "taught": lesson}))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from harken.archive import TrainedOn, group_hash
+from harken.archive import TrainedOn, group_hash, name_hash
 from harken.confidence import Confidence
 from harken.errors import DataError, Failure
 from harken.folds import check_seed, group_numbers
@@ -327,7 +327,12 @@ def evaluate_features(
     raw: bool = False,
     seed: int = 0,
 ) -> Evaluation:
-    """Judge the probabilities of the clips of ``features``, in their order; see :func:`evaluate`."""
+    """Judge the probabilities of the clips of ``features``, in their order; see :func:`evaluate`.
+
+    Files are known by their names as well, where the model learnt from rows that were made of such; rows by what they hold.
+    """
+    if trained_on is not None and trained_on.names and features.ready:
+        trained_on = replace(trained_on, names=frozenset())
     return evaluate(
         probabilities,
         features.track,
@@ -422,6 +427,7 @@ def _seen(tracks: Tracks, judged: npt.NDArray[np.bool_], hashes: Sequence[str | 
     affected = 0
     for track, own_hash, was_judged in zip(tracks, content, judged, strict=True):
         heard = own_hash is not None and content_of(own_hash) in learnt
+        heard = heard or (bool(trained_on.names) and name_hash(track.path, track.label or "") in trained_on.names)
         related = track.group is not None and known[track.group]
         if was_judged and heard:
             paths[track.path] = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from harken.archive import Model, TrainedOn, group_hash
+from harken.archive import Model, TrainedOn, group_hash, name_hash
 from harken.learn.callbacks import Epoch
 from harken.learn.loop import TrainingResult
 from harken.run import machine
@@ -75,4 +75,5 @@ def trained_on(parts: Sequence[Features]) -> TrainedOn:
     """Return what a model that learnt from these parts remembers of them."""
     tracks = {content_of(held) for features in parts for held in features.hashes if held is not None}
     groups = {group_hash(group) for features in parts for group in features.tracks.groups if group and normal_name(group)}
-    return TrainedOn(frozenset(tracks), frozenset(groups))
+    names = {name_hash(track.path, track.label or "") for features in parts if features.ready for track in features.tracks}
+    return TrainedOn(frozenset(tracks), frozenset(groups), frozenset(names))
