@@ -749,3 +749,29 @@ def test_the_docs_page_keeps_its_own_policy(client: httpx.Client) -> None:
         asked = browser.requests(str(client.base_url))
         assert len(asked) >= 4
         assert all(address.startswith((str(client.base_url), "data:")) for address in asked)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.opus", "a.mp3", "a.aiff", "a.m4a", "a.aac"])
+def test_all_kinds_of_files_are_heard_whatever_they_are_called(client: httpx.Client, tone: Any, name: str) -> None:
+    content = tone(name, seconds=3.2, rate=24000 if name.endswith("opus") else 22050).read_bytes()
+    for called in (name, "no-suffix", "a.wav"):
+        answer = client.post(f"/v1/predict?model=wave&name={called}", content=content, headers={"Content-Type": "audio/x"})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["file"]["seconds"] == pytest.approx(3.2, abs=0.15)
+
+
+def test_what_a_browser_records_is_heard(client: httpx.Client) -> None:
+    import av
+
+    content = io.BytesIO()
+    with av.open(content, "w", format="webm") as container:
+        stream = container.add_stream("libopus", rate=48000, layout="mono")
+        samples = (0.3 * np.sin(np.arange(4 * 48000) / 20)).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(samples, format="flt", layout="mono")
+        frame.sample_rate = 48000
+        for piece in (frame, None):
+            container.mux(stream.encode(piece))
+    headers = {"Content-Type": "audio/webm;codecs=opus"}
+    answer = client.post("/v1/predict?picture=1", content=content.getvalue(), headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["file"]["seconds"] == pytest.approx(4.0, abs=0.1)
