@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
-CLASSES = ["<script>document.title='broken-in'</script>", "waltz"]
+CLASSES = ["<script>document.title='broken-in'</script>", "waltz", "x" * 70]
 _MODEL = {"kind": "stack", "recipe": "r", "clip_s": 3.0, "rate_hz": 400, "knows_unknown": False, "card": ""}
 MODELS = [{"name": name, "classes": CLASSES, **_MODEL} for name in ("a", "b")]
 
@@ -20,9 +20,9 @@ PICTURE = {"png": _PIXEL, "seconds": 12.0, "low_hz": 0.0, "high_hz": 11025.0, "w
 
 def answer() -> dict[str, Any]:
     """A song of 12 s: four clips, and a label that is HTML."""
-    shares = dict(zip(CLASSES, (0.75, 0.25), strict=True))
+    shares = dict(zip(CLASSES, (0.75, 0.2, 0.05), strict=True))
     clips = [
-        {"start_s": 3.0 * n, "end_s": 3.0 * n + 3, "label": CLASSES[0], "probability": 0.75, "classes": shares}
+        {"start_s": 3.0 * n, "end_s": 3.0 * n + 3, "label": CLASSES[0 if n else 2], "probability": 0.75, "classes": shares}
         for n in range(4)
     ]
     classes = [{"label": label, "probability": share} for label, share in shares.items()]

@@ -529,10 +529,29 @@ def test_an_answer_that_is_html_stays_text_and_a_lost_service_is_told(window: Br
     assert window.run("return document.querySelectorAll('.card script, .run script').length") == 0
     assert text(window, ".card details td")[0] == "waltz"
     window.until("return document.querySelector('audio').readyState > 0")
+    assert text(window, ".legend li") == [MODELS[0]["classes"][2], MODELS[0]["classes"][0]]
     fake.reset(cut=True)
     window.give("#files", [songs / "song 2.wav"])
     window.until("return document.querySelector('.failure')")
     assert text(window, ".failure p")[0].startswith("The service does not answer")
+    window.log("browser")
+
+
+def test_the_longest_names_break_and_the_page_never_moves_sideways(window: Browser, fake: FakeService, tmp_path: Path) -> None:
+    fake.reset()
+    window.open(fake.address)
+    window.until("return !document.getElementById('models').hidden")
+    files = [tmp_path / f"{n}{'longest-' * 25}.wav" for n in range(3)]
+    for file in files:
+        file.write_bytes(b"RIFF")
+    heard(window, *files)
+    window.until("return document.querySelectorAll('.queue .open').length === 3")
+    window.click(".queue .open")
+    window.run("document.querySelectorAll('details').forEach(each => each.open = true)")
+    for width in (320, 360, 768):
+        window.look(width)
+        assert window.run("return document.documentElement.scrollWidth") <= width
+    window.look(1180)
     window.log("browser")
 
 

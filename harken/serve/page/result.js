@@ -27,7 +27,7 @@ function bars(model) {
     const bar = make("span", { class: `bar ${colourOf(each.label)}` });
     bar.style.width = `${(100 * each.probability).toFixed(2)}%`;
     const track = make("span", { class: "track", "aria-hidden": "true" }, bar);
-    const row = make("tr", {}, make("th", { scope: "row" }, each.label), make("td", { class: "figures" }, percent(each.probability)), make("td", { class: "bar-cell" }, track));
+    const row = make("tr", {}, make("th", { scope: "row", title: each.label }, each.label), make("td", { class: "figures" }, percent(each.probability)), make("td", { class: "bar-cell" }, track));
     row.hidden = place >= FIRST;
     body.append(row);
   });
@@ -49,11 +49,11 @@ function views(model) {
   if (!found.length) return null;
   const rows = found.map(([name, each]) => {
     const sure = typeof each.probability === "number" ? percent(each.probability) : "";
-    const speaks = typeof each.contribution === "number" ? (each.contribution > 0 ? "speaks for the answer" : "speaks against it") : "";
+    const speaks = typeof each.contribution === "number" ? (each.contribution > 0 ? "for the answer" : "against it") : "";
     return make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, each.label ?? "stepped aside"), make("td", { class: "figures" }, sure), make("td", { class: "soft" }, speaks));
   });
   const table = make("table", { class: "views" }, make("caption", { class: "unseen" }, "What each view says by itself"), make("tbody", {}, ...rows));
-  return make("details", {}, make("summary", {}, "What each view says by itself"), table);
+  return make("details", {}, make("summary", {}, "What each view says by itself"), make("div", { class: "wide", role: "region", tabindex: "0", "aria-label": `Views of ${model.model}` }, table));
 }
 
 /** The sentence on agreement, as the service says it, as a sentence. */

@@ -134,7 +134,14 @@ function lane(model, seconds, colourOf, named) {
 /** Times for the axis: a handful of round ones. */
 export function ticks(seconds) {
   const step = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 3600].find((each) => seconds / each <= 6) ?? 7200;
-  return Array.from({ length: Math.floor(seconds / step) + 1 }, (_, number) => number * step).filter((each) => each <= 0.96 * seconds || each === 0);
+  return Array.from({ length: Math.floor(seconds / step) + 1 }, (_, number) => number * step).filter((each) => each <= 0.93 * seconds);
+}
+
+/** Which colour is which class, for all that come up; names under the lanes have no room where answers change quickly. */
+function legend(models, colourOf) {
+  const labels = [...new Set(models.flatMap((model) => (model.timeline ?? []).map((clip) => clip.label)))];
+  const item = (label) => make("li", {}, make("span", { class: `swatch ${colourOf(label)}`, "aria-hidden": "true" }), label);
+  return labels.length > 1 && make("ul", { class: "legend", "aria-label": "Classes on the timeline" }, ...labels.map(item));
 }
 
 export class Timeline {
@@ -163,6 +170,7 @@ export class Timeline {
       make("div", { class: "player" }, this.play, this.time, this.listen, this.now),
       this.silence,
       this.slider,
+      legend(this.models, colourOf),
       make("p", { class: "soft small", id: "timeline-keys" }, "Click anywhere to move the player there. Keys: ← → a second, Page Up and Page Down a clip, Home, End, Space to play. The higher a bar, the surer the answer."),
       this.player.audio,
     );
