@@ -27,7 +27,7 @@ from harken.explain.names import groups_of, told
 from harken.explain.neighbours import neighbourhood
 from harken.explain.numbers import numbers_of
 from harken.explain.occlusion import heat_of, log_odds, windows
-from harken.frontends import Mel, Rhythm, Summary, Timbre, Waveform
+from harken.frontends import Mel, Rhythm, Summary, Timbre
 from harken.learn import ArrayRows, class_probabilities_of, decider
 from harken.recipes import load_recipe, recipe_from_table
 from harken.report.examples import RIGHT_SURE, Example
@@ -192,25 +192,32 @@ def test_a_sound_hidden_nowhere_is_itself_and_everywhere_is_silence(size: int, r
     assert len(field.times) == field.shape[1] + 1 and (np.diff(field.times) > 0).all() and (np.diff(field.hertz) > 0).all()
 
 
-def test_a_frontend_of_ones_own_is_explained_by_its_sound(tmp_path: Path, conftest_write: Callable[..., None]) -> None:
-    """What is neither a picture nor samples nor named numbers is asked of altered sounds."""
-    sound = cued(np.random.default_rng(1), True, 0.4)
-    conftest_write(tmp_path / "a.wav", sound[:, None], RATE)
-    whole = Waveform(rate=RATE, clip=1.0)
+def test_what_numbers_without_names_rest_on_is_found_in_the_sound(tmp_path: Path, conftest_write: Callable[..., None]) -> None:
+    """A pretrained network gives numbers that mean nothing by themselves: it is asked to hear altered sounds."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from tests.backbones import FREQUENCIES, made, tones
 
-    class Loudness(type(whole)):  # type: ignore[misc]
-        def _shape(self) -> tuple[int, ...]:
-            return (1,)
+    frontend = made(tones(tmp_path / "net.onnx"), clip=1.0, pool="max")
+    table = {"kind": "classical", "frontend": frontend.to_table(), "classifier": {"kind": "lda"}}
+    rng = np.random.default_rng(1)
 
-        def _hear(self, clips: np.ndarray) -> np.ndarray:
-            return np.square(clips).mean(axis=1, keepdims=True)
+    def sound(cue: bool, at: float) -> np.ndarray:
+        found = rng.normal(0, 0.02, RATE)
+        if cue:
+            inside = slice(round(at * RATE), round((at + CUE_S) * RATE))
+            found[inside] += 0.2 * np.sin(2 * np.pi * FREQUENCIES[3] * np.arange(RATE) / RATE)[inside]
+        return found.astype(np.float32)
 
-    frontend = Loudness(rate=RATE, clip=1.0)
-    clips = Clips(str(tmp_path / "a.wav"), frontend, [(0.0, 1.0)], frontend(sound)[None])
-    # it is a waveform by its class, and its rows are no samples: shape decides
-    field = of_sound(clips.samples(0), RATE, frontend)
-    quiet = field.hidden(np.ones((1, *field.shape), bool))
-    assert quiet.shape == (1, 1) and quiet[0, 0] < 1e-9 < clips.x[0, 0]
+    x = frontend(np.stack([sound(number % 2 == 0, rng.uniform(0, 0.7)) for number in range(40)]))
+    labels = np.arange(40) % 2
+    model = Classifier(recipe_from_table(table, "head"), seed=0).fit(Arrays(x, labels, (WITH, WITHOUT))).model
+    heard = Model(recipe_from_table(table, "head"), model.classes, model.weights, model.input_shape, sizes=model.sizes)
+    conftest_write(tmp_path / "a.wav", sound(True, 0.4)[:, None], RATE)
+    found = Classifier.of(heard).explain(tmp_path / "a.wav", label=WITH).findings
+    assert found.heat is not None and found.numbers is None
+    best = found.heat.spots[0]
+    assert best.low <= FREQUENCIES[3] <= best.high and best.start < 0.4 + CUE_S and best.end > 0.4 and best.change > 1
 
 
 @given(st.integers(1, 300))

@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from harken.archive import Model
 from harken.explain.hearing import Clips
-from harken.explain.hiding import field_of
+from harken.explain.hiding import Field, field_of, telling_names
 from harken.explain.neighbours import neighbourhood
 from harken.explain.numbers import numbers_of
 from harken.explain.occlusion import heat_of
 from harken.explain.result import Findings, Said
+from harken.frontends import Mel
 from harken.learn import ArrayRows, Decider, class_probabilities_of
 from harken.recipes import ClassicalRecipe, NeighboursRecipe, NetRecipe
 
@@ -81,40 +82,28 @@ def telling_clip(clips: Clips, answers: Doubles, label: int, at: float | None) -
     return int(answers[:, label].argmax()) if at is None else clips.at(at)
 
 
-def _net(case: Case) -> dict[str, Any]:
-    """Return the map of a picture or a sound; of a row of named numbers, what they bring."""
+def _heard(case: Case) -> dict[str, Any]:
+    """Return what named numbers bring; where what is read has no names, the map of the picture or of the sound."""
     clips, place = case.clips, case.place
-    start = clips.times[place][0]
 
-    def field(number: int) -> Any:
+    def field(number: int) -> Field | None:
         first, last = clips.times[number]
         return field_of(case.model, clips, number, last - first)
 
     found = field(place)
     if found is None:
-        return _numbers(case)
-    others = ()
-    if len(clips) > 1 and clips.frontend.kind == "mel":
-        chosen = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), MOST_CLIPS)).round().astype(int))
-        others = tuple(field(number) for number in chosen.tolist())
-    return {"heat": heat_of(found, case.ask, case.label, start, others=others)}
-
-
-def _numbers(case: Case) -> dict[str, Any]:
-    row = case.clips.x[case.place].ravel()
-    return {"numbers": numbers_of(case.model, _names(case, len(row)), row, case.ask, (case.label, case.rival))}
+        pair = (case.label, case.rival)
+        return {"numbers": numbers_of(case.model, clips.frontend.names, clips.x[place].ravel(), case.ask, pair)}
+    chosen: list[int] = []
+    if len(clips) > 1 and clips.frontend.kind == Mel.kind:
+        chosen = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), MOST_CLIPS)).round().astype(int)).tolist()
+    others = tuple(each for each in map(field, chosen) if each is not None)
+    return {"heat": heat_of(found, case.ask, case.label, clips.times[place][0], others=others)}
 
 
 def _neighbours(case: Case) -> dict[str, Any]:
     row = case.clips.x[case.place].ravel()
-    names = case.clips.frontend.names
-    return {"neighbours": neighbourhood(case.model, names if len(names) == len(row) else (), row, case.label, case.rival)}
-
-
-def _names(case: Case, count: int) -> tuple[str, ...]:
-    """Return what the numbers of a row are called; by their places where the frontend has no names."""
-    names = case.clips.frontend.names
-    return names if len(names) == count else tuple(f"number {place}" for place in range(1, count + 1))
+    return {"neighbours": neighbourhood(case.model, telling_names(case.clips), row, case.label, case.rival)}
 
 
 def _nothing(case: Case) -> dict[str, Any]:
@@ -122,8 +111,8 @@ def _nothing(case: Case) -> dict[str, Any]:
 
 
 EXPLAINING: dict[str, Callable[[Case], dict[str, Any]]] = {
-    NetRecipe.KIND: _net,
-    ClassicalRecipe.KIND: _numbers,
+    NetRecipe.KIND: _heard,
+    ClassicalRecipe.KIND: _heard,
     NeighboursRecipe.KIND: _neighbours,
 }
 """What explains one decider, by the kind of its recipe; called with a case, it returns fields of :class:`Findings`."""

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from harken.archive import Model
 from harken.explain.hearing import Clips
-from harken.frontends import Frames, Mel, Waveform
+from harken.frontends import Backbone, Frames, Mel, Waveform
 from harken.nets import Net
 from harken.nets.layers import BatchNorm, Permute, Standardise
 from harken.nets.net import named
@@ -66,7 +66,9 @@ class Field:
 
 
 def field_of(model: Model, clips: Clips, place: int, seconds: float) -> Field | None:
-    """Return a clip as a field; None where it is no picture and no sound.
+    """Return a clip as a field; None where the model reads numbers that have names.
+
+    Where it reads a mel picture or samples, these are hidden; of anything else, parts of the sound are, and it is heard again.
 
     Parameters
     ----------
@@ -88,9 +90,15 @@ def field_of(model: Model, clips: Clips, place: int, seconds: float) -> Field | 
             return samples.reshape(-1, *shape)
 
         return of_sound(clips.x[place].ravel(), frontend.rate, as_it_is)
-    if len(frontend.shape) == 1 and frontend.names:
+    if telling_names(clips):
         return None
     return of_sound(clips.samples(place), frontend.rate, frontend)
+
+
+def telling_names(clips: Clips) -> tuple[str, ...]:
+    """Return what the numbers of a row are called; nothing where the names say nothing, as of a pretrained network's."""
+    names = clips.frontend.names
+    return names if clips.x.shape[1:] == (len(names),) and not isinstance(clips.frontend, Backbone) else ()
 
 
 def _of_mel(mel: Mel, clips: Floats, place: int, seconds: float, means: tuple[Doubles, str]) -> Field:
