@@ -325,6 +325,23 @@ def test_python_says_where_the_file_lies(tmp_path: Path, net: Path, model: Path)
     assert Classifier.load(model).predict([str(file)]) == ["low"]
 
 
+def test_an_answer_is_explained(tmp_path: Path, model: Path) -> None:
+    file = sounds(tmp_path / "unheard", 1, seed=9).parent / "low-9-0.wav"
+    assert "low" in run("explain", model, file, "--json").stdout
+
+
+def test_a_service_does_not_begin_without_its_network(net: Path, model: Path) -> None:
+    from harken.serve.models import load_models
+    from harken.serve.settings import Settings as ServiceSettings
+
+    settings = ServiceSettings(models=(("model", str(model)),), folder=str(model.parent))
+    assert set(load_models(settings)) == {"model"}
+    forget()
+    net.unlink()
+    with pytest.raises(HarkenError, match="needed to hear"):
+        load_models(settings)
+
+
 # The other commands.
 
 

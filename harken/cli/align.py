@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from harken.cli.console import (
+    backbone_option,
     exit_code,
     json_option,
     model_argument,
@@ -19,6 +20,7 @@ from harken.cli.console import (
 @click.command("align")
 @model_argument
 @click.argument("files", nargs=-1, required=True, type=click.Path())
+@backbone_option
 @click.option("--out", type=click.Path(), metavar="MODEL", help="The new model (default: MODEL-aligned.harken beside it).")
 @workers_option
 @json_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harken.cli.console import (
+    backbone_option,
     engine_options,
     exit_code,
     json_option,
@@ -41,6 +42,7 @@ SUFFIXES = (".html", ".png")
 @click.option("--top", type=click.IntRange(min=1), default=5, metavar="N", show_default=True, help="Name so many of each kind.")
 @click.option("--out", type=click.Path(), metavar="FILE.html|.png", help="Write a page with sound and pictures, or a picture.")
 @json_option
+@backbone_option
 @engine_options
 @quiet_option
 @click.pass_context

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harken.cli.console import engine_options
+from harken.cli.console import backbone_option, engine_options
 from harken.cli.stop import stop
 from harken.confidence import KEPT
 from harken.decoders import shown
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     metavar="SHARE",
     help=f"With --unknown: the share of known music that is kept (default: {KEPT}).",
 )
+@backbone_option
 @engine_options
 def command(models: tuple[str, ...], token_file: str | None, no_token: bool, **options: object) -> None:
     """Answer over HTTP with MODELs: a page for the browser at /, an API for programs at /v1, its description at /docs.

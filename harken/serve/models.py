@@ -112,7 +112,7 @@ def load_models(settings: Settings) -> dict[str, Served]:
     Raises
     ------
     ModelError
-        One is missing or damaged, or hears no audio.
+        One is missing or damaged, or hears no audio, or the backbone that it hears with is not there.
     """
     found = {
         name: Served(name, path, Classifier.load(path, engine=settings.engine, device=settings.device))
@@ -120,4 +120,5 @@ def load_models(settings: Settings) -> dict[str, Served]:
     }
     for served in found.values():
         served.describe()
+        served.frontend.prepare()
     return found
