@@ -11,6 +11,7 @@ import { Table } from "./table.js";
 import { count, percent, told } from "./words.js";
 
 let limits = {};
+let strangers = false; // whether the page has told that it does not know the models
 let usual = false; // whether the service answers "unknown" unless it is told otherwise
 let alone = null; // the job whose result opens by itself: a file that was given alone
 let finished = true;
@@ -119,6 +120,7 @@ function add({ files, skipped = 0 }) {
     notice("No model is chosen: mark at least one of those that listen.");
     return;
   }
+  if ($("models").hidden) meet();
   if (files.length === 1) result.close();
   const jobs = queue.add(files);
   alone = jobs.length === 1 ? jobs[0] : null;
@@ -200,20 +202,24 @@ function showModels(models) {
   $("models").hidden = false;
 }
 
-async function begin() {
-  say($("invite"), invitation(false));
-  bindGiving();
-  bindQueue();
+/** Ask who listens; at the beginning, and again with the first song where the service could not say it then. */
+async function meet() {
   try {
     const found = await askModels();
+    if (strangers) notice("");
+    strangers = false;
     limits = found.limits ?? {};
     usual = found.unknown ?? false;
     learnColours(found.models.flatMap((model) => model.classes));
     showModels(found.models);
     if (!found.models.length) notice("This service has no model to listen with.");
   } catch (error) {
+    strangers = true;
     notice(`The models are not known: ${error.message}`);
   }
 }
 
-begin();
+say($("invite"), invitation(false));
+bindGiving();
+bindQueue();
+meet();
