@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,16 +99,8 @@ def learn(
         if taught is not None:
             raise HarkenError(f"{recipe.name} (kind = {recipe.kind!r}) learns from labels alone; take a net as the student")
         if isinstance(recipe, StackRecipe):
-            return fit_stack(
-                *(recipe, train, valid),
-                learn=learn,
-                seed=seed,
-                engine=chosen,
-                device=device,
-                progress=progress,
-                kept=kept,
-                pace=pace,
-            )
+            stacked = partial(fit_stack, learn=learn, kept=kept, pace=pace, progress=progress)
+            return stacked(recipe, train, valid, seed=seed, engine=chosen, device=device)
         return FITTERS[recipe.kind](recipe, train, valid, seed=seed, progress=progress)
     classes = train.tracks.classes
     net = recipe.bind(len(classes), train.frontend.shape)
