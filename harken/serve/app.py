@@ -178,6 +178,7 @@ async def _models(request: Request) -> Response:
         {
             "models": [served.describe() for served in service.models.values()],
             "limits": {"upload_bytes": settings.max_upload, "duration_s": settings.max_duration},
+            "unknown": settings.share is not None,
         }
     )
 

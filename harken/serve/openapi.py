@@ -201,7 +201,11 @@ def _schemas() -> Table:
         "Model": _object(model),
         "Card": _object({**model, **card}),
         "Models": _object(
-            {"models": _list(_named("Model")), "limits": _object({"upload_bytes": _COUNT, "duration_s": _NUMBER})}
+            {
+                "models": _list(_named("Model")),
+                "limits": _object({"upload_bytes": _COUNT, "duration_s": _NUMBER}),
+                "unknown": {"type": "boolean"},
+            }
         ),
         **_of_predictions(),
     }
