@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -545,6 +546,25 @@ def test_a_network_that_is_cut_short(tmp_path: Path) -> None:
         backbone_of(declare(file))
 
 
+def test_a_damaged_network_is_refused_or_answers_and_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    whole = declare(linear(tmp_path / "whole.onnx")).read_bytes()
+    ends = np.r_[0:300, len(whole) - 300 : len(whole)]
+    refusals = 0
+    for _ in range(60):
+        damaged = np.frombuffer(whole, dtype=np.uint8).copy()
+        damaged[rng.choice(ends, 3)] = rng.integers(0, 256, 3)
+        (tmp_path / "net.onnx").write_bytes(damaged.tobytes())
+        declare(tmp_path / "net.onnx")
+        try:
+            heard = backbone_of(tmp_path / "net.onnx")(noise())
+            assert np.isfinite(heard).all()
+        except HarkenError:
+            refusals += 1
+    assert 10 < refusals < 60
+    assert capfd.readouterr() == ("", "")
+
+
 def test_no_file_a_folder_and_a_pipe(tmp_path: Path) -> None:
     import os
 
@@ -788,6 +808,19 @@ def test_the_document_names_every_key() -> None:
     keys = {field.name for cls in (Backbone, Bands) for field in dataclasses.fields(cls)} - {"file", "hash", "size"}
     rows = {word for row in re.findall(r"^\| (`.*?) \|", DOCUMENT, flags=re.MULTILINE) for word in re.findall(r"`(\w+)`", row)}
     assert keys - {"mel"} == rows
+
+
+@pytest.mark.long
+def test_the_document_s_export_makes_a_file_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    (code,) = re.findall(r"```python\n# export\.py\n(.*?)```", DOCUMENT, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch, about its own exporters
+        exec(code, {"network": torch.nn.Sequential(torch.nn.Linear(320_000, 4), torch.nn.ReLU())})
+    (text,) = re.findall(r"```toml\n(# cnn14\.toml\n.*?)```", DOCUMENT, flags=re.DOTALL)
+    assert backbone_of(declare(tmp_path / "cnn14.onnx", text)).shape == (4,)
 
 
 def test_all_declarations_of_the_document_are_known() -> None:

@@ -228,7 +228,8 @@ class Network:
         options.log_severity_level = 4
         source = str(path) if external(path, content) else content
         try:
-            self._session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            # Without a fallback, which is printed on standard output.
+            self._session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=False)
         except Exception as error:  # the kinds that onnxruntime raises have no base of their own
             raise _unreadable(path, error) from error
         self.inputs = tuple(map(_port, self._session.get_inputs()))
