@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -555,6 +556,18 @@ def test_silence_is_explained_too(tmp_path: Path, conftest_write: Callable[..., 
 )
 def test_pitches_in_words(low: float, high: float, said: str) -> None:
     assert words.hertz(low, high) == said
+
+
+def test_the_example_of_the_documents_runs(
+    saved: Path, songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "explaining.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "dances.harken").write_bytes((saved / "cue.harken").read_bytes())
+    (tmp_path / "song.wav").write_bytes((songs / "long.wav").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace('"waltz", at=30', f'"{WITH}", at=1.5'), {})
+    assert f"spoke for {WITH}" in capsys.readouterr().out
 
 
 # -- the page, the picture, the report -----------------------------------------------------------------------------------

@@ -31,8 +31,8 @@ TELLING = 0.5
 """Share of the map's largest value, from which on a cell belongs to a spot."""
 SPOTS = 3
 """That are told, for the answer and against it."""
-LEAST = 0.02
-"""Change of log-odds that is worth telling."""
+LEAST, LEAST_SHARE = 0.02, 0.1
+"""Change of log-odds that is worth telling, and share of the largest."""
 SHARE = 0.1
 """Of the cells, that are hidden to test the map."""
 DRAWS = 16
@@ -175,7 +175,7 @@ def _spots(asked: _Asked, values: Doubles, start: float) -> tuple[Spot, ...]:
                 float(row[asked.label]),
             )
             for (bands, columns), change, row in zip(chosen, changes, answers, strict=True)
-            if sign * change >= LEAST
+            if sign * change >= max(LEAST, LEAST_SHARE * float(np.abs(changes).max()))
         ]
         found += sorted(told, key=lambda spot: -abs(spot.change))
     return tuple(found)

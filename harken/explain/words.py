@@ -191,8 +191,7 @@ def of_numbers(numbers: Numbers, label: str, against: str, top: int) -> list[str
         said.append(f"  {left} further group{'s' if left > 1 else ''} together: {times_as(rest)}")
     if numbers.exact:
         said.append(f"  a track like the mean of the training part: {times_as(numbers.offset)}")
-    single = "; ".join(of_number(part) for part in numbers.features[:top])
-    return [*said, f"Single numbers: {single}."]
+    return [*said, "The most telling single numbers:", *("  " + of_number(part) for part in numbers.features[:top])]
 
 
 def of_part(part: Part, label: str, against: str) -> str:
