@@ -11,7 +11,7 @@ from typing import Any
 
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
 CLASSES = ["<script>document.title='broken-in'</script>", "waltz", "x" * 70]
-_MODEL = {"kind": "stack", "recipe": "r", "clip_s": 3.0, "rate_hz": 400, "knows_unknown": False, "card": ""}
+_MODEL = {"kind": "stack", "recipe": "r", "clip_s": 3.0, "rate_hz": 400, "knows_unknown": True, "card": ""}
 MODELS = [{"name": name, "classes": CLASSES, **_MODEL} for name in ("a", "b")]
 
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -62,7 +62,7 @@ class FakeService:
             def do_GET(self) -> None:
                 path = self.path.split("?")[0]
                 if path == "/v1/models":
-                    return self.send(200, json.dumps({"models": MODELS}).encode())
+                    return self.send(200, json.dumps({"models": MODELS, "unknown": True}).encode())
                 file = service.page / ("index.html" if path == "/" else Path(path).name)
                 return self.send(200, file.read_bytes(), TYPES[file.suffix]) if file.is_file() else self.send(404, b"")
 
@@ -94,11 +94,13 @@ class FakeService:
         self.now = self.most = self.refused = self.asked = self.pictures = 0
         self.turned: dict[str, float] = {}
         self.pauses: list[float] = []
+        self.paths: list[str] = []
 
     def predict(self, handler: Any) -> None:
         """Answer, or not."""
         with self.lock:
             self.asked += 1
+            self.paths.append(handler.path)
             self.pictures += "picture=1" in handler.path
             self.now += 1
             self.most = max(self.most, self.now)

@@ -538,6 +538,11 @@ def test_an_answer_that_is_html_stays_text_and_a_lost_service_is_told(window: Br
     assert window.run("return document.querySelectorAll('.card script, .run script').length") == 0
     assert text(window, ".card details td")[0] == "waltz"
     window.until("return document.querySelector('audio').readyState > 0")
+    window.click("label[for=strange]")  # this service answers unknown unless it is told otherwise
+    heard(window, songs / "song 1.wav")
+    assert ["unknown=" in path for path in fake.paths] == [False, True]
+    assert "unknown=0" in fake.paths[1]
+    window.until("return document.querySelector('audio').readyState > 0")
     assert text(window, ".legend li") == [MODELS[0]["classes"][2], MODELS[0]["classes"][0]]
     fake.reset(cut=True)
     window.give("#files", [songs / "song 2.wav"])
