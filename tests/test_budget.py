@@ -551,7 +551,10 @@ def test_a_single_net_within_a_budget_and_going_on(
     assert code == 2 and "is spent" in err
 
 
-def test_a_killed_stack_goes_on_within_what_remains(songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked", [(), ("--recipe", "listen")])
+def test_a_killed_stack_goes_on_within_what_remains(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...]
+) -> None:
     from harken.learn.stack import keeping
 
     puts = keeping.Kept.put
@@ -564,14 +567,17 @@ def test_a_killed_stack_goes_on_within_what_remains(songs: Path, tmp_path: Path,
             raise KeyboardInterrupt
 
     monkeypatch.setattr(keeping.Kept, "put", dies)
+    monkeypatch.setattr(budgets, "measure", lambda *_, **__: listen(epoch=30.0))
     kept = (str(songs), "--budget", "10m", "--out", str(tmp_path / "run"), "--no-baselines")
     run(*kept)
-    assert len(calls) == 4
+    assert len(calls) == 4 and load_recipe(tmp_path / "run" / "recipe.toml").named()["mel-res"].epochs < 12  # type: ignore
     notes = json.loads((tmp_path / "run" / budgets.NOTES).read_text())
     (tmp_path / "run" / budgets.NOTES).write_text(json.dumps({**notes, "spent": 300.0}))
-    code, _, err = run(*kept, "--resume")
+    code, _, err = run(*kept, "--recipe", "knn", "--resume")
+    assert code == 2 and "holds another run" in err
+    code, _, err = run(*kept, *asked, "--resume")
     assert code == 0, err
-    assert "of 10 min are left; nothing is left out" in err
+    assert "of 10 min are left; left out: " in err and "of mel-res's epochs" in err
     assert len(set(calls)) == len(calls) == 6  # of timbre and mel-res; the tracks are too short for rhythm
     assert 300 < json.loads((tmp_path / "run" / "metrics.json").read_text())["budget"]["spent"] < 600
 

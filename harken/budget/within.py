@@ -115,10 +115,11 @@ class Within(Unlimited):
         """
         known = self.watch.notes
         mark = fingerprint({"recipe": self._asked.to_table()})
-        if "plan" in known and known.get("asked") == mark and self._run.recipe.is_file():
+        if "plan" in known and self._run.recipe.is_file():
             self._costs, self._plan = Costs.from_table(known["costs"]), Plan.from_table(known["plan"])
             self._tell(f"{in_words(self.watch.left)} of {in_words(self.watch.budget)} are left; {', '.join(self._outs())}")
-            return load_recipe(self._run.recipe)
+            # What was asked for then may be asked for again; anything else is compared with the run, and refused by it.
+            return load_recipe(self._run.recipe) if known.get("asked") == mark else recipe
         self._whole = recipe
         self._costs = costs = measure(recipe, parts, self.watch, **how)
         plan = decide(costs, self.watch.left)
@@ -147,7 +148,7 @@ class Within(Unlimited):
                 self._take(other, "corrected: ", ahead)
                 recipe = self._reduced(self._again_whole(recipe), heard=True)
         costs, plan = self._known()
-        if isinstance(recipe, StackRecipe):
+        if isinstance(recipe, StackRecipe) and {view.name for view in ahead.views}.issuperset(named):
             self.pace = Keeper(self.watch, replace(ahead, views=tuple(ahead.of(name) for name in named)), plan, self._tell)
         return recipe
 
