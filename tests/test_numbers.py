@@ -374,3 +374,14 @@ def test_just_the_columns_of_the_frontend_say_nothing_of_the_kind(tmp_path: Path
     table = write(tmp_path / "t.csv", known_rows())
     train(table, "knn", out=tmp_path / "run", baselines=False, report=False)
     assert "so that the model hears audio" in caplog.text and "lacks" not in caplog.text and "besides" not in caplog.text
+
+
+def test_of_many_columns_those_are_offered_that_could_be_the_label(tmp_path: Path) -> None:
+    some = [
+        {"filename": f"{n}.wav", **row, "genre": "abc"[n % 3], "mode": n % 2, "title": f"t{n}"}
+        for n, row in enumerate(known_rows())
+    ]
+    with pytest.raises(DataError, match="of its 62 columns these could serve: label, genre, mode; choose one with --label"):
+        read(write(tmp_path / "t.csv", some), label="style")
+    with pytest.raises(DataError, match="these could serve: label, genre, mode; choose one with --group"):
+        read(tmp_path / "t.csv", group="singer")

@@ -491,3 +491,22 @@ def test_a_file_whose_row_was_learnt_from_is_known_again_by_its_name(tmp_path: P
 def test_models_of_audio_remember_no_names_and_unite_what_they_heard() -> None:
     one, other = TrainedOn(frozenset("a"), frozenset("b"), frozenset("c")), TrainedOn(frozenset("d"))
     assert one | other == TrainedOn(frozenset("ad"), frozenset("b"), frozenset("c"))
+
+
+def test_an_engine_is_the_affair_of_the_nets_among_the_models(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    rng, names = np.random.default_rng(0), FRONTENDS["summary"].names
+    x = np.array([*rng.uniform(20, 90, (24, len(names))).astype(np.float32)])
+    data = Arrays(x, np.arange(24) % 2, ("hiss", "hum"), columns=names)
+    Classifier("knn").fit(data).save(tmp_path / "knn.harken")
+    Classifier(load_recipe("deep-knn").replace(epochs=1)).fit(data).save(tmp_path / "net.harken")
+    soundfile.write(tmp_path / "a.wav", 0.1 * rng.standard_normal(16000), 16000)
+    sound, knn, net = (str(tmp_path / name) for name in ("a.wav", "knn.harken", "net.harken"))
+    runner = CliRunner()
+    for first, second in ((knn, net), (net, knn)):
+        found = runner.invoke(harken, ["predict", first, "--also", second, sound, "--engine", "torch", "--json", "--quiet"])
+        assert found.exit_code == 0, found.output
+        assert all(f'"{Path(path).stem}' in found.stdout or path in found.stdout for path in (first, second))
+    alone = runner.invoke(harken, ["predict", knn, sound, "--engine", "torch"])
+    assert alone.exit_code != 0 and "has no net" in f"{alone.output}{alone.exception}"
+    assert "--engine is for nets" in " ".join(runner.invoke(harken, ["predict", "--help"]).output.split())

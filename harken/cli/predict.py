@@ -89,8 +89,9 @@ def command(
 
     With --out nothing that was done is lost when the command is stopped or killed: the same command goes on, and does only what
     is not in FILE yet or has changed.
+
+    --engine is for nets; with --also, models that are none (neighbours, classical ones) answer beside them as they always do.
     """
-    from harken.classifier import Classifier
     from harken.cli.unfamiliar import Manner
     from harken.engines import check
 
@@ -101,9 +102,7 @@ def command(
         raise click.UsageError("--views is for text and --json; a CSV table has no column for it. Leave one of them out")
     _refuse_with_out(out, retry_failed, {"--json": as_json, "--csv": as_csv, "--top": top is not None, "--views": views})
     names = _names(paths)
-    models = {
-        name: Classifier.load(path, engine=engine or "numpy", device=device) for name, path in zip(names, paths, strict=True)
-    }
+    models = _models(names, paths, engine or "numpy", device)
     manner = Manner.asked(models, raw=raw, unknown=unknown, share=unknown_share)
     tracks = list(tracks_of(_listed(files, null)))
     if not tracks:
@@ -226,6 +225,19 @@ def _refuse_rows(models: Mapping[str, Classifier], tracks: Sequence[Track], out:
                 f"{shown(track.path)} holds rows of numbers, which {shown(reading[0])} reads, and {shown(deaf)} does not; name "
                 "audio files, or leave that model out"
             )
+
+
+def _models(names: Sequence[str], paths: Sequence[str], engine: str, device: str) -> dict[str, Classifier]:
+    """Return the models by name; the engine is for those that hold a net, and refused where none does."""
+    from harken.archive import load_model
+    from harken.classifier import Classifier
+
+    found = [load_model(path) for path in paths]
+    nets = any(model.recipe.engines for model in found)
+    return {
+        name: Classifier.of(model, engine=engine if model.recipe.engines or not nets else "numpy", device=device)
+        for name, model in zip(names, found, strict=True)
+    }
 
 
 def _refuse_contradictions(models: Sequence[str], *, as_json: bool, as_csv: bool, top: int | None) -> None:

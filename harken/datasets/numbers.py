@@ -86,7 +86,7 @@ def read_feature_rows(path: Path, label: str = "label", group: str | None = None
         no finite number, or of one clip with two labels or other numbers; several of them are named at once.
     """
     header, rows = read_rows(path)
-    columns = Columns(path, header)
+    columns = Columns(path, header, rows)
     label_at = columns.find(label, "--label")
     groups = group_columns(columns, rows, label_at, group)
     kept = {label_at, *groups, *(at for at in map(columns.optional, BESIDE) if at is not None)}
@@ -149,7 +149,7 @@ def read_rows_to_name(path: Path, wanted: Sequence[str]) -> tuple[Arrays, tuple[
         No columns of numbers, two of one name, or cells that hold no finite number.
     """
     header, rows = read_rows(path)
-    columns = Columns(path, header)
+    columns = Columns(path, header, rows)
     features = _columns_of_numbers(header, rows, wanted)
     label_at = columns.optional("label")
     told = None if label_at is None else [cell(cells, label_at) for _, cells in rows]

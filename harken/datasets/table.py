@@ -32,6 +32,8 @@ MOST_COLUMNS = 16_384
 """As many as a spreadsheet has."""
 _SHOWN = 5
 """How many lines or paths a message names."""
+_OFFERED = 20
+"""How many columns are offered in place of one that is not there."""
 
 PART = "part"
 """The column that says which part of the split a row is in."""
@@ -107,7 +109,7 @@ def read_parted_table(path: Path, label: str = "label", group: str | None = None
 
 def _read(path: Path, label: str, group: str | None, *, must_exist: bool, parted: bool) -> Table:
     header, rows = read_rows(path)
-    columns = Columns(path, header)
+    columns = Columns(path, header, rows)
     if {"x0", "x1", "part"} <= {name.lower() for name in header}:
         raise DataError(
             f"{path} holds features (columns x0, x1 …), for reading and plotting; expected a table of audio files, or arrays. "
@@ -315,8 +317,8 @@ def _exists(path: str | Path) -> bool:
 class Columns:
     """Finds columns by their names: as written, else in any case."""
 
-    def __init__(self, path: Path, header: list[str]) -> None:
-        self.path, self.header = path, header
+    def __init__(self, path: Path, header: list[str], rows: Rows | None = None) -> None:
+        self.path, self.header, self._rows = path, header, rows or []
 
     def optional(self, name: str) -> int | None:
         """Return where a column stands; None where there is none."""
@@ -332,11 +334,33 @@ class Columns:
         found = self.optional(name)
         if found is None:
             hint = suggest(name, self.header)
-            if hint.startswith("known:"):
+            grouping = self._grouping() if option else []
+            if grouping:
+                hint = f"of its {len(self.header)} columns these could serve: {some(grouping, _OFFERED)}"
+            elif hint.startswith("known:"):
                 hint = f"its first line has {some(self.header)}"
             choose = f"; choose one with {option}" if option else ""
             raise DataError(f"{self.path} has no column {name!r}: {hint}{choose}")
         return found
+
+    def _grouping(self) -> list[str]:
+        """Return the columns that could name classes or groups, where there are too many to show: values come again."""
+        if len(self.header) <= _SHOWN:
+            return []
+        found = []
+        for at, name in enumerate(self.header):
+            values = [text for _, cells in self._rows if (text := cell(cells, at))]
+            if 1 < len(set(values)) <= len(values) // 2 and not all(map(_is_measure, values)):
+                found.append(name)
+        return found
+
+
+def _is_measure(text: str) -> bool:
+    """Return whether a cell holds a number that is not whole: such are measured, and name nothing."""
+    try:
+        return not float(text.replace(",", ".")).is_integer()
+    except (ValueError, OverflowError):
+        return False
 
 
 def group_columns(columns: Columns, rows: Rows, label_at: int, group: str | None) -> list[int]:
@@ -420,7 +444,7 @@ class _Mistakes:
             raise DataError(f"{self.path}: {'; '.join(told)}{rest}. Complete or remove these rows")
 
 
-def some(values: Sequence[object]) -> str:
+def some(values: Sequence[object], most: int = _SHOWN) -> str:
     """Return the first values for a message."""
-    shown = ", ".join(brief(value) for value in values[:_SHOWN])
-    return shown + (", …" if len(values) > _SHOWN else "")
+    shown = ", ".join(brief(value) for value in values[:most])
+    return shown + (", …" if len(values) > most else "")
