@@ -69,13 +69,15 @@ export class Table {
     this.shown = [];
     this.current = null;
     this.planned = 0;
+    this.stale = new Set(); // jobs whose rows are out of date
     for (const id of ["filter-text", "filter-label", "filter-failed"]) $(id).addEventListener("input", () => this.refresh());
   }
 
   /** A job, or several, have changed. */
   changed(job) {
-    if (job && this.rows.has(job)) this.#fill(job);
-    this.planned ||= setTimeout(() => this.refresh(), 150);
+    if (job) this.stale.add(job);
+    // A long table is drawn anew less often: each time, the browser lays out all of it.
+    this.planned ||= setTimeout(() => this.refresh(), Math.min(2000, Math.max(150, this.queue.jobs.length / 3)));
   }
 
   refresh() {
@@ -92,6 +94,8 @@ export class Table {
       row.remove();
       this.rows.delete(job);
     }
+    for (const job of this.stale) if (this.rows.has(job)) this.#fill(job);
+    this.stale.clear();
     for (const job of jobs) if (!this.rows.has(job)) this.#row(job);
     this.#labels(jobs);
     this.#order(jobs);
