@@ -356,11 +356,11 @@ class Classifier:
         Raises
         ------
         ModelError
-            The model hears no audio, or gives no number for this file.
-        AudioError
-            The file cannot be read, or is too short.
+            The model hears no audio, or does not know the mean of what it was trained on.
+        AudioError, DataError
+            The file cannot be read, or is too short; the model gives no number for it, or no clip lies at that second.
         HarkenError
-            The label is none of the model's, or no clip lies there.
+            The label is none of the model's, or nothing was learnt yet.
         """
         from harken.explain import explain  # noqa: PLC0415 (who predicts explains nothing)
 

@@ -507,6 +507,20 @@ def test_bad_files_are_named_and_the_others_go_on(saved: Path, songs: Path) -> N
         Classifier.load(saved / "cue.harken").explain(songs / "short.wav")
 
 
+def test_a_second_that_one_file_lacks_stops_no_other(saved: Path, songs: Path) -> None:
+    done = run(saved / "cue.harken", songs / "plain.wav", songs / "long.wav", "--at", 2.5)
+    assert done.exit_code == 1 and "hears clips from 0 s to 1 s" in done.stderr and done.stdout.count("Check:") == 1
+
+
+def test_a_clip_is_hidden_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few are held at once, the map is the same."""
+    sound = cued(np.random.default_rng(0), True, 0.3)
+    whole = heat(cue_net(True), sound)[0]
+    monkeypatch.setattr("harken.explain.occlusion.AT_ONCE", 1)
+    single = heat(cue_net(True), sound)[0]
+    np.testing.assert_allclose(single.values, whole.values, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words_"),
     [
@@ -538,7 +552,7 @@ def test_a_second_must_lie_in_a_clip_and_weights_must_be_numbers(songs: Path) ->
     with pytest.raises(DataError, match="hears clips"):
         Classifier.of(model).explain(Track(str(songs / "long.wav")), at=3.5)
     lost = {name: np.full_like(values, np.nan) for name, values in model.weights.items()}
-    with pytest.raises(ModelError, match="gives no number"):
+    with pytest.raises(DataError, match="gives no number"):
         Classifier.of(Model(model.recipe, model.classes, lost, model.input_shape)).explain(songs / "long.wav")
     with pytest.raises(HarkenError, match="not learnt anything"):
         Classifier("wave-mlp").explain(songs / "long.wav")

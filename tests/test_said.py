@@ -114,7 +114,7 @@ def test_the_command_tells_them_where_asked(model: Model, tmp_path: Path, confte
         assert code == 2 and "--views" in said
 
 
-def test_models_without_views_are_refused(tmp_path: Path) -> None:
+def test_models_without_views_are_refused(tmp_path: Path, conftest_write) -> None:
     table = {
         "kind": "net",
         "frontend": {"kind": "waveform", "rate": RATE, "clip": 0.25},
@@ -123,8 +123,9 @@ def test_models_without_views_are_refused(tmp_path: Path) -> None:
     recipe = recipe_from_table(table, "plain")
     weights = {name: np.zeros(spec.shape, np.float32) for name, spec in recipe.bind(2).weights.items()}
     save_model(tmp_path / "m.harken", Model(recipe, ("a", "b"), weights, recipe.frontend.shape))
+    conftest_write(tmp_path / "a.wav", np.full((400, 1), 0.1, np.float32), RATE)
     done = CliRunner().invoke(harken, ["predict", str(tmp_path / "m.harken"), str(tmp_path), "--views"])
-    assert done.exit_code != 0
+    assert done.exit_code != 0 and "is of the kind 'net'" in str(done.exception)
 
 
 def test_what_views_contribute_is_told_by_class_and_by_pair() -> None:

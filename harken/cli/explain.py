@@ -20,7 +20,7 @@ from harken.cli.console import (
     quiet_option,
 )
 from harken.decoders import shown
-from harken.errors import AudioError, Failure
+from harken.errors import AudioError, DataError, Failure
 from harken.prediction import tracks_of
 from harken.store.hearing import reason
 from harken.tracks import Track
@@ -71,7 +71,7 @@ def command(
     loaded = Classifier.load(model, engine=engine or "numpy", device=device)
     tracks = list(tracks_of(files))
     failed: list[Failure] = []
-    found = _explained(loaded, tracks, label, at, failed, quiet)
+    found = _explained(loaded, tracks, label, at, failed, quiet or not (as_json or out))
     if as_json:
         print_json({"model": model, "classes": list(loaded.classes), "files": [one.to_table() for one in found]})
     elif out is not None:
@@ -91,7 +91,7 @@ def _explained(
     for done, track in enumerate(tracks, 1):
         try:
             yield model.explain(track, label=label, at=at)
-        except AudioError as error:
+        except (AudioError, DataError) as error:
             failed.append(Failure(track.path, reason(track.path, error)))
         progress("explaining", done, len(tracks))
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from harken.archive import Model
 from harken.decoders import shown
-from harken.errors import HarkenError, ModelError, brief, suggest
+from harken.errors import DataError, HarkenError, ModelError, brief, suggest
 from harken.explain.deciding import BATCH, Case, findings_of, telling_clip
 from harken.explain.hearing import Clips, clips_of
 from harken.explain.result import Explanation, Findings, Joint, ViewShare
@@ -60,11 +60,13 @@ def explain(
     Raises
     ------
     ModelError
-        The model hears no audio, gives no number for this file, or does not know the mean of what it was trained on.
+        The model hears no audio, or does not know the mean of what it was trained on.
     AudioError
         The file cannot be read, or is too short.
+    DataError
+        The model gives no number for this file, or the second lies in no clip of it.
     HarkenError
-        The label is none of the model's, or the second lies in no clip.
+        The label is none of the model's.
     """
     if label is not None and label not in model.classes:
         raise HarkenError(f"the model knows no class {brief(label)!r} ({suggest(label, model.classes)})")
@@ -80,7 +82,7 @@ def explain(
     answers = _answers(net, clips, said)
     mean = track_probabilities(answers, np.zeros(len(clips), np.int64), 1)
     if not np.isfinite(mean).all():
-        raise ModelError(
+        raise DataError(
             f"{shown(given.path)}: the model gives no number for a clip: its weights or the clip hold NaN or infinity, or all "
             "of its views need a longer file"
         )

@@ -52,12 +52,15 @@ class Field:
         mask is empty, that is the clip itself, to the last bit.
     filled : str
         What stands in the place of what is hidden.
+    held : int
+        Numbers that are held for each mask.
     """
 
     times: Doubles
     hertz: Doubles
     hidden: Callable[[Masks], Floats]
     filled: str
+    held: int
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -111,7 +114,7 @@ def _of_mel(mel: Mel, clips: Floats, place: int, seconds: float, means: tuple[Do
     hertz = np.concatenate([peaks[:1], (peaks[1:-2] + peaks[2:-1]) / 2, peaks[-1:]])
     middle = 0.0 if mel.center else mel.n_fft / 2
     borders = (np.arange(clip.shape[1] + 1) - 0.5) * mel.hop_length + middle
-    return Field(np.clip(borders / mel.rate, 0, max(seconds, 1 / mel.rate)), hertz, hidden, means[1])
+    return Field(np.clip(borders / mel.rate, 0, max(seconds, 1 / mel.rate)), hertz, hidden, means[1], clip.size)
 
 
 def band_means(model: Model, clips: Floats) -> tuple[Doubles, str]:
@@ -162,7 +165,7 @@ def of_sound(samples: Floats, rate: int, read: Callable[[Floats], Floats]) -> Fi
     read : callable
         From samples (n, samples) to what the model reads.
     """
-    bands, hertz = _octaves(samples, rate)
+    (bands, hertz), size = _octaves(samples, rate), len(samples)
     count = int(max(1, min(COLUMNS, len(samples) // max(1, round(SHORTEST * rate)))))
     borders = np.linspace(0, len(samples), count + 1).round().astype(np.int64)
     ramp = max(1, len(samples) // count // 4)
@@ -174,7 +177,7 @@ def of_sound(samples: Floats, rate: int, read: Callable[[Floats], Floats]) -> Fi
                 made[number] -= _softly(np.repeat(mask[band].astype(np.float32), np.diff(borders)), ramp) * bands[band]
         return read(made)
 
-    return Field(borders / rate, hertz, hidden, "what a filter leaves of the sound: silence where all bands are hidden")
+    return Field(borders / rate, hertz, hidden, "what a filter leaves of the sound: silence where all bands are hidden", size)
 
 
 def _octaves(samples: Floats, rate: int) -> tuple[Floats, Doubles]:

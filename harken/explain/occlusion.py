@@ -12,7 +12,7 @@ Sources: M. Zeiler and R. Fergus, "Visualizing and understanding convolutional n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,10 @@ from harken.explain.result import Check, Heat, Spot
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Box = tuple[slice, slice]
+"""Bands and columns."""
+Hidden = Sequence[Box | Masks]
+"""Parts of a clip: boxes, or masks (bands, columns)."""
 Ask = Callable[[Floats], Doubles]
 """From what the model reads, (n, *shape), to probabilities (n, classes)."""
 
@@ -68,17 +72,15 @@ def heat_of(field: Field, ask: Ask, label: int, start: float, *, others: tuple[F
     bands, columns = field.shape
     down, across = windows(bands), windows(columns)
     asked = _Asked(field, ask, label)
-    masks = np.zeros((len(down) * len(across), bands, columns), dtype=np.bool_)
-    for number, (band, column) in enumerate((band, column) for band in down for column in across):
-        masks[number, band, column] = True
-    changes = asked.changes(masks)
-    covered = masks.sum(axis=0)
-    values = np.tensordot(changes, masks, axes=1) / np.maximum(covered, 1)
-    slabs = _slabs(down, bands, columns)
+    boxes = [(band, column) for band in down for column in across]
+    values, covered = np.zeros((bands, columns)), np.zeros((bands, columns))
+    for box, change in zip(boxes, asked.changes(boxes), strict=True):
+        values[box] += change
+        covered[box] += 1
+    values /= np.maximum(covered, 1)
+    slabs = [(band, slice(None)) for band in down]
     drops = asked.changes(slabs)
-    everywhere = (
-        np.mean([_Asked(one, ask, label).changes(_slabs(down, *one.shape)) for one in others], axis=0) if others else []
-    )
+    everywhere = np.mean([_Asked(one, ask, label).changes(slabs) for one in others], axis=0) if others else np.zeros(0)
     return Heat(
         values=values,
         times=start + field.times,
@@ -86,8 +88,8 @@ def heat_of(field: Field, ask: Ask, label: int, start: float, *, others: tuple[F
         log_odds=asked.base,
         spots=_spots(asked, values, start),
         bands=_of_bands(field, down, drops, start),
-        whole=_of_bands(field, down, np.asarray(everywhere), start),
-        check=_check(asked, values, masks, seed),
+        whole=_of_bands(field, down, everywhere, start),
+        check=_check(asked, values, boxes, seed),
         filled=field.filled,
         window=(float(field.times[-1] - field.times[0]) / min(WINDOWS, columns), 1 / min(WINDOWS, bands)),
     )
@@ -112,30 +114,27 @@ class _Asked:
 
     def __init__(self, field: Field, ask: Ask, label: int) -> None:
         self.field, self.ask, self.label = field, ask, label
-        self.base = float(self.log_odds(np.zeros((1, *field.shape), dtype=np.bool_))[0])
+        self.base = float(self.log_odds([(slice(0, 0), slice(0, 0))])[0])
 
-    def probabilities(self, masks: Masks) -> Doubles:
-        """Return the answers with these parts hidden, (masks, classes)."""
-        one = self.field.hidden(masks[:1])
-        step = max(1, AT_ONCE // max(one.size, 1))
-        pieces = [self.ask(self.field.hidden(masks[first : first + step])) for first in range(0, len(masks), step)]
+    def probabilities(self, hidden: Hidden) -> Doubles:
+        """Return the answers with these parts hidden, boxes or masks, (parts, classes)."""
+        step = max(1, AT_ONCE // max(self.field.held, 1))
+        pieces = []
+        for first in range(0, len(hidden), step):
+            some = hidden[first : first + step]
+            masks = np.zeros((len(some), *self.field.shape), dtype=np.bool_)
+            for mask, part in zip(masks, some, strict=True):
+                mask[part] = True
+            pieces.append(self.ask(self.field.hidden(masks)))
         return np.concatenate(pieces)
 
-    def log_odds(self, masks: Masks) -> Doubles:
-        return log_odds(self.probabilities(masks), self.label)
+    def log_odds(self, hidden: Hidden) -> Doubles:
+        return log_odds(self.probabilities(hidden), self.label)
 
-    def changes(self, masks: Masks) -> Doubles:
-        """Return by how much the log-odds fall when these parts are hidden, (masks,); 0 where the net then has no answer."""
-        found = self.base - self.log_odds(masks)
+    def changes(self, hidden: Hidden) -> Doubles:
+        """Return by how much the log-odds fall when these parts are hidden, (parts,); 0 where the net then has no answer."""
+        found = self.base - self.log_odds(hidden)
         return np.where(np.isfinite(found), found, 0.0)
-
-
-def _slabs(down: list[slice], bands: int, columns: int) -> Masks:
-    """Return masks that hide some bands throughout."""
-    masks = np.zeros((len(down), bands, columns), dtype=np.bool_)
-    for mask, band in zip(masks, down, strict=True):
-        mask[band] = True
-    return masks
 
 
 def _of_bands(field: Field, down: list[slice], changes: Doubles, start: float) -> tuple[Spot, ...]:
@@ -160,10 +159,7 @@ def _spots(asked: _Asked, values: Doubles, start: float) -> tuple[Spot, ...]:
         boxes = find_objects(parts)
         strength = [float(signed[box].sum()) for box in boxes]
         chosen = [boxes[place] for place in np.argsort(strength)[::-1][:SPOTS]]
-        masks = np.zeros((len(chosen), *values.shape), dtype=np.bool_)
-        for mask, box in zip(masks, chosen, strict=True):
-            mask[box] = True
-        answers = asked.probabilities(masks)
+        answers = asked.probabilities(chosen)
         changes = asked.base - log_odds(answers, asked.label)
         told = [
             Spot(
@@ -181,15 +177,15 @@ def _spots(asked: _Asked, values: Doubles, start: float) -> tuple[Spot, ...]:
     return tuple(found)
 
 
-def _check(asked: _Asked, values: Doubles, masks: Masks, seed: int) -> Check:
+def _check(asked: _Asked, values: Doubles, boxes: Sequence[Box], seed: int) -> Check:
     """Hide the most telling cells, then windows by lot, as many cells; then all the others."""
     size = values.size
     count = max(1, round(SHARE * size))
     telling = np.zeros(size, dtype=np.bool_)
     telling[np.argsort(-values.ravel(), kind="stable")[:count]] = True
-    draws = [_by_lot(masks.reshape(len(masks), size), count, np.random.default_rng([seed, draw])) for draw in range(DRAWS)]
-    every = np.stack([telling, *draws]).reshape(-1, *values.shape)
-    hidden, kept = asked.changes(every), asked.log_odds(~every)
+    draws = [_by_lot(boxes, values.shape, count, np.random.default_rng([seed, draw])) for draw in range(DRAWS)]
+    every = [telling.reshape(values.shape), *draws]
+    hidden, kept = asked.changes(every), asked.log_odds([~mask for mask in every])
     return Check(
         share=count / size,
         hidden=float(hidden[0]),
@@ -200,12 +196,13 @@ def _check(asked: _Asked, values: Doubles, masks: Masks, seed: int) -> Check:
     )
 
 
-def _by_lot(masks: Masks, count: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Return windows by lot, the last one cut, that have so many cells together: (cells,)."""
-    found = np.zeros(masks.shape[1], dtype=np.bool_)
-    for number in rng.permutation(len(masks)):
-        more = np.flatnonzero(masks[number] & ~found)[: count - int(found.sum())]
-        found[more] = True
+def _by_lot(boxes: Sequence[Box], shape: tuple[int, ...], count: int, rng: np.random.Generator) -> Masks:
+    """Return windows by lot, the last one cut, that have so many cells together: (bands, columns)."""
+    cells = np.arange(shape[0] * shape[1]).reshape(shape)
+    found = np.zeros(cells.size, dtype=np.bool_)
+    for number in rng.permutation(len(boxes)).tolist():
+        inside = cells[boxes[number]].ravel()
+        found[inside[~found[inside]][: count - int(found.sum())]] = True
         if found.sum() == count:
             break
-    return found
+    return found.reshape(shape)
