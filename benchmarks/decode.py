@@ -56,10 +56,16 @@ def made_up(folder: Path) -> list[Path]:
 
 
 def in_turns(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Return the processor's times of each function in seconds; they take turns, and the order turns round each time."""
+    """Return the processor's times of each function in seconds.
+
+    They take turns: the first, then the others, whose order turns round each time. So none follows itself, which would find its
+    own memory in the caches, and each follows each of the others as often.
+    """
     times: dict[str, list[float]] = {name: [] for name in functions}
+    first, *others = functions
     for repeat in range(-2, repeats):
-        for name, function in list(functions.items())[:: 1 if repeat % 2 else -1]:
+        for name in (first, *others[:: 1 if repeat % 2 else -1]):
+            function = functions[name]
             begin = time.process_time()
             function()
             if repeat >= 0:

@@ -13,6 +13,7 @@ from harken.decoders.common import BLOCK, EXACT, RUN_UP, Room, Samples, Undecoda
 from harken.quiet import hush
 
 _READ = 262_144  # samples of all channels that one read brings at most: as many as stay in a processor's own cache
+_MORE = 4096  # frames that are asked for at least, behind the announced end too: libsndfile fills what it lacks with zeros
 _PLAIN = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF")  # PCM in these is read in one go: nothing can break in it
 _ENDLESS = 1 << 62  # frames that libsndfile reports where a FLAC does not say how many it has
 
@@ -51,6 +52,7 @@ class Libsndfile:
 
     def _read(self, begin: int, size: int, into: Room | None) -> Iterator[Samples]:
         scratch: Samples | None = None
+        left = int(self._file.frames) - begin
         try:
             if begin:
                 with self.quiet:
@@ -61,7 +63,8 @@ class Libsndfile:
                 else:  # the same memory again and again: fresh memory for each read costs more than the copy
                     room = scratch = np.empty((size, self.channels), np.float32) if scratch is None else scratch
                 with self.quiet:
-                    read = self._file.read(len(room), dtype="float32", out=room)
+                    read = self._file.read(min(len(room), max(left, _MORE)), dtype="float32", out=room)
+                left -= len(read)
                 if not len(read):
                     return
                 step = BLOCK if room is scratch or not self._plain else len(read)
