@@ -150,16 +150,20 @@ def group_hash(name: str) -> str:
     return hashlib.blake2b(b"group\0" + known, digest_size=_HASH_BYTES).hexdigest()
 
 
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
+"""Of a file: begins with a letter, as "blues.00000" has none."""
+
+
 def name_hash(path: str, label: str) -> str:
     """Return what a model remembers of a file's name: 32 hexadecimal digits, of it without folder and ending, and of its label.
 
     Examples
     --------
-    >>> name_hash("music/blues.00000.wav", "blues") == name_hash("blues.00000.au", "blues") != name_hash("0.wav", "blues")
+    >>> name_hash("music/blues.00000.wav", "blues") == name_hash("blues.00000", "blues") != name_hash("blues.00001", "blues")
     True
     """
     bare = re.split(r"[/\\]", path)[-1]
-    known = "\0".join(normal_name(part) or "" for part in (bare.rpartition(".")[0] or bare, label))
+    known = "\0".join(normal_name(part) or "" for part in (_ENDING.sub("", bare) or bare, label))
     return hashlib.blake2b(b"name\0" + known.encode("utf-8", "surrogateescape"), digest_size=_HASH_BYTES).hexdigest()
 
 

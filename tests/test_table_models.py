@@ -14,7 +14,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from harken import Classifier
-from harken.archive import TrainedOn, load_model
+from harken.archive import TrainedOn, load_model, name_hash
 from harken.cli import harken
 from harken.crossval import crossval, pooled
 from harken.datasets import Arrays, read
@@ -510,3 +510,13 @@ def test_an_engine_is_the_affair_of_the_nets_among_the_models(tmp_path: Path) ->
     alone = runner.invoke(harken, ["predict", knn, sound, "--engine", "torch"])
     assert alone.exit_code != 0 and "has no net" in f"{alone.output}{alone.exception}"
     assert "--engine is for nets" in " ".join(runner.invoke(harken, ["predict", "--help"]).output.split())
+
+
+@pytest.mark.parametrize("name", ["blues.00000", "a/blues.00000.wav", "C:\\x\\blues.00000.AU", "Blues.00000.mp3"])
+def test_a_name_is_that_of_the_file_without_folder_and_ending(name: str) -> None:
+    assert name_hash(name, "blues") == name_hash("blues.00000.flac", "blues")
+    assert name_hash(name, "blues") not in {
+        name_hash("blues.00001", "blues"),
+        name_hash("blues", "blues"),
+        name_hash(name, "jazz"),
+    }
