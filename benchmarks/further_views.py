@@ -69,10 +69,10 @@ def main() -> None:
             shares[name].append((told.argmax(axis=1) == truth).mean())
     before = losses["timbre, rhythm"]
     lines = []
-    for name in losses:
-        wins = sum(now < then for now, then in zip(losses[name], before, strict=True))
+    for name, found in losses.items():
+        wins = sum(now < then for now, then in zip(found, before, strict=True))
         better = f"{wins} of {OUTER}" if len(TRIED.get(name, ())) > 2 else ""
-        lines.append([name, f"{np.mean(losses[name]):.4f}", f"{np.mean(shares[name]):.3f}", better])
+        lines.append([name, f"{np.mean(found):.4f}", f"{np.mean(shares[name]):.3f}", better])
     print_table(["views", "inner log-loss", "inner accuracy", "log-loss is better in"], lines)
 
 
