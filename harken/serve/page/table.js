@@ -34,6 +34,7 @@ function columnsFor(models) {
     for (const name of models) {
       columns.push({
         head: models.length > 1 ? name : "Answer",
+        kind: "answer",
         cell: (job) => (by(job, name) ? said(by(job, name)) : []),
         key: (job) => (by(job, name) ? [answer(by(job, name)), -(by(job, name).probability ?? 0)] : null),
       });
@@ -45,7 +46,7 @@ function columnsFor(models) {
     const first = (job) => job.result.models[0];
     columns.push({ head: "How sure", cell: (job) => [first(job).words ?? ""], key: (job) => job.result && [-first(job).probability] });
   }
-  columns.push({ head: "Length", cell: (job) => [make("span", { class: "figures" }, clock(Math.round(job.result.file.seconds)))], key: (job) => job.result && [job.result.file.seconds], number: true });
+  columns.push({ head: "Length", cell: (job) => [make("span", { class: "figures" }, clock(Math.round(job.result.file.seconds)))], key: (job) => job.result && [job.result.file.seconds], kind: "number" });
   return columns;
 }
 
@@ -118,7 +119,7 @@ export class Table {
     ];
     this.rows.clear();
     this.heads = this.columns.map((column, place) => {
-      const head = make("th", { scope: "col", role: "columnheader", class: column.number ? "number" : "" });
+      const head = make("th", { scope: "col", role: "columnheader", class: column.kind === "number" && "number" });
       head.append(button(column.head, () => this.#sort(place), { class: "sort" }));
       return head;
     });
@@ -160,7 +161,7 @@ export class Table {
     const cells = [make("th", { scope: "row", role: "rowheader", class: "name" }, name)];
     if (job.result) {
       for (const column of this.columns.slice(1)) {
-        cells.push(make("td", { role: "cell", "data-head": column.head, class: column.number ? "number" : "" }, ...column.cell(job)));
+        cells.push(make("td", { role: "cell", "data-head": column.head, class: column.kind }, ...column.cell(job)));
       }
     } else {
       const spans = String(this.columns.length - 1);
