@@ -17,9 +17,11 @@ from click.testing import CliRunner
 from harken.budget import within as budgets
 from harken.budget.duration import as_option, in_words, seconds_of
 from harken.budget.keeping import Keeper, for_epochs
+from harken.budget.measure import measure
 from harken.budget.plan import Costs, Part, Plan, ViewCost, decide, in_sentence, ladder, least, left_out, seconds, whole
 from harken.budget.watch import Watch, continued, read_notes
 from harken.cli import harken
+from harken.datasets import Arrays, read
 from harken.errors import HarkenError, RunError
 from harken.learn.callbacks import Callback
 from harken.learn.pace import Allowed, Deadline, NoTimeLeftError, Pace
@@ -27,6 +29,7 @@ from harken.learn.recipe import learn
 from harken.learn.stack.fitting import fit_stack
 from harken.recipes import Cosine, NetRecipe, Recipe, load_recipe
 from harken.report.views import sentences
+from harken.store import features
 from tests.test_stack import heard, near, small_net, sounds, stack
 
 
@@ -592,3 +595,32 @@ def test_a_class_of_two_tracks_and_tracks_shorter_than_a_view_needs_still_give_a
     assert code == 0, err
     assert (tmp_path / "run" / "model.harken").exists()
     assert any("rhythm steps aside" in record.getMessage() for record in caplog.records)
+
+
+# -- what is measured ------------------------------------------------------------------------------------------------
+
+
+def test_what_the_store_has_costs_nothing_to_hear_and_rows_cost_none_at_all(songs: Path) -> None:
+    recipe = stack(near(), small_net(epochs=7))
+    tracks = read(songs).parts
+    watch = Watch(600.0)
+    fresh = measure(recipe, tracks, watch)
+    assert [view.name for view in fresh.views] == ["near", "net"] and fresh.folds == 3
+    assert fresh.shared > 0 and all(view.hear > 0 and view.heard for view in fresh.views)
+    net = fresh.of("net")
+    assert net.epochs == 7 and net.epoch > 0 and net.fit == 0 and fresh.of("near").fit > 0
+    features(tracks["train"], recipe.frontend)  # type: ignore[arg-type]
+    known = measure(recipe, tracks, watch, baselines=False)
+    assert known.shared == 0 and all(view.hear == 0 for view in known.views) and known.baselines == 0
+    rows = Arrays(np.eye(40, 3, dtype=np.float32), np.arange(40) % 2, ("a", "b"))
+    alone = measure(load_recipe("summary-lda"), {"train": rows}, watch)
+    assert alone.shared == 0 and alone.views[0].hear == 0 and alone.folds == 0 and alone.baselines == 0
+
+
+def test_tracks_that_cannot_be_read_or_are_too_short_are_reckoned_with(songs: Path, tmp_path: Path) -> None:
+    for path in sorted((songs / "low").iterdir())[:5]:
+        path.write_bytes(b"no audio")
+    recipe = stack(near(), small_net(), least={"near": 1.9})  # the tracks have a second
+    found = measure(recipe, read(songs).parts, Watch(600.0))
+    assert [view.heard for view in found.views] == [False, True]
+    assert least(found).parts[0].name == "net"
