@@ -1,8 +1,8 @@
 """Explanations: ``python benchmarks/explain.py RUN…``. Whether maps are right about what counts, and what an explanation costs.
 
 Of each run (a folder of ``harken train``, with its model) all test tracks are explained. For each map: do the log-odds fall
-more when the tenth of the cells that it calls most telling is hidden than when as many cells in windows by lot are (deletion), and
-does that tenth alone leave more than such windows alone (insertion)? Then the processor time of a report's explanations.
+more when the tenth of the cells that it calls most telling is hidden than when as many cells in windows by lot are (deletion),
+and does that tenth alone leave more than such windows alone (insertion)? Then the processor time of a report's explanations.
 """
 
 from __future__ import annotations
