@@ -73,10 +73,13 @@ def serving(model: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
     process = subprocess.Popen(call, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
-        line = process.stderr.readline()
-        found = re.search(r":(\d+)/; Ctrl-C", line)
-        if found is None:
-            raise SystemExit(line + process.stderr.read())
+        told, found = "", None
+        while found is None:
+            line = process.stderr.readline()
+            told += line
+            found = re.search(r":(\d+)/; Ctrl-C", line)
+            if not line:
+                raise SystemExit(told)
         yield process, int(found[1])
         process.send_signal(signal.SIGTERM)
         process.wait(90)
@@ -125,17 +128,19 @@ def load(port: int, content: bytes, clients: int, seconds: float) -> tuple[float
     return len(times) / took, statistics.median(ordered), ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
 
 
+COLUMNS = "{:<12} {:>6} {:>10} {:>8} {:>11} {:>7} {:>7}"
+
+
 def loads(models: dict[str, Path], files: dict[str, bytes], seconds: float) -> None:
-    rows = []
+    print(COLUMNS.format("model", "file", "processes", "clients", "requests/s", "p50 ms", "p99 ms"))
     for name, model in models.items():
         for workers in (1, 2):
             with serving(model, "--workers", str(workers)) as (_, port):
                 for length, content in files.items():
                     for clients in CLIENTS:
                         rate, median, late = load(port, content, clients, seconds)
-                        shown = [f"{rate:.1f}", f"{1000 * median:.0f}", f"{1000 * late:.0f}"]
-                        rows.append([name, length, str(workers), str(clients), *shown])
-    print_table(["model", "file", "processes", "clients", "requests/s", "p50 ms", "p99 ms"], rows)
+                        figures = (f"{rate:.1f}", f"{1000 * median:.0f}", f"{1000 * late:.0f}")
+                        print(COLUMNS.format(name, length, workers, clients, *figures), flush=True)
 
 
 def resident(port: int) -> float:

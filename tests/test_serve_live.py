@@ -280,6 +280,7 @@ def test_a_signal_drains(models: dict[str, str], tmp_path: Path, number: int, wo
 def test_two_processes_answer_alike_count_together_and_are_replaced(models: dict[str, str], tmp_path: Path) -> None:
     content = sound(440.0)
     with command(tmp_path / "tmp", models["wave"], "--workers", 2) as (process, address):
+        assert process.stderr is not None
         children = [int(each) for each in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
         def ask(_: int) -> httpx.Response:
@@ -306,8 +307,7 @@ def test_two_processes_answer_alike_count_together_and_are_replaced(models: dict
         assert ask(0).status_code == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
-        assert process.stderr is not None
-        assert re.search(r"stopped; \d+ requests answered", process.stderr.read())
+        assert re.fullmatch(r"harken: stopped; \d+ requests answered\n", process.stderr.read())
 
 
 def refused(*arguments: object) -> str:

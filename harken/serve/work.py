@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -26,6 +28,8 @@ from harken.tracks import Track
 
 MOST_PRACTICE = 40.0
 """Seconds of noise that models hear before the first request, at most."""
+PRACTICE = "practice-"
+"""How the name of the file with the noise begins."""
 
 logger = logging.getLogger("harken")
 
@@ -108,9 +112,11 @@ def warm_up(models: Sequence[Served], folder: str, stop: threading.Event) -> Non
 
     seconds = min(MOST_PRACTICE, max(one.frontend.clip for one in models))
     noise = np.random.default_rng(0).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
-    path = Path(folder) / "practice.wav"
-    soundfile.write(path, noise, RATE)
-    upload = Upload(str(path), path.name, path.stat().st_size)
+    handle, name = tempfile.mkstemp(".wav", PRACTICE, folder)  # every process has its own
+    with os.fdopen(handle, "wb") as file:
+        soundfile.write(file, noise, RATE, format="WAV")
+    path = Path(name)
+    upload = Upload(name, path.name, path.stat().st_size)
     try:
         predict(upload, Asked(tuple(models), picture=True), 2 * MOST_PRACTICE, Remarks(), stop)
     except Problem as error:
