@@ -520,7 +520,9 @@ def test_a_real_training_of_the_default_says_what_it_leaves_out_and_what_it_spen
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["budget"]["seconds"] == 600 and 0 < metrics["budget"]["spent"] < 600
     assert metrics["budget"]["left_out"] == []
-    assert "It was trained within 10 min" in (tmp_path / "run" / "model-card.md").read_text()
+    card = (tmp_path / "run" / "model-card.md").read_text()
+    assert "It was trained within 10 min" in card and "which this command has not" in card and "last digit" not in card
+    assert "which this command has not" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_a_budget_too_small_for_anything_names_one_that_is_not(songs: Path, tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def _repeat(reading: Reading) -> str:
     blocks = [f"    {visible(line)}"] if line else []
     told = {**words.versions(reading), **words.hashes(reading)}
     if told:
-        blocks.append("With these versions, data and as many threads the figures come out the same to the last digit.")
+        blocks.append(words.repeatable(reading, "With these versions, data and as many threads"))
         blocks.append(_named((md(name), code(value)) for name, value in told.items()))
     if not reading.classes:
         return ""

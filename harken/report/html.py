@@ -448,9 +448,7 @@ def _repeat(reading: Reading) -> str:
         parts.append(
             _p(f"More than one engine trained it ({text(words.engines(reading))}): one training does not give the same bits.")
         )
-    parts.append(
-        _p("On the same machine, with these versions and as many threads, the figures come out the same to the last digit.")
-    )
+    parts.append(_p(words.repeatable(reading, "On the same machine, with these versions and as many threads")))
     rows = [
         (text(name), f"<code>{text(value)}</code>")
         for name, value in {**words.versions(reading), **words.hashes(reading)}.items()

@@ -316,6 +316,16 @@ def engines(reading: Reading) -> str:
     return str(pairs[0][0] if pairs else reading.record.get("engine") or reading.get("training", "engine") or "not known")
 
 
+def repeatable(reading: Reading, same: str) -> str:
+    """Say whether the figures come out again, in these circumstances ("with these versions")."""
+    if reading.get("budget", "seconds"):
+        return (
+            "It was trained within a budget of time, which this command has not: inner folds that were left out then are not "
+            "now, a net that was ended early is not ended, and the figures may differ."
+        )
+    return f"{same}, the figures come out the same to the last digit."
+
+
 def command(reading: Reading) -> str:
     """Return the command line that trains the same again, from the recipe as it was used; empty where data are not known."""
     record = reading.record
