@@ -93,27 +93,23 @@ def _direction(
 
 def _exact(names: Sequence[str], ready: Doubles, weights: Doubles, offset: float) -> Numbers:
     parts = ready * weights
-    return Numbers(True, offset + float(parts.sum()), offset, *_told(names, parts, parts, ready))
+    groups = np.array([parts[places].sum() for places in groups_of(names).values()])
+    return Numbers(True, offset + float(parts.sum()), offset, *_told(names, groups, parts, ready))
 
 
 def _told(
-    names: Sequence[str], alone: Doubles, summed: Doubles | None, standard: Doubles
+    names: Sequence[str], groups: Doubles, alone: Doubles, standard: Doubles
 ) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """Return groups and single numbers, the most telling first; ``summed`` is what groups are sums of."""
-    groups = groups_of(names)
+    """Return groups and single numbers with what they bring, the most telling first."""
     found = [
-        Part(group, _group_words(names, places), float((alone if summed is None else summed)[places].sum()), len(places))
-        for group, places in groups.items()
+        Part(group, group, float(part), len(places))
+        for (group, places), part in zip(groups_of(names).items(), groups, strict=True)
     ]
     single = [
         Part(name, told(name)[1], float(part), standard=float(far))
         for name, part, far in zip(names, alone, standard, strict=True)
     ]
     return _ranked(found), _ranked(single)
-
-
-def _group_words(names: Sequence[str], places: Sequence[int]) -> str:
-    return told(names[places[0]])[0]
 
 
 def _ranked(parts: Sequence[Part]) -> tuple[Part, ...]:
@@ -128,12 +124,7 @@ def _hidden(names: Sequence[str], row: Floats, mean: Floats, standard: Doubles, 
     for hidden, places in zip(rows, [*groups.values(), *([place] for place in range(len(names)))], strict=True):
         hidden[places] = mean[places]
     lost = base - odds(rows)
-    found = [Part(group, group, float(part), len(places)) for (group, places), part in zip(groups.items(), lost, strict=False)]
-    single = [
-        Part(name, told(name)[1], float(part), standard=float(far))
-        for name, part, far in zip(names, lost[len(groups) :], standard, strict=True)
-    ]
-    return Numbers(False, float(base), float(average), _ranked(found), _ranked(single))
+    return Numbers(False, float(base), float(average), *_told(names, lost[: len(groups)], lost[len(groups) :], standard))
 
 
 def _against(probabilities: Doubles, label: int, rival: int) -> Doubles:
