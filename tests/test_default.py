@@ -46,6 +46,4 @@ def test_one_outer_fold_of_the_default_on_real_music(shared_data: Path) -> None:
     assert model.record["stack"] and any(name.startswith(("timbre/", "rhythm/")) for name in model.weights)
     found = track_probabilities(class_probabilities_of(decider(model), test), test.track, len(test.tracks))
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
-    assert (
-        found.argmax(axis=1) == test.labels
-    ).mean() >= 0.75  # by chance 0.5
+    assert (found.argmax(axis=1) == test.labels).mean() >= 0.75  # by chance 0.5
