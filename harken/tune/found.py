@@ -103,7 +103,7 @@ class Tuning:
         if self.best.number == 0:
             return ""
         trials = sum(row.state == "complete" for row in self.rows)
-        epoch = " and its epoch" if self.chose_epoch else ""
+        epoch = ", and its epoch too," if self.chose_epoch else ""
         flatters = (
             f"The best of {count(trials, 'figure')} flatters, and so does its lead: it was chosen{epoch} by the tracks that "
             "judge it."
