@@ -18,7 +18,22 @@ from harken.budget import within as budgets
 from harken.budget.duration import as_option, in_words, seconds_of
 from harken.budget.keeping import Keeper, for_epochs
 from harken.budget.measure import measure
-from harken.budget.plan import Costs, Part, Plan, ViewCost, decide, in_sentence, ladder, least, left_out, seconds, whole
+from harken.budget.plan import (
+    RESERVE,
+    Costs,
+    Part,
+    Plan,
+    ViewCost,
+    decide,
+    decide_carefully,
+    holds,
+    in_sentence,
+    ladder,
+    least,
+    left_out,
+    seconds,
+    whole,
+)
 from harken.budget.watch import Watch, continued, read_notes
 from harken.cli import harken
 from harken.datasets import Arrays, read
@@ -80,15 +95,6 @@ def any_costs(seed: int) -> Costs:
         closing=draw.uniform(0, 20),
         baselines=draw.choice([0.0, 30.0]),
     )
-
-
-def holds(more: Plan, fewer: Plan) -> bool:
-    """Whether a plan has all of another one."""
-    for part in fewer.parts:
-        other = more.of(part.name)
-        if other is None or other.folds < part.folds or (other.epochs or 0) < (part.epochs or 0) or part.copies > other.copies:
-            return False
-    return more.baselines >= fewer.baselines
 
 
 # -- times -----------------------------------------------------------------------------------------------------------
@@ -167,6 +173,19 @@ def test_a_larger_budget_never_leaves_out_more_and_no_plan_takes_longer_than_it(
         assert before is None or holds(plan, before)
         before = plan
     assert before == whole(costs)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_reserve_is_kept_but_not_of_the_least(seed: int) -> None:
+    costs = any_costs(seed)
+    lowest = seconds(costs, least(costs))
+    assert decide_carefully(costs, 1.01 * lowest) is not None and decide_carefully(costs, 0.99 * lowest) is None
+    before: Plan | None = None
+    for budget in np.linspace(lowest, 1.3 * seconds(costs, whole(costs)), 40):
+        plan = decide_carefully(costs, float(budget))
+        assert plan is not None and seconds(costs, plan) <= max(RESERVE * budget, lowest)
+        assert before is None or holds(plan, before)
+        before = plan
 
 
 def test_the_default_grows_view_by_view() -> None:
@@ -546,8 +565,8 @@ def test_a_single_net_within_a_budget_and_going_on(
     slow = Costs(views=(ViewCost(name="wave-mlp", epoch=100.0, epochs=10),), closing=10.0)
     monkeypatch.setattr(budgets, "measure", lambda *_, **__: slow)
     kept = (str(songs), "--recipe", "wave-mlp", "--out", str(tmp_path / "run"), "--no-baselines")
-    code, _, err = run(*kept, "--budget", "350s")
-    assert code == 0 and "within 5 min 50 s: wave-mlp 3 of 10 epochs; left out: 7 of wave-mlp's epochs" in err
+    code, _, err = run(*kept, "--budget", "400s")
+    assert code == 0 and "within 6 min 40 s: wave-mlp 3 of 10 epochs; left out: 7 of wave-mlp's epochs" in err
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["training"]["epochs"] == 3 and metrics["budget"]["left_out"] == ["7 of wave-mlp's epochs"]
     notes = json.loads((tmp_path / "run" / budgets.NOTES).read_text())
@@ -572,7 +591,7 @@ def test_a_killed_stack_goes_on_within_what_remains(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(keeping.Kept, "put", dies)
-    monkeypatch.setattr(budgets, "measure", lambda *_, **__: listen(epoch=30.0))
+    monkeypatch.setattr(budgets, "measure", lambda *_, **__: listen(epoch=20.0))
     kept = (str(songs), "--budget", "10m", "--out", str(tmp_path / "run"), "--no-baselines")
     run(*kept)
     assert len(calls) == 4 and load_recipe(tmp_path / "run" / "recipe.toml").named()["mel-res"].epochs < 12  # type: ignore

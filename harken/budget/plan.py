@@ -15,6 +15,8 @@ from typing import Any, Self
 
 from harken.budget.duration import in_words
 
+RESERVE = 0.85
+"""Of a budget, what is planned for: the rest is for a reality that is slower, so that the last training is not what suffers."""
 LEAST, FIRST = 4, 2
 """A net in a stack is learnt for a quarter of its epochs at least; it grows to half of them before further inner folds."""
 
@@ -231,6 +233,22 @@ def decide(costs: Costs, budget: float) -> Plan | None:
             break
         found = plan
     return found
+
+
+def holds(more: Plan, fewer: Plan) -> bool:
+    """Tell whether a plan has all of another one."""
+    for part in fewer.parts:
+        mine = more.of(part.name)
+        if mine is None or mine.folds < part.folds or (mine.epochs or 0) < (part.epochs or 0) or part.copies > mine.copies:
+            return False
+    return more.baselines >= fewer.baselines
+
+
+def decide_carefully(costs: Costs, budget: float) -> Plan | None:
+    """Return what is decided with a reserve of the budget; the lowest rung needs none."""
+    found = decide(costs, RESERVE * budget)
+    lowest = least(costs)
+    return found or (lowest if seconds(costs, lowest) <= budget else None)
 
 
 def left_out(costs: Costs, plan: Plan) -> list[str]:

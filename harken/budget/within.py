@@ -14,7 +14,7 @@ from typing import Any
 from harken.budget.duration import as_option, in_words, seconds_of
 from harken.budget.keeping import Keeper, for_epochs
 from harken.budget.measure import measure, views_of
-from harken.budget.plan import Costs, Part, Plan, decide, in_sentence, joined_words, least, left_out, seconds
+from harken.budget.plan import Costs, Part, Plan, decide_carefully, holds, in_sentence, joined_words, least, left_out, seconds
 from harken.budget.watch import Clock, Watch, continued, read_notes
 from harken.datasets import Arrays
 from harken.errors import HarkenError
@@ -122,7 +122,7 @@ class Within(Unlimited):
             return load_recipe(self._run.recipe) if known.get("asked") == mark else recipe
         self._whole = recipe
         self._costs = costs = measure(recipe, parts, self.watch, **how)
-        plan = decide(costs, self.watch.left)
+        plan = decide_carefully(costs, self.watch.left)
         if plan is None:
             raise self._too_small(costs)
         self._take(plan, "")
@@ -137,14 +137,15 @@ class Within(Unlimited):
             costs, shared=0.0, views=tuple(replace(view, hear=0.0) for view in costs.views if plan.of(view.name) is not None)
         )
         if not self._run.recipe.is_file():
-            other = decide(ahead, self.watch.left)
+            other = decide_carefully(ahead, self.watch.left)
             if other is None:
                 raise HarkenError(
                     f"of the budget of {in_words(self.watch.budget)} {in_words(self.watch.spent)} went into hearing the data, "
                     f"longer than expected, and the least of what is left takes {in_words(seconds(ahead, least(ahead)))}. "
                     "What was heard is kept: --resume with a larger --budget goes on from there"
                 )
-            if other != plan:
+            fits = seconds(ahead, plan) <= self.watch.left
+            if other != plan and not (fits and holds(plan, other)):
                 self._take(other, "corrected: ", ahead)
                 recipe = self._reduced(self._again_whole(recipe), heard=True)
         costs, plan = self._known()
