@@ -172,7 +172,7 @@ def confidence_from_table(table: object, classes: int) -> Confidence:
         raise ValueError("the temperature is no number above 0")
     tracks, groups, folds, votes = (table.get(name, 0) for name in ("tracks", "groups", "folds", "votes"))
     if any(type(count) is not int or count < 0 for count in (tracks, groups, folds, votes)):
-        raise ValueError("the numbers of tracks, groups and folds, or of votes, of its confidence are no whole numbers from 0 on")
+        raise ValueError("its confidence has numbers of tracks, groups, folds or votes that are no whole numbers from 0 on")
     reason = table.get("reason", "")
     if not isinstance(reason, str):
         raise ValueError("the reason why it has no temperature is no text")

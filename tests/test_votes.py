@@ -76,7 +76,7 @@ def test_a_model_remembers_it_and_one_of_older_times_has_none() -> None:
     older = {key: value for key, value in known.to_table().items() if key != "votes"}
     assert confidence_from_table(older, 2).votes == 0 and "vote" not in confidence_from_table(older, 2).in_words()
     for wrong in (-1, 2.5, "5", True, None):
-        with pytest.raises(ValueError, match="or of votes, of its confidence"):
+        with pytest.raises(ValueError, match="votes that are no whole numbers"):
             confidence_from_table({**known.to_table(), "votes": wrong}, 2)
 
 
