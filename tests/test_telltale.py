@@ -67,6 +67,9 @@ GAPS = np.sort(np.random.default_rng(4).choice(40, 30, replace=False)).tolist()
         ("track_id", [7] * 30, r"'track_id' \(by its name"),
         ("index", GAPS, r"'index' \(by its name"),
         ("row_number", GAPS, r"'row_number' \(by its name"),
+        ("track_id", [f"t{number}" for number in range(30)], r"'track_id' \(by its name"),
+        ("level_0", SHUFFLED, r"'level_0' \(by its name"),
+        ("id", [number + 0.5 for number in SHUFFLED], r"'id' \(by its name"),
         ("place", range(30), "it counts the rows"),
         ("place", range(1, 31), "it counts the rows"),
         ("place", [f"{number}.0" for number in range(30)], "it counts the rows"),
@@ -105,6 +108,7 @@ def noise(seed: int) -> list[int]:
         ("idea", noise(1)),
         ("valid", noise(2)),
         ("rowdy", noise(3)),
+        *((name, [number + 0.5 for number in SHUFFLED]) for name in ("level_0", "level_1", "row_energy", "row3", "chord id")),
     ],
 )
 def test_all_other_columns_are_features(

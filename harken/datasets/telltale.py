@@ -4,7 +4,8 @@ A table that pandas wrote has a first column without a name, which numbers the r
 number gives the class away, and a classifier that is let to see it is right for no reason. So does a class written as a number
 beside its name. Such a column is known
 
-- by its name: none at all, ``Unnamed: 0``, ``id``, ``index``, ``row``, ``row_number``, ``track_id`` and the like;
+- by its name: none at all, ``Unnamed: 0``, ``id``, ``index``; or ``row``, ``row_number``, ``track_id``, ``level_0`` and the
+  like, unless a number in it is not whole: features may be called so too (``row_energy``, ``level_1`` of a band);
 - by its numbers, all of them whole: they count the rows (up from any number, in the order of the file, with gaps where rows
   were taken out; or in another order, where the file was shuffled), or each class has one of its own.
 
@@ -28,21 +29,30 @@ DENSE = 2
 """Of so many numbers between the first and the last at least one is there, in a count with gaps."""
 
 _NUMBERS = r"(?:id|ids|index|idx|no|nr|num|number|name|names)"
-_NAMES = re.compile(
-    rf"|unnamed[: _].*|level_\d+|__index_level_\d+__|index|idx|(?:.*[ _.\-])?id|rows?(?:{_NUMBERS}|\d+|[ _.\-].*)?"
-)
+_NAMES = re.compile(r"|unnamed[: _].*|__index_level_\d+__|index|idx|id")
 """What a column is called that numbers the rows."""
+_PERHAPS = re.compile(rf"level_\d+|.*[ _.\-]id|rows?(?:{_NUMBERS}|\d+|[ _.\-].*)?")
+"""What a column may be called that numbers the rows, and one of features too."""
 
 
-def named_so(name: str) -> bool:
+def named_so(name: str, *, fractions: bool = False) -> bool:
     """Return whether a column's name says that it numbers the rows.
+
+    Parameters
+    ----------
+    name : str
+    fractions : bool
+        Whether a number in it is not whole: then a name that features may have too says nothing.
 
     Examples
     --------
     >>> [name for name in ("", "Unnamed: 0", "ID", "row_id", "track_id", "tempo", "rowdy", "valid") if named_so(name)]
     ['', 'Unnamed: 0', 'ID', 'row_id', 'track_id']
+    >>> named_so("row_energy"), named_so("row_energy", fractions=True), named_so("id", fractions=True)
+    (True, False, True)
     """
-    return _NAMES.fullmatch(name.strip().casefold()) is not None
+    said = name.strip().casefold()
+    return _NAMES.fullmatch(said) is not None or (not fractions and _PERHAPS.fullmatch(said) is not None)
 
 
 def telltale(
@@ -63,7 +73,7 @@ def telltale(
     found: dict[int, str] = {}
     shuffled: list[int] = []
     for at, name in columns.items():
-        if named_so(name):
+        if named_so(name) and named_so(name, fractions=_fractions(value, at, rows)):
             found[at] = "it has no name" if not name.strip() else "by its name it numbers the rows"
             continue
         numbers = _whole(value, at, rows)
@@ -98,6 +108,11 @@ def in_words(columns: Mapping[int, str], found: Mapping[int, str]) -> str:
         f"{shown} {'is no feature and is' if one else 'are no features and are'} left out: the row or the class would be "
         "learnt, and not the music. A column that is left out for its name alone is kept under another one"
     )
+
+
+def _fractions(value: Callable[[int, int], float], at: int, rows: int) -> bool:
+    """Return whether a column holds a number that is not whole; text is none."""
+    return any(isfinite(number) and not number.is_integer() for number in (value(row, at) for row in range(rows)))
 
 
 def _whole(value: Callable[[int, int], float], at: int, rows: int) -> list[int] | None:
