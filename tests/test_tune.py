@@ -206,6 +206,24 @@ def test_a_search_that_was_stopped_anywhere_goes_on_with_the_same_trials(tmp_pat
     assert [number_of(trial) for trial in Search(tmp_path / "parts", made(near(**K)), 0).trials] == list(range(14))
 
 
+def test_a_kill_right_after_the_first_settings_were_put_down_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    whole = searched(tmp_path / "whole", 6)
+    (tmp_path / "parts").mkdir()
+    for _ in range(2):
+        search = Search(tmp_path / "parts", made(near(**K)), 0)
+        monkeypatch.setattr(search._study, "ask", killed)
+        with pytest.raises(KeyboardInterrupt):
+            search.ask()
+    assert searched(tmp_path / "parts", 6) == whole
+    found = Search(tmp_path / "parts", made(near(**K)), 0)
+    assert [trial.number for trial in found._study.get_trials()] == [number_of(trial) for trial in found.trials] == list(range(6))
+
+
 def test_ranges_are_widened_to_the_recipes_own_settings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ranges = {"neighbours.k": {"low": 5, "high": 9}, "neighbours.weights": {"choices": ["distance", "uniform"]}}
     recipe = made(near(**ranges))

@@ -102,7 +102,7 @@ class Search:
         with _quiet():
             self._study = open_study(self.journal, steps=recipe.epochs)
         for trial in self._study.get_trials(deepcopy=False):
-            if not trial.state.is_finished() and _NUMBER not in trial.user_attrs:
+            if not (trial.state.is_finished() or _is_waiting(trial) or _NUMBER in trial.user_attrs):
                 self._drop(trial.number)
 
     @property
@@ -123,8 +123,8 @@ class Search:
         with _quiet():
             self._study.sampler = TPESampler(seed=int(state[0]))
             own = own_values(self._recipe, self.ranges)
-            if number == 0:
-                self._study.enqueue_trial(own)
+            if number == 0 and not any(_is_waiting(trial) for trial in self._study.get_trials(deepcopy=False)):
+                self._study.enqueue_trial(own)  # where a kill came right behind this, it still waits to be asked for
             trial = self._study.ask()
             values = {name: _suggested(trial, name, setting) for name, setting in self.ranges.items() if number or name in own}
             trial.set_user_attr(_VALUES, {} if number == 0 else values)
@@ -156,6 +156,13 @@ class Search:
 
         with _quiet():
             self._study.tell(number, state=TrialState.FAIL)
+
+
+def _is_waiting(trial: FrozenTrial) -> bool:
+    """Tell whether a trial has its settings, but was not asked for yet."""
+    from optuna.trial import TrialState  # noqa: PLC0415
+
+    return bool(trial.state == TrialState.WAITING)
 
 
 def number_of(trial: FrozenTrial) -> int:
