@@ -260,7 +260,7 @@ def done(
         while waiting or working:
             while waiting and _may_begin(jobs[waiting[0]], list(working.values()), at_once, peaks, free):
                 number = waiting.pop(0)
-                with _undisturbed():
+                with undisturbed():
                     connection, process = _begin(jobs[number], one_thread=at_once > 1)
                     working[connection] = _Working(number, jobs[number], process)
                 _say(connection, jobs[number])
@@ -324,12 +324,12 @@ def _at_work(working: Mapping[Connection, _Working]) -> str:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Let a process begin whole: Ctrl-C waits until it is known here, and reaches no process that has begun inside.
 
     A terminal sends Ctrl-C to all processes of a command. One that is just beginning would print a traceback of its imports,
     and so would one whose beginner was interrupted before it had said what is to be done. What begins inside inherits that
-    these signals wait, until :func:`_child` ignores them.
+    Ctrl-C waits: it ignores it first of all, and only then lets it through (:func:`undisturbed_child`).
     """
     if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
         yield
@@ -351,6 +351,13 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
         for place, frame in came[:1]:
             usual[signal.Signals(place)](place, frame)
+
+
+def undisturbed_child() -> None:
+    """Ignore Ctrl-C in a process that has begun within :func:`undisturbed`: the process that began it ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # as it was while this process began
 
 
 def _begin(job: Job, *, one_thread: bool) -> tuple[Connection, SpawnProcess]:
@@ -392,12 +399,13 @@ def _how_it_ended(process: SpawnProcess) -> str:
     process.join(JOIN_SECONDS)
     status = process.exitcode
     if status is None or status < 0:
-        name = "" if status is None else f" by {_signal_name(-status)}"
+        name = "" if status is None else f" by {signal_name(-status)}"
         return f"was killed{name}; is there enough memory for it?"
     return f"ended without a result (exit status {status}); what it said before stands above"
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Return what the system calls a signal."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -413,9 +421,7 @@ def _put_away(connection: Connection, ended: _Working) -> None:
 def _child(answer: Connection, one_thread: bool) -> None:
     """Do the job that is told, and send what it returned, or in words what went wrong. Runs in a process of its own."""
     logger.setLevel(logging.ERROR)  # the data's warnings were given when all of it was heard
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that began this one ends it
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # as it was while this process began
+    undisturbed_child()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if one_thread:
         _take_one_thread()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from click.testing import CliRunner
 
 import harken.cli
 from harken.errors import HarkenError
-from harken.serve import work
-from harken.serve.running import bound, run
+from harken.serve import Settings, work
+from harken.serve.running import _Processes, _Worker, bound, run
 from tests.serving import left, make_models, serving, settings_for, sound
 
 WAV = {"Content-Type": "audio/wav"}
@@ -307,7 +308,64 @@ def test_two_processes_answer_alike_count_together_and_are_replaced(models: dict
         assert ask(0).status_code == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
-        assert re.fullmatch(r"harken: stopped; \d+ requests answered\n", process.stderr.read())
+        told = r"harken: process \d+ of the service was killed by SIGKILL; another one takes its place\n"
+        assert re.fullmatch(rf"{told}harken: stopped; \d+ requests answered\n", process.stderr.read())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_while_processes_begin_prints_no_traceback(models: dict[str, str], tmp_path: Path) -> None:
+    called = [sys.executable, "-m", "harken", "serve", models["wave"], "--workers", "3", "--port", "0"]
+    process = subprocess.Popen(called, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    try:
+        until(lambda: len(children.read_text().split()) >= 3)  # the first are still importing
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert "Traceback" not in told, told
+    assert process.returncode == 0
+    assert re.fullmatch(r"harken: stopped; 0 requests answered\n", told)
+
+
+@dataclass
+class Dead:
+    """A process that has ended."""
+
+    exitcode: int
+    pid: int = 7
+
+    def is_alive(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("answered", "lived", "ends"), [(False, 0.0, True), (False, 100.0, True), (True, 0.0, True), (True, 100.0, False)]
+)
+def test_who_dies_before_it_answers_dies_soon(
+    settings_alone: Settings, caplog: pytest.LogCaptureFixture, answered: bool, lived: float, ends: bool
+) -> None:
+    with bound(settings_alone) as listening:
+        processes = _Processes(settings_alone, listening)
+        ready = threading.Event()
+        if answered:
+            ready.set()
+        worker: Any = _Worker(Dead(3), ready, time.monotonic() - lived)  # type: ignore[arg-type]
+        processes._begin = lambda: worker  # type: ignore[method-assign]
+        assert processes._looked_after(worker) is processes._looked_after(worker) is worker
+        assert [record.getMessage() for record in caplog.records] == [
+            "process 7 of the service ended (exit code 3); another one takes its place"
+        ] * 2
+        if ends:
+            with pytest.raises(HarkenError, match=r"the last one ended \(exit code 3\)"):
+                processes._looked_after(worker)
+        else:
+            assert processes._looked_after(worker) is worker
+
+
+@pytest.fixture
+def settings_alone(tmp_path: Path) -> Settings:
+    return settings_for({}, tmp_path)
 
 
 def refused(*arguments: object) -> str:

@@ -7,6 +7,7 @@ the first process. SIGTERM and Ctrl-C drain: nothing new is taken, what is in fl
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -28,13 +29,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from harken.errors import HarkenError
 from harken.files import json_bytes
+from harken.jobs import signal_name, undisturbed, undisturbed_child
 from harken.serve.app import create
 from harken.serve.models import Served
 from harken.serve.problems import MEDIA_TYPE, not_http
 from harken.serve.settings import DRAIN, Settings
 
 FEWEST_SECONDS, MOST_DEATHS = 10.0, 3
-"""A process that dies within so many seconds, and how many of these in a row end the service."""
+"""A process that dies before it answers or within so many seconds, and how many of these in a row end the service."""
+logger = logging.getLogger("harken")
+
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 LOOK = 0.2
 """Seconds after which the first process looks after the others."""
@@ -216,26 +220,32 @@ class _Processes:
         self._ending = True
 
     def _begin(self) -> _Worker:
-        ready = self._context.Event()
-        process = self._context.Process(target=_work, args=(self._settings, self._listening, ready), name="harken-serve")
-        process.start()
+        with undisturbed():
+            ready = self._context.Event()
+            process = self._context.Process(target=_work, args=(self._settings, self._listening, ready), name="harken-serve")
+            process.start()
         return _Worker(process, ready, time.monotonic())
 
     def _looked_after(self, worker: _Worker) -> _Worker:
         """Return a worker, or another one where it has died."""
         if worker.process.is_alive() or self._ending:
             return worker
-        self._deaths = self._deaths + 1 if time.monotonic() - worker.since < FEWEST_SECONDS else 1
+        code = worker.process.exitcode or 0
+        ended = f"ended (exit code {code})" if code >= 0 else f"was killed by {signal_name(-code)}"
+        soon = not worker.ready.is_set() or time.monotonic() - worker.since < FEWEST_SECONDS
+        self._deaths = self._deaths + 1 if soon else 0
         if self._deaths >= MOST_DEATHS:
             raise HarkenError(
-                f"the processes of the service end as soon as they begin (exit code {worker.process.exitcode}); what they "
-                "said stands above. With --workers 1 there are none beside this one"
+                f"the processes of the service end as soon as they begin (the last one {ended}); what they said stands above. "
+                "With --workers 1 there are none beside this one"
             )
+        logger.warning("process %s of the service %s; another one takes its place", worker.process.pid, ended)
         return self._begin()
 
 
 def _work(settings: Settings, listening: socket.socket, ready: Event) -> None:
     """Answer in a further process, which ends with the first one."""
+    undisturbed_child()
     first = multiprocessing.parent_process()
 
     def end_with_it() -> None:
