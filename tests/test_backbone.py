@@ -13,6 +13,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import librosa
@@ -623,6 +624,21 @@ def test_weights_beside_the_file_are_read_and_belong_to_its_content(tmp_path: Pa
         first(noise())
 
 
+def test_weights_that_change_while_the_network_is_opened_are_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = beside(tmp_path)
+    runtime, content = network._package("onnxruntime"), (tmp_path / "weights.bin").read_bytes()
+
+    def opening(source: object, *rest: Any, **options: Any) -> Any:
+        (tmp_path / "weights.bin").write_bytes(content[:-8] + bytes(8))
+        return runtime.InferenceSession(source, *rest, **options)
+
+    changing = SimpleNamespace(SessionOptions=runtime.SessionOptions, InferenceSession=opening)
+    package = network._package
+    monkeypatch.setattr(network, "_package", lambda name: changing if name == "onnxruntime" else package(name))
+    with pytest.raises(ModelError, match="its content has changed"):
+        Network(file)
+
+
 @pytest.mark.parametrize(
     "location", ["../weights.bin", "/etc/hostname", "a/../../weights.bin", "..\\weights.bin", "C:\\w.bin", ""]
 )
@@ -680,6 +696,19 @@ def test_the_file_is_found_where_it_was_and_where_it_is_said_to_be(tmp_path: Pat
     backbone.prepare()
     forget()
     backbone.prepare()
+
+
+def test_the_memory_is_read_once_and_not_for_each_sound(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget()
+    read: list[dict[str, str]] = []
+    remembered = places._remembered
+    monkeypatch.setattr(places, "_remembered", lambda: read.append(remembered()) or read[-1])
+    backbone.prepare()
+    first = len(read)
+    assert first
+    backbone(noise())
+    backbone.prepare()
+    assert len(read) == first
 
 
 def test_the_file_is_found_in_the_current_folder(tmp_path: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,10 @@
 """A network in an ONNX file: what it holds, what it reads and gives, and its answers, by onnxruntime.
 
 A file from elsewhere can be anything. What is no ONNX is named for what it is, and nothing in it is unpickled; weights that lie
-in files of their own must lie beside it; the content is hashed, and what runs is what was hashed. Answers come from one thread
-of one processor, one example at a time: the same sound has the same numbers, to the last bit, among others and by itself, and
-several sounds are heard by several threads.
+in files of their own must lie beside it; the content is hashed, and what was hashed is what is run. Files of weights are read
+by onnxruntime itself: they are hashed again once it has opened them, and who writes into them later may change the answers.
+Answers come from one thread of one processor, one example at a time: the same sound has the same numbers, to the last bit,
+among others and by itself, and several sounds are heard by several threads.
 
 Sources: onnx.ai/onnx/repo-docs/IR.html and ExternalData.html; onnxruntime.ai/docs/api/python.
 """
@@ -188,6 +189,10 @@ def _unreadable(path: Path, error: Exception) -> ModelError:
     )
 
 
+def _changed(path: Path, before: str | None, now: str) -> ModelError:
+    return ModelError(f"{brief(path, 300)}: its content has changed: it was {before}, and is {now}")
+
+
 def _package(name: str) -> Any:
     """Import what a network is run with."""
     import importlib  # noqa: PLC0415
@@ -222,16 +227,19 @@ class Network:
         runtime = _package("onnxruntime")
         self.path, self.hash = path, _hash(path, content)
         if expected not in (None, self.hash):
-            raise ModelError(f"{brief(path, 300)}: its content has changed: it was {expected}, and is {self.hash}")
+            raise _changed(path, expected, self.hash)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        source = str(path) if external(path, content) else content
+        beside = bool(external(path, content))
+        source = str(path) if beside else content
         try:
             # Without a fallback, which is printed on standard output.
             self._session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=False)
         except Exception as error:  # the kinds that onnxruntime raises have no base of their own
             raise _unreadable(path, error) from error
+        if beside and (now := content_hash(path)) != self.hash:  # the path was opened again, and not what was hashed
+            raise _changed(path, self.hash, now)
         self.inputs = tuple(map(_port, self._session.get_inputs()))
         self.outputs = tuple(map(_port, self._session.get_outputs()))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from harken.errors import HarkenError, ModelError, brief
@@ -94,9 +95,11 @@ def locate(name: str, content: str) -> Path:
         It is nowhere, or what is there holds something else.
     """
     looked: list[str] = []
-    places = [_told.get(content), *map(Path, filter(None, [_remembered().get(content)])), Path(name).absolute()]
-    places += _given.values()
-    for place in dict.fromkeys(filter(None, places)):
+    tried: set[Path] = set()
+    for place in _places(name, content):
+        if place in tried:
+            continue
+        tried.add(place)
         try:
             found = hash_of(place)
         except ModelError as error:
@@ -112,6 +115,16 @@ def locate(name: str, content: str) -> Path:
         f"the backbone {brief(name)} is needed to hear, and is not in the model: it has the hash {content}; "
         f"{'; '.join(looked)}. Say where it lies with --backbone FILE.onnx"
     )
+
+
+def _places(name: str, content: str) -> Iterator[Path]:
+    """Yield where a backbone's file may lie; the cache folder is read only where this process knows no place that holds it."""
+    if content in _told:
+        yield _told[content]
+    if remembered := _remembered().get(content):
+        yield Path(remembered)
+    yield Path(name).absolute()
+    yield from list(_given.values())
 
 
 def _remembered() -> dict[str, str]:
