@@ -306,6 +306,16 @@ def test_a_search_goes_on_and_counts_nothing_twice(songs: Path, tmp_path: Path, 
         tune(songs, recipe, trials=6, seed=1, out=tmp_path / "parts")
 
 
+def test_a_search_goes_on_with_the_same_engine_and_device_alone(songs: Path, tmp_path: Path) -> None:
+    recipe = made(small_net(1, **RATE))
+    tune(songs, recipe, trials=1, engine="numpy", out=tmp_path / "out")
+    with pytest.raises(RunError, match="holds another search for settings: device"):
+        tune(songs, recipe, trials=2, device="cpu", out=tmp_path / "out")
+    pytest.importorskip("torch")
+    with pytest.raises(RunError, match="holds another search for settings: engine"):
+        tune(songs, recipe, trials=2, engine="torch", out=tmp_path / "out")
+
+
 def test_the_test_part_is_judged_once_and_only_when_asked(songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, heard = made(near(**K)), list[Any]()
     answers = running.answers_of

@@ -131,7 +131,7 @@ def tune(
     heard = hear_parts(dataset.name, dataset.parts, chosen.frontend, workers=workers, progress=progress)
     parts = parts_of(heard, seed=seed)
     task = _task(chosen, parts, folds, seed=seed, engine=engine, device=device)
-    with guard.held(_asked(chosen, parts, folds, seed)):
+    with guard.held(_asked(task, parts, folds)):
         search = Search(folder, chosen, seed)
         results = _searched(search, task, folder, trials=trials, jobs=jobs, watch=watch, progress=progress)
         best = _best(results)
@@ -185,11 +185,13 @@ def _task(recipe: Recipe, parts: Parts, folds: int, *, seed: int, engine: str, d
     return Task(recipe, known, None, splits, seed, engine, device)
 
 
-def _asked(recipe: Recipe, parts: Parts, folds: int, seed: int) -> dict[str, Any]:
+def _asked(task: Task, parts: Parts, folds: int) -> dict[str, Any]:
     """Return what must be the same for a search to go on."""
+    recipe = task.recipe
     marks = {name: content_mark(part) for name, part in parts.named().items()}
     settings = {"name": recipe.name, "frontend": recipe.frontend.to_table(), **recipe.decides()}
-    return {"tracks": marks, "recipe": settings, "ranges": ranges_table(recipe.tune), "folds": folds, "seed": seed}
+    how = {"seed": task.seed, "engine": task.engine, "device": task.device}
+    return {"tracks": marks, "recipe": settings, "ranges": ranges_table(recipe.tune), "folds": folds, **how}
 
 
 # ---- the trials
