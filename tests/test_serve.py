@@ -26,7 +26,7 @@ from harken.serve import Settings, answers, metrics, work
 from harken.serve import settings as given
 from harken.serve import sound as sounds
 from harken.serve.models import load_models
-from harken.serve.settings import names_of, read_duration, read_origin, read_size, read_token
+from harken.serve.settings import names_of, read_origin, read_size, read_token
 from harken.serve.uploads import shown_name
 from tests.browser import MISSING, open_browser
 from tests.serving import left, make_models, serving, settings_for, sound
@@ -330,7 +330,7 @@ def test_metrics_count_what_happens(client: httpx.Client) -> None:
     assert grown['harken_predictions_total{model="wave"}'] == 1
     assert grown["harken_upload_bytes_total"] == len(content)
     assert grown["harken_sound_seconds_total"] == pytest.approx(4.0)
-    assert grown["harken_predict_seconds_count"] == 2
+    assert grown["harken_predict_seconds_count"] == 1  # a refusal is fast, and would make the others look so
     assert after['harken_predict_seconds_bucket{le="+Inf"}'] == after["harken_predict_seconds_count"]
     assert after["harken_processes"] == 1
     assert after["harken_in_flight"] == 0
@@ -581,7 +581,9 @@ def test_own_names_are_taken(client: httpx.Client, host: str) -> None:
     assert client.get("/v1/models", headers={"Host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil:80", "http://localhost:1"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost.evil:80", "http://localhost:1", "http://[x", "http://["]
+)
 def test_pages_elsewhere_may_not_ask(client: httpx.Client, origin: str) -> None:
     headers = {**WAV, "Host": "localhost:8000", "Origin": origin}
     told = problem(client.post("/v1/predict", content=sound(440.0), headers=headers), 403)
@@ -652,14 +654,6 @@ def test_sizes_that_are_none_are_refused(text: str) -> None:
 
     with pytest.raises(HarkenError, match="200MB"):
         read_size(text)
-
-
-@pytest.mark.parametrize("text", ["", "0", "0s", "-5min", "1day", "inf"])
-def test_durations_that_are_none_are_refused(text: str) -> None:
-    from harken.errors import HarkenError
-
-    with pytest.raises(HarkenError, match="20min"):
-        read_duration(text)
 
 
 @pytest.mark.parametrize(

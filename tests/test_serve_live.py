@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -160,8 +161,9 @@ def test_a_body_that_does_not_come_on_is_refused(impatient: tuple[httpx.Client, 
     with connected(client) as connection:
         connection.sendall(head("127.0.0.1", 100_000) + b"RIFF")
         if dripping:
-            for _ in range(8):  # never silent for long, and yet too slow: read on afterwards, so that the answer comes through
-                time.sleep(0.1)
+            for _ in range(8):  # never silent for long, and yet too slow; nothing more is sent once the answer is there
+                if select.select([connection], [], [], 0.1)[0]:
+                    break
                 connection.sendall(b"x")
         answer = rest(connection)
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -201,8 +203,8 @@ def test_who_goes_away_while_sending_leaves_nothing(impatient: tuple[httpx.Clien
     for _ in range(3):
         with connected(client) as connection:
             connection.sendall(head("127.0.0.1", 100_000) + bytes(50_000))
-            until(lambda: client.service.crew.inside == 1)  # type: ignore[attr-defined]
-        until(lambda: client.service.crew.inside == 0)  # type: ignore[attr-defined]
+            until(lambda: client.service.crew.senders == 1)  # type: ignore[attr-defined]
+        until(lambda: client.service.crew.senders == 0)  # type: ignore[attr-defined]
     assert left(settings) == []
     assert client.post("/v1/predict", content=sound(440.0), headers=WAV).status_code == 200
 
@@ -387,6 +389,8 @@ def test_others_than_this_machine_need_a_token(models: dict[str, str], tmp_path:
     assert "--token-file" in refused(models["wave"], "--host", "0.0.0.0")
     (tmp_path / "token").write_text("short\n", "utf-8")
     assert "16 signs" in refused(models["wave"], "--host", "0.0.0.0", "--token-file", tmp_path / "token")
+    assert "--patience '1day' is no time" in refused(models["wave"], "--patience", "1day")
+    assert "--max-duration" in refused(models["wave"], "--max-duration", "0s")
     assert "exclude" in refused(models["wave"], "--no-token", "--token-file", tmp_path / "token")
 
 

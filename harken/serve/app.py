@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -57,8 +57,8 @@ class Service:
     def __init__(self, settings: Settings, models: Mapping[str, Served] | None = None) -> None:
         self.settings = settings
         self.models = load_models(settings) if models is None else models
-        self.crew = Crew(settings)
         self.metrics = Metrics(settings.folder, list(self.models))
+        self.crew = Crew(settings, self.metrics.inside)
         self.remarks = Remarks()
         self.ready = False
         if not settings.cold:
@@ -197,15 +197,15 @@ async def _predict(request: Request) -> Response:
     begin = time.monotonic()
     asked = read_asked(request.query_params, service.models, settings)
     try:
-        with crew.place(), _counted(service):
+        with crew.request() as come:
             async with upload(request, settings) as sent:
+                come()
                 job = partial(work.predict, sent, asked, settings.max_duration, service.remarks)
                 document = await crew.run(job, partial(_gone, request))
-        metrics.predicted([served.name for served in asked.models], document["file"]["bytes"], document["file"]["seconds"])
     except (ClientDisconnect, StoppedError):
         return Response(status_code=400)  # nobody reads it
-    finally:
-        metrics.took(time.monotonic() - begin)
+    metrics.predicted([served.name for served in asked.models], document["file"]["bytes"], document["file"]["seconds"])
+    metrics.took(time.monotonic() - begin)
     return _json(document)
 
 
@@ -245,16 +245,6 @@ def _switch(given: QueryParams, name: str) -> bool:
     if text not in SWITCHES:
         raise bad_request(f"{name} = {brief(text)!r}: 1 or 0 was expected")
     return SWITCHES[text]
-
-
-@contextmanager
-def _counted(service: Service) -> Iterator[None]:
-    """Show in the metrics how many requests there are."""
-    service.metrics.inside(service.crew.inside)
-    try:
-        yield
-    finally:
-        service.metrics.inside(service.crew.inside - 1)
 
 
 async def _gone(request: Request) -> None:

@@ -1,4 +1,7 @@
-"""The crew: a bounded number of places for requests, and the threads that work on them."""
+"""The crew: a bounded number of senders, a bounded number of places for requests, and the threads that work on them.
+
+A place is taken by a body that has come as a whole: who sends slowly keeps none from others.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,9 @@ from harken.threads import one_thread
 
 T = TypeVar("T")
 
+MOST_SENDERS = 128
+"""Bodies that may be on their way to a process, beside those that have a place."""
+
 
 class Crew:
     """A bounded number of requests, and the threads that work on them.
@@ -25,14 +31,17 @@ class Crew:
     Parameters
     ----------
     settings : Settings
+    told : callable
+        Told how many requests there are, senders too, whenever that changes.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, told: Callable[[int], None]) -> None:
+        self._told = told
         self._most = settings.threads + settings.queue
         self._threads = settings.threads
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="harken-serve")
         self._took = 0.5  # s, of a thread: a moving average
-        self.inside = 0
+        self.senders = self.inside = 0
         one_thread.__enter__()
 
     def close(self) -> None:
@@ -41,28 +50,40 @@ class Crew:
         one_thread.__exit__()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take one of the places, from the first byte of the body to the answer.
+    def request(self) -> Iterator[Callable[[], None]]:
+        """Let a body come; what is given is called when it has, and takes one of the places until the context is left.
 
         Raises
         ------
         Problem
-            There is none (503).
+            There is no place, at the beginning or when the body has come, or too many bodies are on their way (503).
         """
+        self._refuse_without_place()
+        if self.senders >= MOST_SENDERS:
+            raise _busy(f"{self.senders} uploads are on their way", 5)
+        self._count(1, 0)
+        has_come = False
+
+        def come() -> None:
+            nonlocal has_come
+            self._refuse_without_place()
+            has_come = True
+            self._count(-1, 1)
+
+        try:
+            yield come
+        finally:
+            self._count(*((0, -1) if has_come else (-1, 0)))
+
+    def _refuse_without_place(self) -> None:
         if self.inside >= self._most:
             wait = min(60, max(1, ceil(self._took * self.inside / self._threads)))
-            raise Problem(
-                503,
-                "busy",
-                "Too busy",
-                f"{self.inside} requests are being worked on or wait; try again in {wait} s (--queue)",
-                {"Retry-After": str(wait)},
-            )
-        self.inside += 1
-        try:
-            yield
-        finally:
-            self.inside -= 1
+            raise _busy(f"{self.inside} requests are being worked on or wait", wait, " (--queue)")
+
+    def _count(self, senders: int, inside: int) -> None:
+        self.senders += senders
+        self.inside += inside
+        self._told(self.senders + self.inside)
 
     def do(self, job: Callable[[threading.Event], T]) -> T:
         """Do a job in a thread, and wait for it."""
@@ -107,3 +128,7 @@ class Crew:
             return job(stop)
         finally:
             self._took += 0.1 * (time.monotonic() - begin - self._took)
+
+
+def _busy(what: str, wait: int, cure: str = "") -> Problem:
+    return Problem(503, "busy", "Too busy", f"{what}; try again in {wait} s{cure}", {"Retry-After": str(wait)})

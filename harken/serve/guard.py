@@ -131,7 +131,10 @@ class Guard:
         return None
 
     def _may(self, origin: str, headers: Headers) -> bool:
-        own = urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+        try:
+            own = urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+        except ValueError:  # no address, such as http://[x
+            return False
         return own or origin in self._settings.cors
 
     def _without_token(self, headers: Headers) -> Problem | None:

@@ -26,11 +26,14 @@ BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 _HELP = {
     "harken_requests_total": ("counter", "Requests that were answered, by route and status."),
-    "harken_predict_seconds": ("histogram", "Time from a request's first byte to its answer, of POST /v1/predict."),
+    "harken_predict_seconds": (
+        "histogram",
+        "Time from a request's first byte to its answer, of POST /v1/predict with status 200.",
+    ),
     "harken_predictions_total": ("counter", "Sounds that a model named."),
     "harken_upload_bytes_total": ("counter", "Bytes of uploads that were taken."),
     "harken_sound_seconds_total": ("counter", "Seconds of sound that were heard."),
-    "harken_in_flight": ("gauge", "Requests that are worked on or wait."),
+    "harken_in_flight": ("gauge", "Requests that are worked on or wait, or whose body is on its way."),
     "harken_processes": ("gauge", "Processes that answer."),
     "harken_resident_memory_bytes": ("gauge", "Memory of all processes (Linux)."),
 }

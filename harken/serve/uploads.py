@@ -40,6 +40,8 @@ MORE_TYPES = (
 """Types of a body beside audio/*: browsers call some sounds so."""
 SLOWEST = 4096
 """Bytes a second that a sender must reach on average, behind its first seconds of patience."""
+LONGEST_BODY = 1800.0
+"""Seconds that a body may take as a whole, however fast it comes."""
 LONGEST_NAME = 200
 NAMELESS = "upload"
 SUFFIXES = AUDIO_SUFFIXES | {".webm", ".mkv", ".weba", ".wv", ".ape", ".tta", ".caf", ".au", ".w64", ".ac3", ".mov", ".3gp"}
@@ -170,7 +172,8 @@ async def _pour(request: Request, settings: Settings, sink: _Raw | _Form) -> Non
     pieces = request.stream()
     while True:
         try:
-            until = min(settings.patience, settings.patience + total / SLOWEST - (loop.time() - begin))
+            gone = loop.time() - begin
+            until = min(settings.patience, settings.patience + total / SLOWEST - gone, LONGEST_BODY - gone)
             async with asyncio.timeout(max(until, 0)):
                 piece = await anext(pieces, None)
         except TimeoutError:
@@ -178,7 +181,8 @@ async def _pour(request: Request, settings: Settings, sink: _Raw | _Form) -> Non
                 408,
                 "too-slow",
                 "The body does not come on",
-                f"nothing came for {settings.patience:g} s, or less than {SLOWEST} bytes a second; send it again",
+                f"nothing came for {settings.patience:g} s, or less than {SLOWEST} bytes a second, or it took more than "
+                f"{LONGEST_BODY:g} s; send it again, or a smaller file",
             ) from None
         if piece is None:
             break
