@@ -15,7 +15,6 @@ import pytest
 from click.testing import CliRunner
 
 from harken.budget import within as budgets
-from harken.budget.duration import as_option, in_words, seconds_of
 from harken.budget.keeping import Keeper, for_epochs
 from harken.budget.measure import measure
 from harken.budget.plan import (
@@ -37,6 +36,7 @@ from harken.budget.plan import (
 from harken.budget.watch import Watch, continued, read_notes
 from harken.cli import harken
 from harken.datasets import Arrays, read
+from harken.durations import as_option, in_words, seconds_of
 from harken.errors import HarkenError, RunError
 from harken.learn.callbacks import Callback
 from harken.learn.pace import Allowed, Deadline, NoTimeLeftError, Pace
@@ -138,6 +138,14 @@ def test_times_are_read_as_people_write_them(text: str | float, found: float) ->
 def test_what_is_no_time_is_refused(text: str | float, reason: str) -> None:
     with pytest.raises(HarkenError, match=reason):
         seconds_of(text)
+
+
+def test_a_bare_number_is_seconds_where_that_was_said() -> None:
+    assert seconds_of(" 10 ", "--patience", bare=True) == 10
+    assert seconds_of("1h30m", "--patience", bare=True) == 5400
+    for text in ("", "0", "0s", "-5min", "1day", "inf", "1e3", "20min20min"):
+        with pytest.raises(HarkenError, match=r"--patience .*1h30m"):
+            seconds_of(text, "--patience", bare=True)
 
 
 def test_times_in_words_and_as_options_are_read_again() -> None:

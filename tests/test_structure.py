@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "harken"
 
 ROOMS = [
     "errors",
+    "durations",
     "plugins",
     "settings",
     "progress",

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 
-from harken.budget.duration import in_words
 from harken.budget.plan import LEAST, Costs, Plan, ViewCost
 from harken.budget.watch import Watch
+from harken.durations import in_words
 from harken.learn.pace import Allowed, Deadline, NoTimeLeftError, Pace
 from harken.recipes import Cosine, NetRecipe, Recipe
 

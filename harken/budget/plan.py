@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any, Self
 
-from harken.budget.duration import in_words
+from harken.durations import in_words
 
 RESERVE = 0.85
 """Of a budget, what is planned for: the rest is for a reality that is slower, so that the last training is not what suffers."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harken.budget.duration import as_option, in_words
+from harken.durations import as_option, in_words
 from harken.errors import RunError
 from harken.files import write_json
 from harken.progress import Progress

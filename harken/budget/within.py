@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harken.budget.duration import as_option, in_words, seconds_of
 from harken.budget.keeping import Keeper, for_epochs
 from harken.budget.measure import measure, views_of
 from harken.budget.plan import Costs, Part, Plan, decide_carefully, holds, in_sentence, joined_words, least, left_out, seconds
 from harken.budget.watch import Clock, Watch, continued, read_notes
 from harken.datasets import Arrays
+from harken.durations import as_option, in_words, seconds_of
 from harken.errors import HarkenError
 from harken.learn import Callback
 from harken.learn.learnt import Learnt
@@ -265,7 +265,7 @@ def begin(
     Parameters
     ----------
     budget : str or float, optional
-        As :func:`harken.budget.duration.seconds_of` takes it. A run that goes on keeps the one that it began with, unless
+        As :func:`harken.durations.seconds_of` takes it. A run that goes on keeps the one that it began with, unless
         another is given; what was spent before counts.
     run : Run
     recipe : Recipe

@@ -84,6 +84,7 @@ def _settings(
     **_: object,
 ) -> Settings:
     """Return what the options say."""
+    from harken.durations import seconds_of
     from harken.engines import check
     from harken.serve.settings import (
         LOOPBACK,
@@ -91,7 +92,6 @@ def _settings(
         Settings,
         is_loopback,
         names_of,
-        read_duration,
         read_origin,
         read_size,
         read_token,
@@ -118,8 +118,8 @@ def _settings(
         threads=max(1, usable_cores() // workers),
         queue=QUEUE if queue is None else queue,
         max_upload=read_size(max_upload),
-        max_duration=read_duration(max_duration),
-        patience=read_duration(patience),
+        max_duration=seconds_of(max_duration, "--max-duration", bare=True),
+        patience=seconds_of(patience, "--patience", bare=True),
         token=None if token_file is None else read_token(token_file),
         cors=tuple(map(read_origin, cors)),
         hosts=(*LOOPBACK, host, *allow_host) if near else allow_host,

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from harken import __version__
+from harken.durations import in_words
 from harken.serve.answers import WORDS
 from harken.serve.problems import MEDIA_TYPE
-from harken.serve.settings import Settings, duration_in_words, size_in_words
+from harken.serve.settings import Settings, size_in_words
 
 Table = dict[str, Any]
 
@@ -41,7 +42,7 @@ def description(settings: Settings, models: tuple[str, ...] = ()) -> Table:
             "version": __version__,
             "description": "Names music, and says how sure it is. "
             f"Uploads may have {size_in_words(settings.max_upload)}, sounds may last "
-            f"{duration_in_words(settings.max_duration)}. Refusals are problem details (RFC 9457).",
+            f"{in_words(settings.max_duration)}. Refusals are problem details (RFC 9457).",
             "license": {"name": "Apache-2.0"},
         },
         "servers": [{"url": "."}],

@@ -1,6 +1,6 @@
-"""What a service is told once, at its start; and the sizes and times of its options, as people write them.
+"""What a service is told once, at its start; and the sizes of its options, as people write them.
 
-Sizes are bytes, times are seconds.
+Sizes are bytes, times are seconds (:mod:`harken.durations` reads them).
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ SHORTEST_TOKEN = 16
 """Signs that a token must have."""
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-_TIMES = {"": 1, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600}
 _ORIGIN = re.compile(r"(https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?)/?")
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
 
@@ -103,29 +102,13 @@ def read_size(text: str) -> int:
     >>> read_size("200MB"), read_size("1.5 GiB"), read_size("4096")
     (200000000, 1610612736, 4096)
     """
-    size = round(_quantity(text, _UNITS, "a size such as 200MB"))
+    match = _QUANTITY.fullmatch(text)
+    if match is None or match[2].lower() not in _UNITS:
+        raise HarkenError(f"{text!r} cannot be read; a size such as 200MB was expected")
+    size = round(float(match[1]) * _UNITS[match[2].lower()])
     if size < 1:
         raise HarkenError(f"{text!r} is no size above 0; give one such as 200MB")
     return size
-
-
-def read_duration(text: str) -> float:
-    """Return a time in seconds.
-
-    Raises
-    ------
-    HarkenError
-        It is no time above 0.
-
-    Examples
-    --------
-    >>> read_duration("20min"), read_duration("90s"), read_duration("1.5h")
-    (1200.0, 90.0, 5400.0)
-    """
-    seconds = float(_quantity(text, _TIMES, "a time such as 20min"))
-    if not seconds > 0:
-        raise HarkenError(f"{text!r} is no time above 0; give one such as 20min")
-    return seconds
 
 
 def size_in_words(size: int) -> str:
@@ -140,17 +123,6 @@ def size_in_words(size: int) -> str:
         if size >= factor:
             return f"{size / factor:.4g} {unit}"
     return f"{size} bytes"
-
-
-def duration_in_words(seconds: float) -> str:
-    """Return a time as people write it.
-
-    Examples
-    --------
-    >>> duration_in_words(1200), duration_in_words(90), duration_in_words(2.5)
-    ('20 minutes', '90 seconds', '2.5 seconds')
-    """
-    return f"{seconds / 60:g} minutes" if seconds >= 120 and seconds % 60 == 0 else f"{seconds:g} seconds"
 
 
 def read_token(path: str) -> str:
@@ -227,10 +199,3 @@ def names_of(paths: tuple[str, ...]) -> tuple[str, ...]:
             name = f"{stem}-{number}"
         found.append(name)
     return tuple(found)
-
-
-def _quantity(text: str, units: dict[str, int], expected: str) -> float:
-    match = _QUANTITY.fullmatch(text)
-    if match is None or match[2].lower() not in units:
-        raise HarkenError(f"{text!r} cannot be read; {expected} was expected")
-    return float(match[1]) * units[match[2].lower()]

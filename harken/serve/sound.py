@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from harken.audio import stream_audio
 from harken.decoders import Source
+from harken.durations import in_words
 from harken.errors import HarkenError
 from harken.serve.problems import Problem
-from harken.serve.settings import duration_in_words
 from harken.tracks import Track
 
 KEPT_SAMPLES = 1 << 24
@@ -129,6 +129,6 @@ def _too_long(most: float) -> Problem:
         413,
         "too-long",
         "Lasts too long",
-        f"a sound may last {duration_in_words(most)} ({most:g} s); send a part of it (--max-duration)",
+        f"a sound may last {in_words(most)} ({most:g} s); send a part of it (--max-duration)",
         limit_seconds=most,
     )

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harken.budget.duration import as_option, in_words, seconds_of
 from harken.budget.watch import Watch, continued, read_notes
 from harken.datasets import check_learnable, read
+from harken.durations import as_option, in_words, seconds_of
 from harken.engines import check
 from harken.errors import DataError, HarkenError, RecipeError
 from harken.files import write_csv, write_json, write_text
@@ -92,7 +92,7 @@ def tune(
     judge : bool
         Whether the best and the default settings are judged on the test part at the end.
     budget : str or float, optional
-        Time that all of it may take (:func:`harken.budget.duration.seconds_of`); the search ends before a trial that would
+        Time that all of it may take (:func:`harken.durations.seconds_of`); the search ends before a trial that would
         not be over in time. Of a search that goes on, what was spent before counts.
     jobs : int
         Trials that are worked on at once, each in a process of its own, where memory allows. The same number gives the same

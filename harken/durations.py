@@ -1,4 +1,4 @@
-"""Times as people write them: "90s", "10m", "1h30m"; and in words."""
+"""Durations as people write them: "90s", "10m", "1h30m"; and in words."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(hours?|hrs?|h|minutes?|mins?|m|seconds?|
 _LONGEST = 366 * 24 * 3600.0
 
 
-def seconds_of(text: str | float) -> float:
+def seconds_of(text: str | float, what: str = "the budget", *, bare: bool = False) -> float:
     """Return a time in seconds.
 
     Parameters
     ----------
     text : str or float
-        "90s", "10m", "1h30m", "1.5 h"; a number is taken as seconds.
+        "90s", "10m", "1h30m", "1.5 h", "20 minutes"; a number is taken as seconds.
+    what : str
+        What it is the time of, in messages.
+    bare : bool
+        Take a number in a text as seconds, too: "10". Where minutes would be as likely, it is refused.
 
     Raises
     ------
@@ -27,23 +31,26 @@ def seconds_of(text: str | float) -> float:
 
     Examples
     --------
-    >>> seconds_of("1h30m"), seconds_of("90 s"), seconds_of(0.5)
-    (5400.0, 90.0, 0.5)
+    >>> seconds_of("1h30m"), seconds_of("90 s"), seconds_of(0.5), seconds_of("10", "--patience", bare=True)
+    (5400.0, 90.0, 0.5, 10.0)
     """
-    found = float(text) if isinstance(text, int | float) and not isinstance(text, bool) else _read(str(text))
+    found = float(text) if isinstance(text, int | float) and not isinstance(text, bool) else _read(str(text), what, bare)
     if not (isfinite(found) and 0 < found <= _LONGEST):
-        raise HarkenError(f"the budget is {brief(text)}; expected a time above 0 and up to a year, such as 90s, 10m or 1h30m")
+        raise HarkenError(f"{what} is {brief(text)}; expected a time above 0 and up to a year, such as 90s, 10m or 1h30m")
     return found
 
 
-def _read(text: str) -> float:
+def _read(text: str, what: str, bare: bool) -> float:
+    number = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*", text)
+    if number and bare:
+        return float(number[1])
     parts = list(_PART.finditer(text))
     if not parts or _PART.sub("", text).strip():
-        unit = " (seconds, minutes or hours?)" if re.fullmatch(r"\s*\d+(\.\d+)?\s*", text) else ""
-        raise HarkenError(f"the budget {brief(text)!r} is no time{unit}; write it as 90s, 10m or 1h30m")
+        unit = " (seconds, minutes or hours?)" if number else ""
+        raise HarkenError(f"{what} {brief(text)!r} is no time{unit}; write it as 90s, 10m or 1h30m")
     units = [part[2][0].lower() for part in parts]
     if units != sorted(set(units), key="hms".index):
-        raise HarkenError(f"the budget {brief(text)!r} names a unit twice, or a smaller one first; write it as 1h30m")
+        raise HarkenError(f"{what} {brief(text)!r} names a unit twice, or a smaller one first; write it as 1h30m")
     return sum(float(part[1]) * _UNITS[unit] for part, unit in zip(parts, units, strict=True))
 
 
