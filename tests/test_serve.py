@@ -731,6 +731,7 @@ def test_the_docs_tell_the_defaults() -> None:
     for option in ("--max-upload", "--max-duration", "--patience", "--workers"):
         assert f"| `{option}` | {shown[option]} |" in DOCS
     assert f"| `--queue` | {given.QUEUE} |" in DOCS
+    assert "proxy_set_header Host $http_host;" in DOCS  # $host drops the port, and the page would be refused as a stranger's
     assert f"{given.DRAIN:g} s" in DOCS and f"{sounds.LONGEST_WORK:g} s" in DOCS
 
 
