@@ -65,6 +65,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 ASKED = "asked.json"
 """What a folder's results were made for; written first."""
 _ELSEWHERE = "choose another folder with --out"
+Instead = Callable[[str], dict[str, Any]] | None
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ class _Working:
 
 
 def done(
-    jobs: Sequence[Job], *, at_once: int = 1, stage: str = "training", progress: Progress = silent
+    jobs: Sequence[Job], *, at_once: int = 1, stage: str = "training", progress: Progress = silent, instead: Instead = None
 ) -> list[dict[str, Any]]:
     """Do the jobs that are not done yet, and return the results of all.
 
@@ -235,6 +236,8 @@ def done(
     stage : str
         Of the progress, counted in jobs.
     progress : Progress
+    instead : callable, optional
+        Makes the result of a job that failed or was killed from the words for it. Default: that is an error.
 
     Returns
     -------
@@ -267,7 +270,7 @@ def done(
                 progress(stage, len(results), len(jobs), _at_work(working))
             for ready in wait(list(working)):
                 assert isinstance(ready, Connection)
-                result = _received(ready, working[ready])
+                result = _received(ready, working[ready], instead)
                 ended = working.pop(ready)
                 _put_away(ready, ended)
                 results[ended.number] = result
@@ -376,15 +379,18 @@ def _say(connection: Connection, job: Job) -> None:
         connection.send((job.call, job.arguments))
 
 
-def _received(connection: Connection, ended: _Working) -> dict[str, Any]:
+def _received(connection: Connection, ended: _Working, instead: Instead) -> dict[str, Any]:
     """Take a result and keep it."""
     job = ended.job
     try:
         result = connection.recv()
+        failure = f"{job.name}: {result}" if isinstance(result, str) else ""
     except (EOFError, OSError):  # an OSError where it ended in the midst of sending
-        raise HarkenError(f"{job.name} {_how_it_ended(ended.process)}") from None
-    if isinstance(result, str):
-        raise HarkenError(f"{job.name}: {result}")
+        failure = f"{job.name} {_how_it_ended(ended.process)}"
+    if failure:
+        if instead is None:
+            raise HarkenError(failure)
+        result = instead(failure)
     try:
         job.path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -529,7 +535,7 @@ def _accelerated(device: str) -> bool:
 
 
 def learn_and_judge(
-    features: Features, split: Split, recipe: Recipe, *, seed: int, engine: str = "numpy", device: str = "auto"
+    features: Features, split: Split, recipe: Recipe, *, seed: int, engine: str = "numpy", device: str = "auto", **more: Any
 ) -> dict[str, Any]:
     """Train a recipe on the training part of a given split, and answer for every clip and track of its test part.
 
@@ -544,6 +550,8 @@ def learn_and_judge(
     seed : int
         Of the initial weights, the order of the clips and the dropout.
     engine, device : str
+    **more : Any
+        As :func:`harken.learn.recipe.learn` takes it: ``callbacks``.
 
     Returns
     -------
@@ -561,7 +569,7 @@ def learn_and_judge(
     """
     parts = given_parts(features, split)
     assert parts.test is not None, "a split to be judged has a test part"
-    learnt = learn(recipe, parts.train, parts.valid, seed=seed, engine_name=engine, device=device)
+    learnt = learn(recipe, parts.train, parts.valid, seed=seed, engine_name=engine, device=device, **more)
     model, judged = learnt.best if learnt.everything is None else learnt.everything(), parts.test
     net = decider(model, engine=engine, device=device)
     batch = max(1, min(BATCH, AT_ONCE // (4 * prod(model.input_shape))))

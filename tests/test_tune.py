@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -221,7 +223,9 @@ def test_a_kill_right_after_the_first_settings_were_put_down_loses_and_doubles_n
             search.ask()
     assert searched(tmp_path / "parts", 6) == whole
     found = Search(tmp_path / "parts", made(near(**K)), 0)
-    assert [trial.number for trial in found._study.get_trials()] == [number_of(trial) for trial in found.trials] == list(range(6))
+    assert (
+        [trial.number for trial in found._study.get_trials()] == [number_of(trial) for trial in found.trials] == list(range(6))
+    )
 
 
 def test_ranges_are_widened_to_the_recipes_own_settings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -348,6 +352,79 @@ def test_a_net_is_judged_by_the_validation_part_and_a_failing_trial_stops_no_oth
     assert "failed: the weights have run away" in found.as_text()
     folds = tune(songs, made(small_net(1, **RATE)), trials=2, folds=2, out=tmp_path / "folds")
     assert "2 folds by group" in folds.judged_by and not folds.chose_epoch
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (MemoryError(), "there is not enough memory for it"),
+        (RuntimeError("CUDA out of memory"), "RuntimeError: CUDA out of memory"),
+        (ValueError("shapes do not fit"), "ValueError: shapes do not fit"),
+    ],
+)
+def test_a_trial_that_fails_in_whatever_way_is_failed_and_the_search_goes_on(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception, reason: str
+) -> None:
+    before = one_trial.learn_and_judge
+
+    def lost(train: Any, split: Any, recipe: Any, **how: Any) -> Any:
+        if recipe.name == "mine" and recipe.neighbours.weights == "distance":
+            raise failure
+        return before(train, split, recipe, **how)
+
+    monkeypatch.setattr(one_trial, "learn_and_judge", lost)
+    ranges = {"neighbours.weights": {"choices": ["uniform", "distance"]}}
+    found = tune(songs, made(near(**ranges)), trials=6, out=tmp_path / "out")
+    states = {row.values.get("neighbours.weights"): (row.state, row.reason) for row in found.rows}
+    assert states["distance"] == ("failed", reason) and states["uniform"][0] == "complete" and len(found.rows) == 6
+
+
+def test_settings_as_they_are_that_fail_end_the_search_at_once_and_are_tried_again_by_the_same_command(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, calls = one_trial.learn_and_judge, list[str]()
+
+    def lost(*given: Any, **how: Any) -> Any:
+        calls.append("")
+        raise MemoryError
+
+    monkeypatch.setattr(one_trial, "learn_and_judge", lost)
+    for _ in range(2):
+        with pytest.raises(HarkenError, match="the settings as they are could not be judged: there is not enough memory"):
+            tune(songs, made(near(**K)), trials=5, out=tmp_path / "out")
+    assert len(calls) == 2
+    monkeypatch.setattr(one_trial, "learn_and_judge", before)
+    found = tune(songs, made(near(**K)), trials=3, out=tmp_path / "out")
+    assert [row.number for row in found.rows] == [0, 1, 2] and found.default.state == "complete"
+
+
+def kills_itself(task: Any, journal: Path, trial: tuple[int, int], *more: Any) -> dict[str, Any]:
+    """Do a trial, but take the process away in the midst of the third, as the system does where memory is short."""
+    if trial[1] == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return one_trial.run_trial(task, journal, trial, *more)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+def test_a_trial_whose_process_is_killed_is_failed_and_the_search_goes_on(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "run_trial", kills_itself)
+    found = tune(songs, made(near(**K)), trials=4, jobs=2, out=tmp_path / "out")
+    assert [row.state for row in found.rows][2] == "failed" and "was killed by SIGKILL" in found.rows[2].reason
+    assert found.rows[3].state in ("complete", "pruned")
+
+
+def test_a_trial_that_harken_was_killed_at_again_and_again_has_failed(songs: Path, tmp_path: Path) -> None:
+    recipe = made(near(**K))
+    tune(songs, recipe, trials=2, out=tmp_path / "out")
+    for begun, state in ((running.MOST_BEGUN - 1, "done"), (running.MOST_BEGUN, "failed")):
+        number = len(tune(songs, recipe, trials=1, out=tmp_path / "out").rows)
+        mark = tmp_path / "out" / "trials" / f"{number:04d}.begun"  # what a kill leaves
+        mark.write_bytes(b"|" * begun)
+        row = tune(songs, recipe, trials=number + 1, out=tmp_path / "out").rows[number]
+        assert (row.state == "failed") == (state == "failed") and not mark.exists()
+    assert f"killed {running.MOST_BEGUN} times" in row.reason
 
 
 def test_several_trials_at_once_are_those_of_one_process_asked_in_pairs(songs: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from harken.run import default_folder
 from harken.store import Features, joined
 from harken.tune.found import Row, Tuning, header, order
 from harken.tune.search import Search, need_optuna, number_of, values_of
-from harken.tune.trial import Task, answers_of, run_trial
+from harken.tune.trial import Task, answers_of, failed, run_trial
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -46,6 +46,8 @@ BEST, RESULT, TRIALS = "best.toml", "tuning.json", "trials.csv"
 """The files of the folder: the best recipe, all figures, a trial a line."""
 KEPT, TEST, NOTES = "trials", "test.json", ".budget.json"
 """What each trial came to; what the test part said, once; what was spent of the budget."""
+BEGUN, MOST_BEGUN = ".begun", 3
+"""Beside a trial's file while it is at work: how often it was begun; so often, and the next time it counts as failed."""
 FORMAT = "harken tune"
 FOLDS = 3
 """Where what is searched for is fitted at once; nets are judged by the validation part, unless folds are asked for."""
@@ -202,6 +204,8 @@ def _searched(
 ) -> list[tuple[FrozenTrial, dict[str, Any]]]:
     """Do the trials that are not done yet; return all, with what they came to."""
     results = {number_of(one): _known(folder, one) for one in search.trials if one.state.is_finished()}
+    if 0 in results:
+        _refuse_failed(results[0])
     progress("trials", len(results), trials)
     while len(results) < trials:
         if watch is not None and not _time_for_more(watch, list(results.values())):
@@ -211,6 +215,8 @@ def _searched(
         left = float("inf") if watch is None else watch.left
         found = done_trials(task, search.journal, folder, batch, jobs=jobs, left=left)
         for trial, result in zip(batch, found, strict=True):
+            if number_of(trial) == 0:
+                _refuse_failed(result)
             if result["state"] != "cut":
                 search.tell(trial, result)
                 results[number_of(trial)] = result
@@ -226,6 +232,12 @@ def _searched(
             f"What was heard is kept. Give --budget {as_option(3 * max(watch.budget, watch.spent))} or more"
         )
     return [(trial, results[number_of(trial)]) for trial in search.trials if number_of(trial) in results]
+
+
+def _refuse_failed(result: Mapping[str, Any]) -> None:
+    """Raise where the settings as they are failed: no other trial could be compared with anything."""
+    if result["state"] == "failed":
+        raise HarkenError(f"the settings as they are could not be judged: {result['reason']}")
 
 
 def _time_for_more(watch: Watch, results: Sequence[Mapping[str, Any]]) -> bool:
@@ -244,20 +256,36 @@ def done_trials(
     """Do trials, several at once in processes of their own where asked; what was through before a kill is not done again."""
     made = [_job(task, journal, folder, trial, left) for trial in batch]
     if jobs > 1:
-        results = done(made, at_once=jobs, stage="at work")
+        results = done(made, at_once=jobs, stage="at work", instead=failed)
     else:
-        results = []
-        for job in made:
-            known = kept(job)
-            if known is None:
-                known = job.call(*job.arguments)
-                job.path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(job.path, {**known, "asked": job.asked})
-            results.append(known)
-    for job, result in zip(made, results, strict=True):
-        if result["state"] == "cut":  # it is done anew when the search goes on
+        results = [kept(job) or _done_here(job) for job in made]
+    for trial, job, result in zip(batch, made, results, strict=True):
+        # It is done anew when the search goes on; and so are the settings as they are, without which there is no search.
+        if result["state"] == "cut" or (result["state"] == "failed" and number_of(trial) == 0):
             job.path.unlink(missing_ok=True)
     return results
+
+
+def _done_here(job: Job) -> dict[str, Any]:
+    """Do a trial in this process; one that ended the process again and again is not begun once more, but has failed.
+
+    What is stopped by Ctrl-C does not count: then the process tidies up, and the mark of the trial's beginning goes.
+    """
+    mark = job.path.with_suffix(BEGUN)
+    begun = len(mark.read_bytes()) if mark.exists() else 0
+    if begun >= MOST_BEGUN and job.asked["number"]:
+        found = failed(f"Harken was killed {begun} times while it was at work on it; is there enough memory for it?")
+    else:
+        job.path.parent.mkdir(parents=True, exist_ok=True)
+        mark.write_bytes(b"|" * (begun + 1))
+        try:
+            found = job.call(*job.arguments)
+        except BaseException:
+            mark.unlink(missing_ok=True)
+            raise
+    write_json(job.path, {**found, "asked": job.asked})
+    mark.unlink(missing_ok=True)
+    return found
 
 
 def _job(task: Task, journal: Path, folder: Path, trial: FrozenTrial, left: float) -> Job:
@@ -289,10 +317,7 @@ def _known(folder: Path, trial: FrozenTrial) -> dict[str, Any]:
 
 def _best(results: Sequence[tuple[FrozenTrial, Mapping[str, Any]]]) -> Row:
     rows = [_row(trial, result) for trial, result in results]
-    complete = [row for row in rows if row.state == "complete"]
-    if not complete or rows[0].state != "complete":
-        raise HarkenError(f"the settings as they are could not be judged: {rows[0].reason}")
-    return min(complete, key=order)
+    return min((row for row in rows if row.state == "complete"), key=order)
 
 
 def _row(trial: FrozenTrial, result: Mapping[str, Any]) -> Row:

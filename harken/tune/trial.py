@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from harken.recipes import Recipe
 from harken.recipes.reader import with_settings
 from harken.store import Features
 from harken.tune.search import Pruner
+
+logger = logging.getLogger("harken")
 
 Doubles = npt.NDArray[np.float64]
 Report = Callable[[float, int], bool]
@@ -118,8 +121,18 @@ def run_trial(task: Task, journal: Path, trial: tuple[int, int], values: Mapping
     except _TimeUp:
         found = {"state": "cut", "reason": "the budget was spent", "value": None}
     except HarkenError as error:
-        found = {"state": "failed", "reason": str(error), "value": None}
+        found = failed(str(error))
+    except MemoryError:
+        found = failed("there is not enough memory for it")
+    except Exception as error:  # of a layer or frontend of one's own, or a fault of Harken's: the other trials go on
+        logger.exception("trial %d failed in a way that was not foreseen:", trial[1])
+        found = failed(f"{type(error).__name__}: {error}")
     return {**found, "seconds": round(time.monotonic() - began, 3)}
+
+
+def failed(reason: str) -> dict[str, Any]:
+    """Return what a trial comes to that fails, for whatever reason."""
+    return {"state": "failed", "reason": reason, "value": None, "seconds": 0.0}
 
 
 def _by_folds(task: Task, recipe: Recipe, report: Report, end: float) -> dict[str, Any]:
