@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from harken.serve import crew, uploads
@@ -61,3 +65,69 @@ def test_a_body_has_an_end(models: dict[str, str], tmp_path: Path, monkeypatch: 
         assert client.service.crew.senders == 0  # type: ignore[attr-defined]
         assert '{route="predict",status="408"} 1' in client.get("/metrics").text
     assert left(settings) == []
+
+
+LARGEST = "/docs/assets/swagger/swagger-ui-bundle.js"
+
+
+@contextmanager
+def who_do_not_read(client: httpx.Client, many: int) -> Iterator[list[socket.socket]]:
+    """Connections on which more is asked for than they, and the kernel, take."""
+    with ExitStack() as kept:
+        found = []
+        for _ in range(many):
+            one = kept.enter_context(socket.socket())
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.connect((client.base_url.host, client.base_url.port))
+            one.sendall(f"GET {LARGEST} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 8)
+            found.append(one)
+        yield found
+
+
+def test_who_does_not_read_the_answer_is_cut(models: dict[str, str], tmp_path: Path) -> None:  # noqa: F811
+    settings = settings_for({"wave": models["wave"]}, tmp_path, patience=0.5)
+    with serving(settings) as client:
+        whole = len(client.get(LARGEST, headers={"Accept-Encoding": "identity"}).content)
+        connections = client.server.server_state.connections  # type: ignore[attr-defined]
+        with who_do_not_read(client, 3) as sockets:
+            until(lambda: len(connections) >= 3 and all(each.flow.write_paused for each in connections))
+            until(lambda: not connections)
+            for one in sockets:
+                count = 0
+                with suppress(ConnectionResetError):
+                    while piece := one.recv(1 << 20):
+                        count += len(piece)
+                assert count < 8 * whole  # what the kernel had taken
+        assert client.get("/healthz").status_code == 200
+
+
+def test_who_reads_slowly_gets_all_of_it(models: dict[str, str], tmp_path: Path) -> None:  # noqa: F811
+    settings = settings_for({"wave": models["wave"]}, tmp_path, patience=0.5)
+    with serving(settings) as client:
+        whole = len(client.get(LARGEST, headers={"Accept-Encoding": "identity"}).content)
+        with who_do_not_read(client, 1) as (one,):
+            begin, count = time.monotonic(), 0
+            while count < whole:  # as fast as makes it last through several looks
+                piece = one.recv(whole // 20)
+                assert piece
+                count += len(piece)
+                time.sleep(max(0.0, begin + 2.5 * count / whole - time.monotonic()))
+
+
+def test_requests_that_are_cut_at_the_end_leave_no_trace(
+    models: dict[str, str],  # noqa: F811
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = settings_for({"wave": models["wave"]}, tmp_path, patience=60.0)
+    caplog.set_level(logging.WARNING, "uvicorn.error")
+    with serving(settings) as client, ExitStack() as kept:
+        client.server.config.timeout_graceful_shutdown = 1  # type: ignore[attr-defined]
+        for _ in range(2):
+            kept.enter_context(connected(client)).sendall(head("127.0.0.1", 100_000) + b"RIFF")
+        until(lambda: client.service.crew.senders == 2)  # type: ignore[attr-defined]
+        client.server.should_exit = True  # type: ignore[attr-defined]
+        until(lambda: "exceeded" in caplog.text)
+        until(lambda: not client.server.server_state.tasks)  # type: ignore[attr-defined]
+    assert "Traceback" not in caplog.text
+    assert "Cancel 2 running task(s)" in caplog.text

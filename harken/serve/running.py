@@ -7,6 +7,7 @@ the first process. SIGTERM and Ctrl-C drain: nothing new is taken, what is in fl
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -121,11 +122,19 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        logging.getLogger("uvicorn.error").addFilter(_no_cut)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):  # what has outlasted the drain
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(0)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -140,25 +149,41 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
+def _no_cut(record: logging.LogRecord) -> bool:
+    """Leave out of the log that a request was cut at the end: one line says how many, and a trace of each says no more."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def _patient(patience: float) -> type[H11Protocol]:
     """Return uvicorn's HTTP, that also closes a connection on which no request begins, or none comes to its end.
 
-    The body of a request that is being read has its own limits (:mod:`harken.serve.uploads`).
+    One whose answer is not read any further is cut, also while it is being closed. The body of a request that is being read
+    has its own limits (:mod:`harken.serve.uploads`).
     """
 
     class Patient(H11Protocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self.loop.call_later(patience, self._look, None)
+            self._read = 0  # how often the sender has read enough that there was more to write
+            self._next = self.loop.call_later(patience, self._look, None, (0, 0))
 
-        def _look(self, before: Any) -> None:
-            if self.transport.is_closing():
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._next.cancel()
+            super().connection_lost(exc)
+
+        def resume_writing(self) -> None:
+            self._read += 1
+            super().resume_writing()
+
+        def _look(self, before: Any, unread_before: tuple[int, int]) -> None:
+            unread = self.transport.get_write_buffer_size(), self._read
+            if unread[0] and unread == unread_before:
+                self.transport.abort()
                 return
             idle = self.cycle is None or self.cycle.response_complete
-            if idle and self.cycle is before:
+            if idle and self.cycle is before and not unread[0]:
                 self.transport.close()
-                return
-            self.loop.call_later(patience, self._look, self.cycle if idle else _BUSY)
+            self._next = self.loop.call_later(patience, self._look, self.cycle if idle else _BUSY, unread)
 
         def send_400_response(self, msg: str) -> None:
             problem = not_http(msg)
