@@ -8,7 +8,8 @@ covariances) is left alone.
 
 This is *transductive*: the model is for that collection and knows its sounds, so a figure on them is one of a model that has
 seen the exam without the answers. And it rests on a belief: that the collection holds the classes in about the same shares as
-the training part. Where it does not, alignment takes a true difference for one of the recordings, and harms.
+the training part. Where it does not, alignment takes a true difference for one of the recordings, and harms. The temperature,
+and what the model finds familiar, were fitted to the numbers as they were: an aligned model has neither, and says so.
 
 Source: what B. Sun, J. Feng, K. Saenko do with whole covariances (CORAL, "Return of frustratingly easy domain adaptation",
 2016), done with the diagonals alone, which some hundred tracks can settle; as Y. Li et al. do with batch normalisation
@@ -28,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.archive import Model
+from harken.confidence import Confidence
 from harken.errors import DataError, Failure, ModelError
 from harken.frontends import AudioFrontend
 from harken.learn.classical.answer import powered
@@ -46,11 +48,13 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 FEWEST = 20
-"""Clips that a collection needs."""
+"""Clips with finite numbers that a collection needs."""
 STEADY = 0.05
 """A number that varies in the collection by less than this share of what it did in the training part keeps its deviation."""
 ALIGNED = "aligned"
 """Of a record: to how many tracks a model was aligned, and what of it."""
+UNSETTLED = "it was aligned to a collection, and its confidence was fitted before"
+"""Why an aligned model has no temperature, and cannot tell what is unfamiliar."""
 
 
 def align(
@@ -73,7 +77,8 @@ def align(
     Returns
     -------
     model : Model
-        Its record holds ``"aligned"``: the number of tracks, and the views where it is a stack's.
+        Its record holds ``"aligned"``: the number of tracks, and the views where it is a stack's. Its confidence is none:
+        :meth:`harken.classifier.Classifier.calibrate` fits one, on labelled tracks of the collection.
     failed : tuple of Failure
 
     Raises
@@ -81,7 +86,7 @@ def align(
     ModelError
         Nothing of the model can be aligned, or it hears no audio.
     DataError
-        The collection has too few clips.
+        The collection has too few clips with finite numbers.
     """
     if not isinstance(model.recipe.frontend, AudioFrontend):
         raise ModelError("this model reads rows of numbers and hears no audio; expected one that was trained on audio files")
@@ -93,23 +98,31 @@ def align(
         )
     unlabelled = Tracks(dict.fromkeys(Track(track.path, start=track.start, end=track.end) for track in tracks))
     heard = features(unlabelled, model.recipe.frontend, workers=workers, progress=progress)
-    weights, done = dict(model.weights), []
+    weights, done, most = dict(model.weights), [], 0
     for begin, own in parts.items():
         rows = _rows(heard, model, begin)
-        if len(rows) < FEWEST:
+        finite = len(_finite(own, rows))
+        most = max(most, finite)
+        if finite < FEWEST:
             if begin:
-                logger.warning("the view %s stays as it is: it hears %d clips of the collection", begin[:-1], len(rows))
+                without = "" if finite == len(rows) else f", {finite} of them with finite numbers"
+                logger.warning(
+                    "the view %s stays as it is: it hears %d clips of the collection%s", begin[:-1], len(rows), without
+                )
             continue
         weights |= {begin + name: values for name, values in aligned(own, rows).items()}
         done.append(begin.removesuffix("/"))
     if not done:
+        without = "" if most == len(heard) else f", {most} of them with finite numbers"
         raise DataError(
-            f"{len(heard)} clips of the collection could be heard, and to align a model takes {FEWEST}; give more files"
+            f"{len(heard)} clips of the collection could be heard{without}, and to align a model takes {FEWEST}; "
+            "give more files"
         )
     told: dict[str, Any] = {"tracks": len(set(heard.track.tolist()))}
     if isinstance(model.recipe, StackRecipe):
         told["views"] = done
-    return replace(model, weights=weights, record=model.record | {ALIGNED: told}), heard.failed
+    record = model.record | {ALIGNED: told}
+    return replace(model, weights=weights, record=record, confidence=Confidence(reason=UNSETTLED)), heard.failed
 
 
 def _parts(model: Model) -> dict[str, Model]:
@@ -159,11 +172,7 @@ def aligned(model: Model, rows: npt.NDArray[np.floating]) -> dict[str, Floats]:
     if names is None:
         raise ModelError(f"a model of the kind {model.recipe.kind!r} keeps no means and deviations that could be aligned")
     mean, deviation = names
-    found = np.asarray(rows, dtype=np.float64)
-    if steps.POWER in model.weights:
-        with np.errstate(over="ignore", invalid="ignore"):
-            found = powered(found, model.weights[steps.POWER].astype(np.float64))
-    found = found[np.isfinite(found).all(axis=1)]
+    found = _finite(model, rows)
     if not len(found):
         raise DataError("no clip of the collection gives finite numbers; look at the files with 'harken doctor'")
     before = model.weights[deviation].astype(np.float64)
@@ -172,14 +181,33 @@ def aligned(model: Model, rows: npt.NDArray[np.floating]) -> dict[str, Floats]:
     return {mean: found.mean(axis=0).astype(np.float32), deviation: kept.astype(np.float32)}
 
 
-def told(model: Model) -> str:
-    """Say of a model that it is aligned, in a sentence; empty where it is not."""
+def _finite(model: Model, rows: npt.NDArray[np.floating]) -> Doubles:
+    """Return what means and deviations are taken of: the rows that are finite, after the powers where the model has some."""
+    found = np.asarray(rows, dtype=np.float64)
+    if steps.POWER in model.weights:
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = powered(found, model.weights[steps.POWER].astype(np.float64))
+    return np.asarray(found[np.isfinite(found).all(axis=1)])
+
+
+def alignment(model: Model) -> dict[str, Any] | None:
+    """Return to how many ``"tracks"`` a model was aligned, and of a stack in which ``"views"``; None where it was not."""
     known = model.record.get(ALIGNED)
-    if not isinstance(known, dict):
+    if not isinstance(known, dict) or type(known.get("tracks")) is not int:
+        return None
+    views = known.get("views")
+    return {"tracks": known["tracks"]} | ({"views": [str(view) for view in views]} if isinstance(views, list) else {})
+
+
+def told(model: Model) -> str:
+    """Say of a model that it is aligned, and what a figure on that collection is; empty where it is not."""
+    known = alignment(model)
+    if known is None:
         return ""
+    many = f"{known['tracks']:,} track{'' if known['tracks'] == 1 else 's'}"
     return (
-        f"The model was aligned to {known.get('tracks')} tracks of a collection, without their labels. On these a figure "
-        "is transductive: the model had seen the exam, without the answers."
+        f"The model was aligned to {many} of a collection, without their labels. On these a figure is transductive: the model "
+        "had seen the exam, without the answers."
     )
 
 

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken.align import ALIGNED, FEWEST, align, aligned, told
+from harken.align import ALIGNED, FEWEST, align, aligned, alignment, told
 from harken.archive import Model, load_model, save_model
+from harken.classifier import Classifier
 from harken.cli import main
+from harken.confidence import Confidence
 from harken.errors import DataError, ModelError
 from harken.learn import class_probabilities_of, decider
 from harken.learn.classical.answer import transformed
@@ -188,6 +190,86 @@ def test_models_of_arrays_and_small_collections_are_refused_and_broken_files_are
     assert [one.path for one in failed] == [str(bad)] and made.record[ALIGNED]["tracks"] == 30
     with pytest.raises(DataError, match="0 clips"):
         align(model, [Track(str(bad))])
+
+
+@pytest.mark.parametrize("table", [LDA, STACK])
+def test_clips_with_numbers_that_are_not_finite_are_no_clips(
+    table: dict[str, Any], plain: Tracks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, heard = learnt(table, plain)
+    broken = np.array(heard.rows(np.arange(30)))
+
+    def with_good(count: int) -> None:
+        rows = broken.copy()
+        rows[count:] = np.nan
+        monkeypatch.setattr("harken.align.features", lambda *_, **__: replace(heard, x=rows))
+
+    with_good(FEWEST - 1)
+    with pytest.raises(DataError, match="30 clips of the collection could be heard, 19 of them with finite numbers"):
+        align(model, plain)
+    with_good(FEWEST)
+    assert align(model, plain)[0].record[ALIGNED]["tracks"] == 30
+
+
+CONFIDENT = Confidence(temperature=1.5, tracks=30, groups=15, reason="", known=tuple(range(30)), examples=((0.5, 0.5),))
+
+
+def test_an_aligned_model_is_not_sure_of_what_it_was_not_fitted_on(plain: Tracks, other: Tracks) -> None:
+    model = replace(learnt(LDA, plain)[0], confidence=CONFIDENT)
+    made, _ = align(model, other)
+    known = made.confidence
+    assert known.temperature is None and known.threshold() is None and not known.examples and "aligned" in known.reason
+    assert model.confidence is CONFIDENT
+    assert alignment(made) == {"tracks": 30} and alignment(model) is None
+    again = Classifier.of(made).calibrate(other)
+    assert again.model.confidence.temperature is not None and alignment(again.model) == {"tracks": 30}
+
+
+@pytest.mark.parametrize("record", ["yes", 3, {}, {"tracks": "30"}, {"tracks": True}, {"tracks": None, "views": ["a"]}])
+def test_a_record_that_tells_no_number_of_tracks_tells_of_no_alignment(record: object, plain: Tracks) -> None:
+    model = replace(learnt(LDA, plain)[0], record={ALIGNED: record})
+    assert alignment(model) is None and told(model) == ""
+
+
+def test_whoever_asks_an_aligned_model_is_told(
+    plain: Tracks, other: Tracks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = replace(learnt(STACK, plain)[0], confidence=CONFIDENT)
+    save_model(tmp_path / "m.harken", model)
+    made, _ = align(model, other)
+    save_model(tmp_path / "a.harken", made)
+    file, known = plain[0].path, {"tracks": 30, "views": made.record[ALIGNED]["views"]}
+    assert run("predict", tmp_path / "a.harken", "--also", tmp_path / "m.harken", file, "--json") == 0
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    assert document["aligned"] == known and "aligned" not in document["also"][0]
+    assert said.err.count("was aligned to 30 tracks") == 1 and "a was aligned" in said.err and "not calibrated" in said.err
+    assert run("predict", tmp_path / "a.harken", file, "--quiet") == 0
+    assert "aligned" not in capsys.readouterr().err
+    assert run("predict", tmp_path / "a.harken", file, "--unknown") == 2
+    assert "aligned to a collection" in capsys.readouterr().err
+    (tmp_path / "t.csv").write_text("path,label\n" + "".join(f"{track.path},{track.label}\n" for track in other))
+    assert run("evaluate", tmp_path / "a.harken", tmp_path / "t.csv", "--no-baselines", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["aligned"] == known
+    assert run("evaluate", tmp_path / "m.harken", tmp_path / "t.csv", "--no-baselines", "--json") == 0
+    assert "aligned" not in json.loads(capsys.readouterr().out)
+
+
+def test_a_service_tells_of_an_aligned_model(plain: Tracks, other: Tracks) -> None:
+    from harken.serve.models import Served
+    from harken.serve.openapi import description
+    from harken.serve.settings import Settings
+
+    model = replace(learnt(STACK, plain)[0], confidence=CONFIDENT)
+    before, after = (Served("m", "m.harken", Classifier.of(one)) for one in (model, align(model, other)[0]))
+    assert before.describe()["calibrated"] and "aligned" not in before.describe()
+    said = after.card()
+    assert said["calibrated"] is False and said["knows_unknown"] is False and said["aligned"]["tracks"] == 30
+    assert "aligned" in said["confidence"] and "aligned to 30 tracks" in said["text"] and "transductive" in said["text"]
+    schemas = description(Settings(models=(), folder=""))["components"]["schemas"]
+    assert all(
+        "aligned" in schemas[name]["properties"] and "aligned" not in schemas[name]["required"] for name in ("Model", "Card")
+    )
 
 
 def test_the_command_writes_a_model_that_says_what_it_is(

@@ -33,7 +33,8 @@ def command(
 
     The collection's own means and deviations take the place of the training part's, in models of timbre, rhythm and knn, and in
     these views of a stack. It helps where the collection was recorded elsewhere and holds the classes in similar shares, and
-    harms where the shares differ much. A figure on the very files that a model was aligned to is transductive.
+    harms where the shares differ much. A figure on the very files that a model was aligned to is transductive. What MODEL knew
+    of its confidence was fitted before, and is left out: the new model's probabilities are not calibrated.
     """
     from harken.align import ALIGNED, align, model_file
     from harken.archive import load_model, save_model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
 
@@ -28,6 +29,7 @@ def print_answers(
     form: str,
     top: int | None,
     views: bool = False,
+    notes: Sequence[dict[str, Any]] = (),
 ) -> list[Failure]:
     """Print answers as they come, and return the files that failed.
 
@@ -44,6 +46,8 @@ def print_answers(
         How many classes are shown; not in CSV.
     views : bool
         Whether text has a line of what the views of a stack say; JSON has it anyway, and CSV never.
+    notes : sequence of dict
+        What JSON says of each model beside its classes; none: nothing.
     """
     failed: list[Failure] = []
     agreement = Agreement(len(names))
@@ -55,7 +59,7 @@ def print_answers(
             yield row
 
     if form == "json":
-        print_document(noted(), shape, paths, top)
+        print_document(noted(), shape, paths, top, notes)
     elif form == "csv":
         _print_csv(noted(), shape)
     else:

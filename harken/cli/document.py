@@ -25,10 +25,12 @@ _PIECE = 1 << 20  # bytes
 class _Part:
     """One model's part: its name and classes, then its files one by one."""
 
-    def __init__(self, write: Callable[[bytes], Any], model: str, classes: Sequence[str], margin: int = 0) -> None:
+    def __init__(
+        self, write: Callable[[bytes], Any], model: str, classes: Sequence[str], note: dict[str, Any], margin: int = 0
+    ) -> None:
         self._write, self._line = write, b"\n" + b" " * margin
         self.files = 0
-        empty = json_bytes({"model": model, "classes": list(classes), "files": []}, indent=2)
+        empty = json_bytes({"model": model, "classes": list(classes), **note, "files": []}, indent=2)
         self._put(empty.removesuffix(b"]\n}"))
 
     def add(self, file: dict[str, Any]) -> None:
@@ -45,7 +47,13 @@ class _Part:
         self._write(text.replace(b"\n", self._line))
 
 
-def print_document(rows: Iterable[tuple[Prediction, ...]], shape: Shape, paths: Sequence[str], top: int | None) -> None:
+def print_document(
+    rows: Iterable[tuple[Prediction, ...]],
+    shape: Shape,
+    paths: Sequence[str],
+    top: int | None,
+    notes: Sequence[dict[str, Any]] = (),
+) -> None:
     """Print answers as one JSON document, each as it comes.
 
     Parameters
@@ -58,6 +66,8 @@ def print_document(rows: Iterable[tuple[Prediction, ...]], shape: Shape, paths: 
         What the models are called.
     top : int, optional
         How many classes are shown.
+    notes : sequence of dict
+        What is said of each model beside its classes; none: nothing.
     """
     with ExitStack() as stack:
         parts: list[_Part] = []
@@ -67,8 +77,8 @@ def print_document(rows: Iterable[tuple[Prediction, ...]], shape: Shape, paths: 
 
         def begin() -> None:
             writers: list[Callable[[bytes], Any]] = [_print, *(file.write for file in waiting)]
-            for write, path, asked in zip(writers, paths, shape.models, strict=True):
-                parts.append(_Part(write, path, asked.classes, margin=4 if parts else 0))
+            for write, path, asked, note in zip(writers, paths, shape.models, notes or ({},) * len(paths), strict=True):
+                parts.append(_Part(write, path, asked.classes, note, margin=4 if parts else 0))
 
         try:
             for row in rows:

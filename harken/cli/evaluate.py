@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -92,7 +92,7 @@ def command(
         evaluation = changes.evaluation
     failed = (*evaluation.failed, *(changes.failed if changes else ()))
     if as_json:
-        print_json(evaluation.as_json() | ({"perturb": changes.as_json()} if changes else {}))
+        print_json(evaluation.as_json() | _aligned(classifier) | ({"perturb": changes.as_json()} if changes else {}))
     else:
         if dataset.test is not None:
             unit = "row" if isinstance(dataset.test, Arrays) else "track"
@@ -105,6 +105,14 @@ def command(
             click.echo(f"\n{count(len(failed), 'file')} failed, in no figure, named on standard error")
     name_failures(failed)
     ctx.exit(exit_code(failed))
+
+
+def _aligned(classifier: Classifier) -> dict[str, Any]:
+    """Return what JSON says of a model that is aligned."""
+    from harken.align import alignment
+
+    known = alignment(classifier.model)
+    return {} if known is None else {"aligned": known}
 
 
 def _loaded(model: str, engine: str | None, device: str) -> Classifier:

@@ -118,7 +118,8 @@ def command(
     with ExitStack() as open_answers:
         rows = _answers(list(models.values()), tracks, share, manner, open_answers)
         form = _form(as_json, as_csv)
-        failed = print_answers(rows, shape, names=names, paths=paths, form=form, top=top, views=views)
+        notes = manner.notes()
+        failed = print_answers(rows, shape, names=names, paths=paths, form=form, top=top, views=views, notes=notes)
     name_failures(failed)
     ctx.exit(exit_code(failed))
 

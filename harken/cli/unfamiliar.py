@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,6 +32,8 @@ class Manner:
     names : tuple of str
     known : tuple of Confidence
         The models' own.
+    aligned : tuple of (dict or None)
+        To what each was aligned (:func:`harken.align.alignment`).
     """
 
     raw: bool
@@ -39,6 +41,7 @@ class Manner:
     least: tuple[float | None, ...]
     names: tuple[str, ...]
     known: tuple[Confidence, ...]
+    aligned: tuple[dict[str, Any] | None, ...]
 
     @classmethod
     def asked(cls, models: Mapping[str, Classifier], *, raw: bool, unknown: bool, share: float | None) -> Manner:
@@ -49,6 +52,8 @@ class Manner:
         ModelError
             A model cannot tell what is unfamiliar, or not at this share.
         """
+        from harken.align import alignment
+
         if share is not None and not unknown:
             raise click.UsageError("--unknown-share says how --unknown decides: give --unknown too, or leave it out")
         kept = (KEPT if share is None else share) if unknown else None
@@ -56,7 +61,7 @@ class Manner:
         least = tuple(
             None if kept is None else _threshold(name, one.model.confidence, kept, one.classes) for name, one in models.items()
         )
-        return cls(raw, kept, least, tuple(models), known)
+        return cls(raw, kept, least, tuple(models), known, tuple(alignment(one.model) for one in models.values()))
 
     @property
     def mark(self) -> str:
@@ -67,8 +72,17 @@ class Manner:
         """Return a file's answers as they are shown."""
         return tuple(answer.or_unknown(least) for answer, least in zip(row, self.least, strict=True))
 
+    def notes(self) -> tuple[dict[str, Any], ...]:
+        """Return what JSON says of each model beside its classes."""
+        return tuple({} if aligned is None else {"aligned": aligned} for aligned in self.aligned)
+
     def tell(self) -> None:
-        """Say on standard error what --unknown costs and brings, as far as that was measured."""
+        """Say on standard error which models are aligned, and what --unknown costs and brings, as far as that was measured."""
+        for name, known, aligned in zip(self.names, self.known, self.aligned, strict=True):
+            if aligned is not None:
+                many = f"{aligned['tracks']:,} track{'' if aligned['tracks'] == 1 else 's'}"
+                lacks = "; its probabilities are not calibrated" if known.temperature is None else ""
+                click.echo(f"{shown(name)} was aligned to {many} of a collection, without their labels{lacks}.", err=True)
         if self.share is None:
             return
         for name, known in zip(self.names, self.known, strict=True):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from harken.align import alignment, told
 from harken.archive import Model
 from harken.classifier import Classifier
 from harken.confidence import KEPT, is_background
@@ -75,6 +76,7 @@ class Served:
             "knows_unknown": known.threshold(KEPT) is not None or any(map(is_background, model.classes)),
             "calibrated": known.temperature is not None,
             "card": f"/v1/models/{quote(self.name, safe='')}",
+            **({"aligned": aligned} if (aligned := alignment(model)) else {}),
         }
 
     def card(self) -> dict[str, Any]:
@@ -92,6 +94,10 @@ class Served:
 
     def _text(self) -> str:
         """Return the card that lies beside the model, else a short one of what the model itself knows."""
+        said = told(self.model)
+        return self._written() + (f"\n{said}\n" if said else "")
+
+    def _written(self) -> str:
         beside = Path(self.path).with_name(CARD)
         if Path(self.path).name == "model.harken" and beside.is_file() and beside.stat().st_size <= LONGEST_CARD:
             return beside.read_text("utf-8", errors="replace")

@@ -195,12 +195,16 @@ def _schemas() -> Table:
         "unknown": _SENTENCE,
         "text": {**_TEXT, "description": "The model card, as Markdown."},
     }
+    aligned = {
+        **_object({"tracks": _COUNT}, views=_list(_TEXT)),
+        "description": "To which collection it was aligned, without labels.",
+    }
     problem = {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}
     return {
         "Problem": _object(problem, limit_bytes=_COUNT, limit_seconds=_NUMBER),
         "Status": _object({"status": _TEXT}),
-        "Model": _object(model),
-        "Card": _object({**model, **card}),
+        "Model": _object(model, aligned=aligned),
+        "Card": _object({**model, **card}, aligned=aligned),
         "Models": _object(
             {
                 "models": _list(_named("Model")),
