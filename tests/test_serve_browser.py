@@ -323,6 +323,23 @@ def test_a_recording_is_heard_like_a_file(page: Browser) -> None:
     page.click(".timeline")  # a recording does not say how long it is
     page.until("return !document.querySelector('audio').seeking")
     assert at(page) == pytest.approx(page.run("return +document.querySelector('[role=slider]').ariaValueMax / 2"), abs=0.1)
+    page.run("""
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async given => (window.heard = await ask(given));
+      window.usual = {AudioContext, MediaRecorder};
+    """)
+    live = "window.heard?.getTracks().map(track => track.readyState).join()"
+    told = "document.getElementById('record-said').textContent"
+    for broken in ("AudioContext", "MediaRecorder"):
+        page.run(
+            "const broken = class { constructor() { throw new DOMException('no room', 'NotSupportedError'); } };"
+            "broken.isTypeSupported = () => false; window.heard = null;"
+            f"Object.assign(window, window.usual, {{{broken}: broken}})"
+        )
+        page.click("#record")
+        page.until(f"return {live} === 'ended' && {told} === 'Recording failed: no room'")
+        assert text(page, "#record") == ["Record"]
+    page.run("Object.assign(window, window.usual)")
     page.run("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'))")
     page.click("#record")
     page.until("return document.getElementById('record-said').textContent.includes('not allowed')")
@@ -394,6 +411,50 @@ def test_dropped_songs_are_heard(page: Browser) -> None:
     page.until("return document.getElementById('queue-said').textContent.includes('2 failed')")
     assert [row[0] for row in rows(page)] == ["one.mp3", "two.mp3"]
     assert page.run("return [window.marked, document.getElementById('drop').classList.contains('over')]") == [True, False]
+
+
+def test_what_is_left_out_of_a_drop_is_told(page: Browser) -> None:
+    page.run("""
+      const area = document.getElementById('drop');
+      const plain = name => ({isFile: true, name, file: done => done(new File(['no sound'], name))});
+      const lost = name => ({isFile: true, name, file: (done, fail) => fail(new DOMException('gone', 'NotFoundError'))});
+      const folder = (name, all) => ({isDirectory: true, name, createReader: () => {
+        let left = [all, []];
+        return {readEntries: done => done(left.shift())}; }});
+      const refuse = (done, fail) => fail(new DOMException('no', 'NotReadableError'));
+      const closed = {isDirectory: true, name: 'closed', createReader: () => ({readEntries: refuse})};
+      window.dropped = (...entries) => {
+        const event = new DragEvent('drop', {bubbles: true, cancelable: true});
+        const items = entries.map(entry => ({kind: 'file', webkitGetAsEntry: () => entry}));
+        Object.defineProperty(event, 'dataTransfer', {value: {files: [], items}});
+        area.dispatchEvent(event); };
+      window.dropped(folder('album', [plain('a.mp3'), lost('b.mp3'), plain('c.mp3'), plain('cover.jpg')]), closed);
+    """)
+    page.until("return document.getElementById('queue-said').textContent.includes('2 failed')")
+    assert [row[0] for row in rows(page)] == ["album/a.mp3", "album/c.mp3"]
+    notice = "return document.getElementById('notice').textContent"
+    assert page.run(notice) == (
+        "1 file in the folder is no sound by name, and was left out. 2 files or folders could not be read."
+    )
+    page.run("window.dropped(null, {get isDirectory() { throw new Error('no entry'); }})")
+    page.until(f"{notice} === 'What was dropped could not be read: no entry'")
+
+
+def test_files_beyond_the_most_are_counted(page: Browser) -> None:
+    found = page.run("""
+      return import(`${location.origin}/assets/files.js`).then(m => {
+        const files = Array.from({length: m.MOST + 3}, (_, n) => ({name: `${n}.mp3`, type: 'audio/mpeg'}));
+        const counts = given => [given.files.length, given.skipped, given.over, given.unread];
+        return [counts(m.listed(files)), counts(m.listed([{name: 'a.txt', type: ''}, ...files], {folder: true}))]; })
+    """)
+    assert found == [[20000, 0, 3, 0], [20000, 1, 3, 0]]
+    page.run("""
+      const input = document.getElementById('files');
+      Object.defineProperty(input, 'files', {configurable: true, get: () => []});
+      input.dispatchEvent(new Event('change'));
+      delete input.files;
+    """)
+    assert page.run("return document.getElementById('notice').textContent") == "There was no file in it."
 
 
 def test_a_name_that_is_html_stays_text(page: Browser, songs: Path) -> None:
@@ -616,6 +677,7 @@ def test_the_laws_of_access_hold_in_every_state(page: Browser, songs: Path) -> N
     )
     assert page.run("return document.documentElement.lang") == "en"
     heard(page, songs / "song 1.wav", songs / "song 2.wav", songs / "broken.mp3")
+    page.until("return document.querySelector('.queue .open')")
     page.click(".queue .open")
     laws(page)
     assert page.name_of(".queue th button") == ("button", "File")

@@ -2,7 +2,7 @@
 
 import { models as askModels } from "./api.js";
 import { $, announce, keep, make, say } from "./dom.js";
-import { collect, listed } from "./files.js";
+import { collect, listed, MOST } from "./files.js";
 import { over, Queue } from "./queue.js";
 import { Recorder } from "./record.js";
 import { learnColours, Result, short } from "./result.js";
@@ -112,8 +112,19 @@ function notice(text) {
   $("notice").hidden = !text;
 }
 
-function add({ files, skipped = 0 }) {
-  const left = skipped ? `${count(skipped, "file")} in the folder ${skipped === 1 ? "is" : "are"} no sound by name, and ${skipped === 1 ? "was" : "were"} left out.` : "";
+/** Say what was given and is not listened to. */
+function leftOut({ skipped = 0, over: beyond = 0, unread = 0 }) {
+  const were = (number) => (number === 1 ? "was" : "were");
+  return [
+    skipped && `${count(skipped, "file")} in the folder ${skipped === 1 ? "is" : "are"} no sound by name, and ${were(skipped)} left out.`,
+    beyond && `${count(MOST, "file")} are taken at once; ${count(beyond, "more", "more")} ${were(beyond)} left out.`,
+    unread && `${count(unread, "file or folder", "files or folders")} could not be read.`,
+  ].filter(Boolean).join(" ");
+}
+
+function add(given) {
+  const { files } = given;
+  const left = leftOut(given);
   notice(files.length ? left : left || "There was no file in it.");
   if (!files.length) return;
   if (!queue.chosen().length && document.querySelectorAll("#model-list input").length > 1) {
@@ -154,7 +165,11 @@ function bindGiving() {
     event.preventDefault();
     depth = 0;
     over_(false);
-    if (event.dataTransfer) add(await collect(event.dataTransfer));
+    try {
+      if (event.dataTransfer) add(await collect(event.dataTransfer));
+    } catch (error) {
+      notice(`What was dropped could not be read: ${error.message}`);
+    }
   });
   new Recorder((file) => add({ files: [{ file, name: file.name }] }));
 }

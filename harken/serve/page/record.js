@@ -23,6 +23,7 @@ export class Recorder {
   constructor(done) {
     this.done = done; // takes the recorded file
     this.live = null;
+    this.context = null;
     const why = hindrance();
     $("record").disabled = Boolean(why);
     say($("record-said"), why);
@@ -36,7 +37,12 @@ export class Recorder {
       // Music, and not speech: the browser's cleaning would take away what the models listen to.
       const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
       const stream = await navigator.mediaDevices.getUserMedia({ audio });
-      this.#begin(stream);
+      try {
+        this.#begin(stream);
+      } catch (error) {
+        this.#release(stream);
+        throw error;
+      }
       say($("record-said"), "");
     } catch (error) {
       say($("record-said"), REFUSED[error.name] ?? `Recording failed: ${error.message}`);
@@ -50,9 +56,10 @@ export class Recorder {
     const recorder = new MediaRecorder(stream, type ? { mimeType: type, audioBitsPerSecond: 160000 } : {});
     const pieces = [];
     const context = new AudioContext();
+    this.context = context;
     const meter = context.createAnalyser();
     context.createMediaStreamSource(stream).connect(meter);
-    this.live = { recorder, stream, context, pieces, began: performance.now(), keep: true };
+    this.live = { recorder, stream, pieces, began: performance.now(), keep: true };
     recorder.ondataavailable = (event) => event.data.size && pieces.push(event.data);
     recorder.onstop = () => this.#ended(recorder.mimeType || type);
     recorder.start(1000);
@@ -88,14 +95,20 @@ export class Recorder {
     if (this.live.recorder.state !== "inactive") this.live.recorder.stop();
   }
 
-  #ended(type) {
-    const { stream, context, pieces, keep, began } = this.live;
-    this.live = null;
+  /** Let the microphone go, and show that nothing is recorded. */
+  #release(stream) {
     for (const track of stream.getTracks()) track.stop();
-    context.close();
+    this.context?.close();
+    this.live = this.context = null;
     $("recorder").hidden = true;
     $("drop").classList.remove("recording");
     say($("record"), "Record");
+  }
+
+  #ended(type) {
+    if (!this.live) return;
+    const { stream, pieces, keep, began } = this.live;
+    this.#release(stream);
     const seconds = (performance.now() - began) / 1000;
     if (!keep) return announce("The recording was thrown away");
     if (!pieces.length || seconds < 0.3) return say($("record-said"), "The recording was too short. Record a second or more.");
