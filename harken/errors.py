@@ -13,6 +13,9 @@ from dataclasses import dataclass
 _MOST_MISTAKES, _MOST_NAMES, _LONGEST_WORD = 100, 200, 200
 """What a message shows at most: a file from elsewhere can hold a million mistakes."""
 
+TERMINAL = "harken-terminal"
+"""Name of the log's handler that prints warnings for whoever sits before the command."""
+
 
 class HarkenError(Exception):
     """Whatever Harken refuses to do, with the reason and the cure in its message."""

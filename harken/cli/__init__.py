@@ -21,7 +21,7 @@ try:
     from harken import __version__
     from harken.cli.console import STOPPED, end_bars
     from harken.cli.stop import stop
-    from harken.errors import HarkenError, ModelError, NetError, RecipeError, printable
+    from harken.errors import TERMINAL, HarkenError, ModelError, NetError, RecipeError, printable
 except KeyboardInterrupt:  # before the command could begin to watch for it
     sys.exit(130)
 
@@ -100,6 +100,7 @@ class _WarningsOnStderr(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
+        self.name = TERMINAL
         self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:

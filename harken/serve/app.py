@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -77,18 +76,16 @@ def create(settings: Settings, models: Mapping[str, Served] | None = None) -> St
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         service = app.state.service = await asyncio.to_thread(Service, settings, models)
-        logger = logging.getLogger("harken")
-        logger.addHandler(service.remarks)
-        beat = asyncio.create_task(service.beat())
-        service.ready = True
-        try:
-            yield
-        finally:
-            service.ready = False
-            beat.cancel()
-            logger.removeHandler(service.remarks)
-            await asyncio.to_thread(service.crew.close)
-            service.metrics.close()
+        with service.remarks.listening():
+            beat = asyncio.create_task(service.beat())
+            service.ready = True
+            try:
+                yield
+            finally:
+                service.ready = False
+                beat.cancel()
+                await asyncio.to_thread(service.crew.close)
+                service.metrics.close()
 
     app = Starlette(
         routes=[

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from harken.errors import brief
 from harken.files import json_bytes
 from harken.serve.problems import MEDIA_TYPE, Problem, failure
 from harken.serve.settings import Settings
@@ -82,7 +83,7 @@ class Outermost:
         try:
             await self._app(scope, receive, sent)
         except Exception:
-            logger.exception("a request to %s failed", scope["path"])
+            logger.exception("a request failed: %s %s", scope["method"], brief(scope["path"]))
             if begun:
                 raise
             await response_of(failure())(scope, receive, sent)
