@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from click.testing import CliRunner
 from harken.cli import harken
 from harken.errors import DataError, HarkenError, MissingExtraError, RecipeError, RunError
 from harken.judge.paired import paired
+from harken.learn.pace import Deadline
 from harken.recipes import NetRecipe, Recipe, load_recipe, recipe_from_table, recipe_names
 from harken.recipes.ranges import Choices, Span, names_in, read_ranges, value_at
 from harken.recipes.reader import check_ranges, with_settings
@@ -468,6 +470,43 @@ def test_a_trial_that_the_budget_cuts_is_done_again_when_the_search_goes_on(
     whole = tune(songs, recipe, trials=4, out=tmp_path / "out")
     alone = tune(songs, recipe, trials=4, out=tmp_path / "alone")
     assert [row.values for row in whole.rows] == [row.values for row in alone.rows]
+
+
+def test_a_net_that_folds_judge_ends_in_the_midst_of_a_training_when_time_is_up(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, steps = [0.0], list[int]()
+    monkeypatch.setattr(one_trial, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    class Slow(Deadline):
+        def step_end(self, job: Any, epoch: int, step: int) -> None:
+            steps.append(epoch)
+            now[0] += 1.0
+            super().step_end(job, epoch, step)
+
+    monkeypatch.setattr(one_trial, "Deadline", Slow)
+    before = running.run_trial
+    monkeypatch.setattr(running, "run_trial", lambda *given: before(*given[:-1], 4.0))
+    with pytest.raises(HarkenError, match="too small"):
+        tune(songs, made(small_net(9, **RATE)), trials=1, folds=2, budget="1h", out=tmp_path / "out")
+    assert len(steps) == 4 and not list((tmp_path / "out" / "trials").glob("*.json"))
+
+
+def test_time_for_judging_is_kept_free_and_where_it_is_gone_judging_is_left_out_in_words(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = running.run_trial
+    monkeypatch.setattr(running, "run_trial", lambda *given: {**before(*given), "seconds": 300.0})
+    recipe = made(near(**K))
+    # Three folds, 300 s: a training takes 150 s, two of them 330 s with what is put on. A further trial wants 330 s.
+    plain = tune(songs, recipe, trials=2, budget="11m", out=tmp_path / "plain")
+    assert len(plain.rows) == 2
+    judged = tune(songs, recipe, trials=2, judge=True, budget="10m", out=tmp_path / "judged")
+    assert len(judged.rows) == 1 and judged.test is not None and judged.budget is not None and judged.budget["ended"]
+    assert len(tune(songs, recipe, trials=2, judge=True, budget="12m", out=tmp_path / "more").rows) == 2
+    none = tune(songs, recipe, trials=2, judge=True, budget="5m", out=tmp_path / "none")
+    assert none.test is None and "the test part is not judged: the two trainings for it take about 5 min 30 s" in caplog.text
+    assert tune(songs, recipe, trials=1, judge=True, budget="10m", out=tmp_path / "none").test is not None
 
 
 @pytest.mark.parametrize(

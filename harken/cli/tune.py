@@ -29,7 +29,7 @@ from harken.cli.console import (
     metavar="K",
     help="Judge trials by grouped folds, or with 0 by the validation part (default: 3; for recipes with a net 0).",
 )
-@click.option("--budget", metavar="TIME", help="Time for all of it: 10m, 90s, 1h30m.")
+@click.option("--budget", metavar="TIME", help="Time for all of it, --judge too: 10m, 90s, 1h30m.")
 @click.option("--judge", is_flag=True, help="At the end, judge the best and the default settings on the test part, once.")
 @click.option("--jobs", type=int, default=1, show_default=True, metavar="N", help="Trials at once, where memory allows.")
 @click.option("--out", type=click.Path(), metavar="DIR", help="For all results (default: runs/tune-RECIPE-DATA).")

@@ -7,6 +7,7 @@ part. Everything that is done lies in the folder, and the same command goes on a
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -54,7 +55,9 @@ FOLDS = 3
 TUNED = "-tuned"
 """Behind the name of the best recipe."""
 LAST = 1.1
-"""A trial is begun where this many times the mean of those before is left of the budget."""
+"""A trial is begun where this many times the mean of those before is left of the budget; as much is kept for judging."""
+
+logger = logging.getLogger("harken")
 
 
 def tune(
@@ -95,7 +98,8 @@ def tune(
         Whether the best and the default settings are judged on the test part at the end.
     budget : str or float, optional
         Time that all of it may take (:func:`harken.durations.seconds_of`); the search ends before a trial that would
-        not be over in time. Of a search that goes on, what was spent before counts.
+        not be over in time, with what ``judge`` may take kept free. Neither that, nor hearing, nor a recipe that is fitted at
+        once, ends in its midst. Of a search that goes on, what was spent before counts.
     jobs : int
         Trials that are worked on at once, each in a process of its own, where memory allows. The same number gives the same
         trials again; another number may give others.
@@ -135,9 +139,10 @@ def tune(
     task = _task(chosen, parts, folds, seed=seed, engine=engine, device=device)
     with guard.held(_asked(task, parts, folds)):
         search = Search(folder, chosen, seed)
-        results = _searched(search, task, folder, trials=trials, jobs=jobs, watch=watch, progress=progress)
+        results = _searched(search, task, folder, trials=trials, jobs=jobs, judge=judge, watch=watch, progress=progress)
         best = _best(results)
         write_text(folder / BEST, _tuned(chosen, best).to_toml())
+        judge = judge and _time_to_judge(watch, task, best, results, folder)
         test = _on_test(task, parts, best, folder, progress) if judge else None
         found = _found(
             *(task, search, results, best),
@@ -200,7 +205,7 @@ def _asked(task: Task, parts: Parts, folds: int) -> dict[str, Any]:
 
 
 def _searched(
-    search: Search, task: Task, folder: Path, *, trials: int, jobs: int, watch: Watch | None, progress: Progress
+    search: Search, task: Task, folder: Path, *, trials: int, jobs: int, judge: bool, watch: Watch | None, progress: Progress
 ) -> list[tuple[FrozenTrial, dict[str, Any]]]:
     """Do the trials that are not done yet; return all, with what they came to."""
     results = {number_of(one): _known(folder, one) for one in search.trials if one.state.is_finished()}
@@ -208,11 +213,12 @@ def _searched(
         _refuse_failed(results[0])
     progress("trials", len(results), trials)
     while len(results) < trials:
-        if watch is not None and not _time_for_more(watch, list(results.values())):
+        reserved = _judging(task, list(results.values())) if judge else 0.0
+        if watch is not None and not _time_for_more(watch, list(results.values()), reserved):
             break
         waiting = search.open()[: trials - len(results)]
         batch = waiting + [search.ask() for _ in range(min(jobs, trials - len(results)) - len(waiting))]
-        left = float("inf") if watch is None else watch.left
+        left = float("inf") if watch is None else watch.left - reserved
         found = done_trials(task, search.journal, folder, batch, jobs=jobs, left=left)
         for trial, result in zip(batch, found, strict=True):
             if number_of(trial) == 0:
@@ -240,9 +246,18 @@ def _refuse_failed(result: Mapping[str, Any]) -> None:
         raise HarkenError(f"the settings as they are could not be judged: {result['reason']}")
 
 
-def _time_for_more(watch: Watch, results: Sequence[Mapping[str, Any]]) -> bool:
+def _time_for_more(watch: Watch, results: Sequence[Mapping[str, Any]], reserved: float) -> bool:
     mean = float(np.mean([result["seconds"] for result in results])) if results else 0.0
-    return watch.left > LAST * mean
+    return watch.left - reserved > LAST * mean
+
+
+def _judging(task: Task, results: Sequence[Mapping[str, Any]]) -> float:
+    """Return the seconds that two trainings on the training part may take, by what trials took; 0 as long as none is through.
+
+    So many folds are as many trainings, each without one of the folds: together one training on all tracks fewer.
+    """
+    taken = [result["seconds"] for result in results if result["state"] == "complete"]
+    return LAST * 2 * max(taken, default=0.0) / max(1, len(task.splits) - 1)
 
 
 def _stands(results: Sequence[Mapping[str, Any]]) -> str:
@@ -358,11 +373,32 @@ def _pair(names: tuple[str, str], part: Features, ours: Any, theirs: Any, splits
     return paired(names, np.asarray(ours), np.asarray(theirs), **how)
 
 
+def _time_to_judge(
+    watch: Watch | None, task: Task, best: Row, results: Sequence[tuple[FrozenTrial, Mapping[str, Any]]], folder: Path
+) -> bool:
+    """Tell whether the budget has time for the test part, and say so where it has not; what was judged before takes none."""
+    if watch is None or _judged_before(folder, best):
+        return True
+    needed = _judging(task, [result for _, result in results])
+    if needed <= watch.left:
+        return True
+    logger.warning(
+        "the test part is not judged: the two trainings for it take about %s, and %s of the budget are left; the same command "
+        "with --budget %s judges it",
+        *(in_words(needed), in_words(max(watch.left, 0.0)), as_option(watch.spent + LAST * needed)),
+    )
+    return False
+
+
+def _judged_before(folder: Path, best: Row) -> bool:
+    return _said_before(folder / TEST).get("values") == dict(best.values)
+
+
 def _on_test(task: Task, parts: Parts, best: Row, folder: Path, progress: Progress) -> dict[str, Any]:
     """Judge the best and the default settings on the test part; what was judged before is not judged again."""
     path = folder / TEST
     before = _said_before(path)
-    if before and before["values"] == dict(best.values):
+    if _judged_before(folder, best):
         return before
     if parts.test is None:
         raise DataError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,14 +137,19 @@ def failed(reason: str) -> dict[str, Any]:
 
 
 def _by_folds(task: Task, recipe: Recipe, report: Report, end: float) -> dict[str, Any]:
-    """Judge every track once, by a training on the other folds."""
+    """Judge every track once, by a training on the other folds; a net's ends in its midst where time is up."""
     answers = np.full((len(task.train.tracks), len(task.train.tracks.classes)), np.nan)
     judged = np.zeros(len(answers), dtype=np.bool_)
     epochs = []
+    ends = Deadline(lambda: end - time.monotonic())
     for number, split in enumerate(task.splits, 1):
         if time.monotonic() > end:
             raise _TimeUp
-        result = learn_and_judge(task.train, split, recipe, seed=task.seed, engine=task.engine, device=task.device)
+        with _in_time(ends):
+            how = {"seed": task.seed, "engine": task.engine, "device": task.device}
+            result = learn_and_judge(task.train, split, recipe, **how, callbacks=[ends] if _is_net(recipe) else [])
+        if ends.ended and result["epochs"] < (recipe.epochs or 0):
+            raise _TimeUp
         rows = [[np.nan] * answers.shape[1] if row is None else row for row in result["probabilities"]]
         answers[result["tracks"]], judged[result["tracks"]] = rows, True
         epochs.append(result["best_epoch"])
@@ -158,21 +164,33 @@ def _by_validation(task: Task, recipe: Recipe, report: Report, end: float) -> di
     assert task.valid is not None
     callbacks: list[Callback] = []
     ends = Deadline(lambda: end - time.monotonic())
-    if recipe.engines and recipe.epochs is not None:
+    if _is_net(recipe):
         callbacks = [_Pruning(report), ends]
-    try:
+    with _in_time(ends):
         learnt = learn(
             recipe, task.train, task.valid, seed=task.seed, engine_name=task.engine, device=task.device, callbacks=callbacks
         )
-    except HarkenError:
-        if ends.ended:
-            raise _TimeUp from None
-        raise
     if ends.ended and len(learnt.history) < (recipe.epochs or 0):
         raise _TimeUp
     answers = answers_of(learnt, task.valid, task.engine, task.device)
     found = _figures(answers, task.valid.tracks.labels, np.ones(len(answers), dtype=np.bool_))
     return {**found, "epochs": learnt.best_epoch}
+
+
+def _is_net(recipe: Recipe) -> bool:
+    """Tell whether a recipe is learnt epoch by epoch, so that a training of it can end in its midst."""
+    return recipe.engines and recipe.epochs is not None
+
+
+@contextmanager
+def _in_time(ends: Deadline) -> Iterator[None]:
+    """Tell a training that failed because its time was up from one that failed otherwise."""
+    try:
+        yield
+    except HarkenError:
+        if ends.ended:
+            raise _TimeUp from None
+        raise
 
 
 def answers_of(learnt: Learnt, part: Features, engine: str, device: str) -> Doubles:
