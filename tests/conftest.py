@@ -109,3 +109,15 @@ def tone(tmp_path: Path) -> Tone:
 def _conftest_write() -> Callable[..., None]:
     """The function that writes given samples, (samples, channels), as the suffix of a path says."""
     return write_samples
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Two small models that services answer with, by name and path; they are only read."""
+    from tests.serving import make_models
+
+    logging.getLogger("harken").setLevel(logging.ERROR)  # too few tracks for some figures, which is told
+    try:
+        return make_models(tmp_path_factory.mktemp("models"))
+    finally:
+        logging.getLogger("harken").setLevel(logging.NOTSET)

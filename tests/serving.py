@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,9 @@ import soundfile
 from harken import Classifier, Tracks
 from harken.confidence import Confidence
 from harken.serve import Settings
+from harken.serve.settings import DRAIN
 
+WAV = {"Content-Type": "audio/wav"}
 RATE = 8000
 CLASSES = {"deep": 110.0, "high": 1760.0}
 
@@ -71,29 +75,55 @@ def left(settings: Settings) -> list[str]:
 @contextmanager
 def serving(settings: Settings) -> Iterator[httpx.Client]:
     """A service in a thread of this process; yields a client of it."""
-    import uvicorn
-
     from harken.serve.app import create
-    from harken.serve.running import _patient, _Server, bound
+    from harken.serve.running import bound, server
 
     app = create(settings)
     listening = bound(settings)
-    config = uvicorn.Config(
-        app, http=_patient(settings.patience), ws="none", lifespan="on", log_config=None, access_log=False,
-        server_header=False, proxy_headers=False, timeout_graceful_shutdown=20,
-    )  # fmt: skip
     begun = threading.Event()
-    server = _Server(config, begun.set)
-    thread = threading.Thread(target=server.run, args=([listening],), name="service")
+    running = server(settings, app, begun.set)
+    thread = threading.Thread(target=running.run, args=([listening],), name="service")
     port = listening.getsockname()[1]
     thread.start()
     try:
         assert begun.wait(30)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             client.service = app.state.service  # type: ignore[attr-defined]
-            client.server = server  # type: ignore[attr-defined]
+            client.server = running  # type: ignore[attr-defined]
             yield client
     finally:
-        server.should_exit = True
-        thread.join(40)
+        running.should_exit = True
+        thread.join(DRAIN + 10)
         assert not thread.is_alive()
+
+
+def until(holds: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def connected(client: httpx.Client) -> socket.socket:
+    """A connection of one's own to a service."""
+    return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=20)
+
+
+def head(host: str, length: int, *more: str) -> bytes:
+    """The beginning of a request to predict."""
+    lines = [
+        "POST /v1/predict HTTP/1.1",
+        f"Host: {host}",
+        "Content-Type: audio/wav",
+        f"Content-Length: {length}",
+    ]
+    return "\r\n".join([*lines, *more, "", ""]).encode()
+
+
+def rest(connection: socket.socket) -> bytes:
+    """All that comes until the connection is closed."""
+    found = b""
+    while piece := connection.recv(65536):
+        found += piece
+    return found

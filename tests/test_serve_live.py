@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import select
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,26 +26,7 @@ import harken.cli
 from harken.errors import HarkenError
 from harken.serve import Settings, work
 from harken.serve.running import _Processes, _Worker, bound, run
-from tests.serving import left, make_models, serving, settings_for, sound
-
-WAV = {"Content-Type": "audio/wav"}
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    logging.getLogger("harken").setLevel(logging.ERROR)  # too few tracks for some figures, which is told
-    try:
-        return make_models(tmp_path_factory.mktemp("models"))
-    finally:
-        logging.getLogger("harken").setLevel(logging.NOTSET)
-
-
-def until(holds: Callable[[], Any], seconds: float = 20.0) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
+from tests.serving import WAV, connected, head, left, rest, serving, settings_for, sound, until
 
 
 def said(answer: httpx.Response) -> list[tuple[str, str, float, Any]]:
@@ -121,30 +101,6 @@ def test_overload_is_told_at_once_and_passes(models: dict[str, str], tmp_path: P
         assert [each.result().status_code for each in waiting] == [200] * 3
         assert ask().status_code == 200
     assert left(settings) == []
-
-
-def connected(client: httpx.Client) -> socket.socket:
-    """A connection of one's own to a service."""
-    return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=20)
-
-
-def head(host: str, length: int, *more: str) -> bytes:
-    """The beginning of a request to predict."""
-    lines = [
-        "POST /v1/predict HTTP/1.1",
-        f"Host: {host}",
-        "Content-Type: audio/wav",
-        f"Content-Length: {length}",
-    ]
-    return "\r\n".join([*lines, *more, "", ""]).encode()
-
-
-def rest(connection: socket.socket) -> bytes:
-    """All that comes until the connection is closed."""
-    found = b""
-    while piece := connection.recv(65536):
-        found += piece
-    return found
 
 
 @pytest.fixture(scope="module")

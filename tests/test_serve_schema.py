@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,17 +14,14 @@ from hypothesis.strategies import booleans
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from tests.serving import left, make_models, serving, settings_for, sound
+from tests.serving import left, serving, settings_for, sound
 
 TOKEN = "a-token-that-is-long-enough"
 SOUND = sound(440.0, 3.2)
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, Any]]:
-    logging.getLogger("harken").setLevel(logging.ERROR)  # too few tracks for some figures, which is told
-    models = make_models(tmp_path_factory.mktemp("models"))
-    logging.getLogger("harken").setLevel(logging.NOTSET)
+def service(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, Any]]:
     given = settings_for(
         {"wave": models["wave"]}, tmp_path_factory.mktemp("service"), token=TOKEN, max_upload=100_000, patience=2.0
     )

@@ -13,11 +13,10 @@ import httpx
 import pytest
 
 from harken.serve import crew, uploads
-from tests.serving import left, serving, settings_for, sound
-from tests.test_serve_live import WAV, connected, head, models, until  # noqa: F401 - a fixture
+from tests.serving import WAV, connected, head, left, serving, settings_for, sound, until
 
 
-def test_slow_senders_keep_no_place_from_others(models: dict[str, str], tmp_path: Path) -> None:  # noqa: F811
+def test_slow_senders_keep_no_place_from_others(models: dict[str, str], tmp_path: Path) -> None:
     settings = settings_for({"wave": models["wave"]}, tmp_path, threads=1, queue=0)
     with serving(settings) as client, connected(client) as one, connected(client) as other:
         for slow in (one, other):
@@ -33,7 +32,7 @@ def test_slow_senders_keep_no_place_from_others(models: dict[str, str], tmp_path
 
 
 def test_no_more_bodies_come_at_once_than_there_is_room_for(
-    models: dict[str, str],  # noqa: F811
+    models: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -50,7 +49,7 @@ def test_no_more_bodies_come_at_once_than_there_is_room_for(
         assert client.post("/v1/predict", content=sound(440.0), headers=WAV).status_code == 200
 
 
-def test_a_body_has_an_end(models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_body_has_an_end(models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "LONGEST_BODY", 0.5)
     settings = settings_for({"wave": models["wave"]}, tmp_path)
     with serving(settings) as client, connected(client) as steady:
@@ -84,7 +83,7 @@ def who_do_not_read(client: httpx.Client, many: int) -> Iterator[list[socket.soc
         yield found
 
 
-def test_who_does_not_read_the_answer_is_cut(models: dict[str, str], tmp_path: Path) -> None:  # noqa: F811
+def test_who_does_not_read_the_answer_is_cut(models: dict[str, str], tmp_path: Path) -> None:
     settings = settings_for({"wave": models["wave"]}, tmp_path, patience=0.5)
     with serving(settings) as client:
         whole = len(client.get(LARGEST, headers={"Accept-Encoding": "identity"}).content)
@@ -101,7 +100,7 @@ def test_who_does_not_read_the_answer_is_cut(models: dict[str, str], tmp_path: P
         assert client.get("/healthz").status_code == 200
 
 
-def test_who_reads_slowly_gets_all_of_it(models: dict[str, str], tmp_path: Path) -> None:  # noqa: F811
+def test_who_reads_slowly_gets_all_of_it(models: dict[str, str], tmp_path: Path) -> None:
     settings = settings_for({"wave": models["wave"]}, tmp_path, patience=0.5)
     with serving(settings) as client:
         whole = len(client.get(LARGEST, headers={"Accept-Encoding": "identity"}).content)
@@ -115,7 +114,7 @@ def test_who_reads_slowly_gets_all_of_it(models: dict[str, str], tmp_path: Path)
 
 
 def test_requests_that_are_cut_at_the_end_leave_no_trace(
-    models: dict[str, str],  # noqa: F811
+    models: dict[str, str],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

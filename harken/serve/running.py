@@ -26,6 +26,7 @@ from typing import Any
 
 import h11
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from harken.errors import HarkenError
@@ -102,8 +103,22 @@ def _answer(
     settings: Settings, listening: socket.socket, models: Mapping[str, Served] | None, ready: Callable[[], None]
 ) -> None:
     """Answer in this process until a signal ends it."""
+    server(settings, create(settings, models), ready).run([listening])
+
+
+def server(settings: Settings, app: ASGIApp, ready: Callable[[], None]) -> uvicorn.Server:
+    """Return what speaks HTTP for an application.
+
+    Parameters
+    ----------
+    settings : Settings
+    app : ASGI application
+        What :func:`harken.serve.app.create` returned.
+    ready : callable
+        Called when requests are answered.
+    """
     config = uvicorn.Config(
-        create(settings, models),
+        app,
         http=_patient(settings.patience),
         ws="none",
         lifespan="on",
@@ -113,7 +128,7 @@ def _answer(
         proxy_headers=False,
         timeout_graceful_shutdown=int(DRAIN),
     )
-    _Server(config, ready).run([listening])
+    return _Server(config, ready)
 
 
 class _Server(uvicorn.Server):

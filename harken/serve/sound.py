@@ -129,6 +129,6 @@ def _too_long(most: float) -> Problem:
         413,
         "too-long",
         "Lasts too long",
-        f"a sound may last {in_words(most)} ({most:g} s); send a part of it (--max-duration)",
+        f"a sound may last {in_words(most)}; send a part of it (--max-duration)",
         limit_seconds=most,
     )
