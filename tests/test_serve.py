@@ -22,7 +22,7 @@ from harken.errors import ModelError
 from harken.learn.stack.said import ViewAnswer
 from harken.prediction import Prediction
 from harken.report.picture import mel_picture_of
-from harken.serve import Settings, answers, metrics, work
+from harken.serve import Settings, answers, crew, metrics, uploads, work
 from harken.serve import settings as given
 from harken.serve import sound as sounds
 from harken.serve.models import load_models
@@ -723,6 +723,7 @@ def test_the_docs_tell_the_defaults() -> None:
     assert f"| `--queue` | {given.QUEUE} |" in DOCS
     assert "proxy_set_header Host $http_host;" in DOCS  # $host drops the port, and the page would be refused as a stranger's
     assert f"{given.DRAIN:g} s" in DOCS and f"{sounds.LONGEST_WORK:g} s" in DOCS
+    assert f"may take {uploads.LONGEST_BODY / 60:g} min" in DOCS and f"{crew.MOST_SENDERS} bodies" in DOCS
 
 
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)

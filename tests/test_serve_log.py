@@ -17,8 +17,8 @@ from harken.cli import _WarningsOnStderr
 from harken.errors import TERMINAL
 from harken.serve import remarks, work
 from harken.serve.uploads import Upload
-from tests.serving import serving, settings_for, sound
-from tests.test_serve_live import WAV, command, models  # noqa: F401 - a fixture
+from tests.serving import WAV, serving, settings_for, sound
+from tests.test_serve_live import command
 
 SILENT = sound(440.0)[:44] + bytes(2 * 8000 * 4)
 
@@ -35,7 +35,7 @@ def terminal() -> Iterator[logging.Handler]:
 
 
 def test_a_fault_is_in_the_log_each_time_once_and_with_its_trace(
-    models: dict[str, str],  # noqa: F811
+    models: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -58,7 +58,7 @@ def test_a_fault_is_in_the_log_each_time_once_and_with_its_trace(
 
 
 def test_remarks_about_uploads_are_in_their_answers_alone(
-    models: dict[str, str],  # noqa: F811
+    models: dict[str, str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     terminal: logging.Handler,
@@ -70,7 +70,7 @@ def test_remarks_about_uploads_are_in_their_answers_alone(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_the_command_too_keeps_them_from_the_terminal(models: dict[str, str], tmp_path: Path) -> None:  # noqa: F811
+def test_the_command_too_keeps_them_from_the_terminal(models: dict[str, str], tmp_path: Path) -> None:
     with command(tmp_path / "tmp", models["wave"]) as (process, address):
         answer = httpx.post(f"{address}/v1/predict", content=SILENT, headers=WAV, timeout=30)
         assert any("silent" in remark for remark in answer.json()["remarks"])

@@ -75,7 +75,7 @@ _PROBLEMS = {
     401: "A token is wanted",
     403: "A page of another origin asks",
     404: "There is no such model",
-    408: "The body does not come on",
+    408: "The body does not come on, or takes too long",
     413: "The upload is too large, or lasts too long",
     415: "The body is of no type of sound",
     422: "The request cannot be understood, or the body not heard",
