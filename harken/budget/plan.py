@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import ceil
+from math import ceil, isfinite
 from typing import Any, Self
 
 from harken.durations import in_words
@@ -151,6 +151,25 @@ class Plan:
     def from_table(cls, table: Mapping[str, Any]) -> Self:
         """Build from what :meth:`to_table` gave."""
         return cls(parts=tuple(Part(**part) for part in table["parts"]), baselines=bool(table["baselines"]))
+
+
+def read_again(costs: Any, plan: Any) -> tuple[Costs, Plan]:
+    """Return costs and a plan as their tables tell them, and see that they belong together.
+
+    Raises
+    ------
+    ValueError
+        They are damaged.
+    """
+    try:
+        found, done = Costs.from_table(costs), Plan.from_table(plan)
+        names = [view.name for view in found.views]
+        known = bool(done.parts) and all(part.name in names for part in done.parts)
+        if not known or not isfinite(seconds(found, done)) or not in_sentence(found, done, 1.0):
+            raise ValueError("the plan has views that it has no costs of")
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"the plan is damaged: {type(error).__name__}: {error}") from error
+    return found, done
 
 
 def seconds(costs: Costs, plan: Plan) -> float:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from harken.durations import as_option, in_words
-from harken.errors import RunError
+from harken.errors import RunError, brief
 from harken.files import write_json
 from harken.progress import Progress
 
 OFTEN = 5.0
 """Seconds after which what is spent is written down again: so much a kill may hide."""
+
+FORMAT, VERSION = "harken budget", 1
+"""Of the file."""
 
 Clock = Callable[[], float]
 
@@ -61,7 +65,8 @@ class Watch:
         self.notes |= notes
         self._written = self._clock()
         if self._path is not None:
-            write_json(self._path, {"budget": self.budget, "spent": round(self.spent, 3), **self.notes})
+            top = {"format": FORMAT, "version": VERSION, "budget": self.budget, "spent": round(self.spent, 3)}
+            write_json(self._path, {**top, **self.notes})
 
     def following(self, progress: Progress) -> Progress:
         """Return a progress that also has the time written down every now and then."""
@@ -80,17 +85,30 @@ def read_notes(path: Path) -> Mapping[str, Any]:
     Raises
     ------
     RunError
-        It is damaged.
+        It is damaged, or of a newer Harken.
     """
     try:
         found = json.loads(path.read_bytes())
-        if not isinstance(found, dict) or not all(isinstance(found[key], int | float) for key in ("budget", "spent")):
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise ValueError("it holds no budget")
+        if found["version"] != VERSION:
+            raise ValueError(f"its version is {brief(found['version'])}, and this Harken reads {VERSION}")
+        if not (_is_time(found["budget"]) and found["budget"] > 0 and _is_time(found["spent"])):
+            raise ValueError("its times are no times")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, RecursionError) as error:
-        raise RunError(f"{path} cannot be read ({error}); delete it, and the budget is counted from now on") from error
-    return found
+        raise unreadable(path, error) from error
+    return {key: value for key, value in found.items() if key not in ("format", "version")}
+
+
+def unreadable(path: Path, error: Exception) -> RunError:
+    """Return what is raised of notes that cannot be read."""
+    return RunError(f"{path} cannot be read ({error}); delete it, and the budget is counted from now on")
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0
 
 
 def continued(budget: float | None, notes: Mapping[str, Any], path: Path, clock: Clock = time.monotonic) -> Watch | None:

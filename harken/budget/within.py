@@ -13,8 +13,20 @@ from typing import Any
 
 from harken.budget.keeping import Keeper, for_epochs
 from harken.budget.measure import measure, views_of
-from harken.budget.plan import Costs, Part, Plan, decide_carefully, holds, in_sentence, joined_words, least, left_out, seconds
-from harken.budget.watch import Clock, Watch, continued, read_notes
+from harken.budget.plan import (
+    Costs,
+    Part,
+    Plan,
+    decide_carefully,
+    holds,
+    in_sentence,
+    joined_words,
+    least,
+    left_out,
+    read_again,
+    seconds,
+)
+from harken.budget.watch import Clock, Watch, continued, read_notes, unreadable
 from harken.datasets import Arrays
 from harken.durations import as_option, in_words, seconds_of
 from harken.errors import HarkenError
@@ -112,11 +124,13 @@ class Within(Unlimited):
         ------
         HarkenError
             Nothing fits.
+        RunError
+            What was decided before is damaged.
         """
         known = self.watch.notes
         mark = fingerprint({"recipe": self._asked.to_table()})
         if "plan" in known and self._run.recipe.is_file():
-            self._costs, self._plan = Costs.from_table(known["costs"]), Plan.from_table(known["plan"])
+            self._costs, self._plan = self._as_decided()
             self._tell(f"{in_words(self.watch.left)} of {in_words(self.watch.budget)} are left; {', '.join(self._outs())}")
             # What was asked for then may be asked for again; anything else is compared with the run, and refused by it.
             return load_recipe(self._run.recipe) if known.get("asked") == mark else recipe
@@ -188,6 +202,13 @@ class Within(Unlimited):
             "sentence": f"It was trained {in_sentence(costs, plan, self.watch.budget)}.",
             "corrected": [text.removeprefix("corrected: ") for text in said if not text.startswith("within ")],
         }
+
+    def _as_decided(self) -> tuple[Costs, Plan]:
+        """Return what was decided before a kill."""
+        try:
+            return read_again(self.watch.notes.get("costs"), self.watch.notes["plan"])
+        except ValueError as error:
+            raise unreadable(Path(self._run.folder) / NOTES, error) from error
 
     def _again_whole(self, recipe: Recipe) -> Recipe:
         """Return the recipe with its views as they were asked for."""

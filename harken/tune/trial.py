@@ -145,9 +145,11 @@ def _by_folds(task: Task, recipe: Recipe, report: Report, end: float) -> dict[st
     for number, split in enumerate(task.splits, 1):
         if time.monotonic() > end:
             raise _TimeUp
+        callbacks: list[Callback] = [ends] if _is_net(recipe) else []
         with _in_time(ends):
-            how = {"seed": task.seed, "engine": task.engine, "device": task.device}
-            result = learn_and_judge(task.train, split, recipe, **how, callbacks=[ends] if _is_net(recipe) else [])
+            result = learn_and_judge(
+                task.train, split, recipe, seed=task.seed, engine=task.engine, device=task.device, callbacks=callbacks
+            )
         if ends.ended and result["epochs"] < (recipe.epochs or 0):
             raise _TimeUp
         rows = [[np.nan] * answers.shape[1] if row is None else row for row in result["probabilities"]]
