@@ -122,3 +122,17 @@ def made(path: Path, **settings: Any) -> Backbone:
 
 def noise(samples: int = SAMPLES, seed: int = 1) -> np.ndarray:
     return (0.1 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+def beside(folder: Path, location: str = "weights.bin") -> Path:
+    """Write a network whose weights lie in a file of their own."""
+    file = linear(folder / "net.onnx")
+    model = onnx.load(str(file))
+    onnx.save(model, str(file), save_as_external_data=True, location="weights.bin", size_threshold=100)
+    if location != "weights.bin":
+        model = onnx.load(str(file), load_external_data=False)
+        for tensor in model.graph.initializer:
+            for entry in tensor.external_data:
+                entry.value = location if entry.key == "location" else entry.value
+        file.write_bytes(model.SerializeToString())
+    return file

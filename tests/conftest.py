@@ -11,11 +11,16 @@ import os
 import shutil
 import signal
 import tempfile
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from harken.frontends import Backbone
 
 _SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 _SUBTYPES = {".ogg": "VORBIS", ".opus": "OPUS", ".mp3": "MPEG_LAYER_III"}
@@ -121,3 +126,22 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         return make_models(tmp_path_factory.mktemp("models"))
     finally:
         logging.getLogger("harken").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def no_backbone_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be known of where networks lie."""
+    from harken.frontends.backbone import network, places
+
+    monkeypatch.setenv("HARKEN_CACHE", str(tmp_path / "cache"))
+    for name in ("_told", "_given", "_hashes"):
+        monkeypatch.setattr(places, name, {})
+    monkeypatch.setattr(network, "_open", OrderedDict())
+
+
+@pytest.fixture
+def backbone(tmp_path: Path) -> Backbone:
+    """A backbone that gives six numbers."""
+    from tests.backbones import linear, made
+
+    return made(linear(tmp_path / "net.onnx"), title="Six numbers", window_hop=0.07, clip=0.5, level="standard")
