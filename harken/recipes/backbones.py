@@ -2,7 +2,8 @@
 
 ``NAME+FILE.onnx`` names one wherever a recipe is named. What becomes of NAME:
 
-* a head (the TOML files in ``heads/``: ``linear-head``, ``logistic-head``, ``shallow-head``) decides by the backbone's numbers;
+* a head (the TOML files in ``heads/``: ``linear-head``, ``logistic-head``, ``shallow-head``; or a file of yours without
+  ``[frontend]``) decides by the backbone's numbers;
 * a stack, such as ``listen``, has a linear head on the backbone as one more view;
 * any other recipe that decides by a row of numbers (``knn``, ``timbre``, ``deep-knn``) takes the backbone's instead of its own.
 
@@ -48,6 +49,13 @@ def head_table(name: str | None, file: str) -> dict[str, Any]:
     """Return the recipe of a head (default: the linear one) on a backbone, as a table."""
     text = _heads().joinpath(f"{name or HEAD}.toml").read_text("utf-8")
     return {**tomllib.loads(text), "frontend": backbone_of(file).to_table()}
+
+
+def heard_through(table: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """Return a recipe's table in which a backbone listens, where it is one of a single way to decide and says of none."""
+    if "frontend" in table or table.get("kind") == "stack":
+        return dict(table)
+    return {**table, "frontend": backbone_of(file).to_table()}
 
 
 def parted(source: str | os.PathLike[str]) -> tuple[str, str | None]:

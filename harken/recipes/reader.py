@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from harken.errors import NetError, RecipeError, brief, suggest
 from harken.files import read_toml
 from harken.frontends import Frontend, frontend_from_table
-from harken.recipes.backbones import completed, head_names, head_table, listening, parted
+from harken.recipes.backbones import completed, head_names, head_table, heard_through, listening, parted
 from harken.recipes.base import Kind, Part, Published, Recipe
 from harken.recipes.classical import ClassicalRecipe, read_classifier
 from harken.recipes.neighbours import NeighboursRecipe, read_neighbours
@@ -218,8 +218,14 @@ def load_recipe(source: str | os.PathLike[str] | Recipe) -> Recipe:
             raise _unknown(source)
         text = resources.files("harken.recipes").joinpath(source + SUFFIX).read_text("utf-8")
         return recipe_from_table(tomllib.loads(text), source)  # whose ranges a test has checked
-    path = Path(source)
+    return _from_file(Path(source))
+
+
+def _from_file(path: Path, backbone: str | None = None) -> Recipe:
+    """Read a recipe's file; with a backbone it may be a head, which says nothing of what is heard."""
     table = read_toml(path, "a recipe", RecipeError)
+    if backbone is not None:
+        table = heard_through(table, backbone)
     try:
         found = recipe_from_table(completed(table, path.parent), path.stem)
         check_ranges(found)
@@ -299,4 +305,5 @@ def _with_backbone(name: str, file: str) -> Recipe:
     if name in head_names():
         recipe = recipe_from_table(head_table(name, file), name)
         return replace(recipe, name=f"{name}+{Path(file).stem}")
-    return listening(load_recipe(name), file, lambda view: recipe_from_table(head_table(None, file), view))
+    recipe = _from_file(Path(name), file) if name.endswith(SUFFIX) else load_recipe(name)
+    return listening(recipe, file, lambda view: recipe_from_table(head_table(None, file), view))
