@@ -496,11 +496,12 @@ class Classifier:
             if heard.failure:
                 ready[heard.position] = failure(path, self.classes, heard.failure)
             else:
-                if heard.position not in sounding:
+                silent = heard.position not in sounding
+                if silent:
                     logger.warning("%s is silent: its answer says nothing of music", shown(path))
                 joint = Sayings.together(views) if views else None
                 every = np.concatenate(probabilities)
-                ready[heard.position] = answer(path, self.classes, times, every, confidence, said=joint)
+                ready[heard.position] = answer(path, self.classes, times, every, confidence, said=joint, silent=silent)
             sounding.discard(heard.position)
             while said in ready:
                 yield ready.pop(said)

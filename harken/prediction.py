@@ -66,6 +66,8 @@ class Prediction:
         How near it is to what the model was trained on (:func:`harken.judge.unknown.familiarity`); NaN where that is not known.
     views : tuple of ViewAnswer
         What each view says, where the model is a stack.
+    silent : bool
+        Nothing sounds in what the model heard, and the label says nothing of music.
     """
 
     path: str
@@ -75,6 +77,7 @@ class Prediction:
     error: str | None = None
     familiarity: float = float("nan")
     views: tuple[ViewAnswer, ...] = ()
+    silent: bool = False
 
     def or_unknown(self, least: float | None = None) -> Prediction:
         """Return the answer that is shown: "unknown" for a background class, and for what is less familiar than ``least``.
@@ -140,6 +143,7 @@ def answer(
     confidence: Confidence | None = None,
     *,
     said: Sayings | None = None,
+    silent: bool = False,
 ) -> Prediction:
     """Decide a track from its clips.
 
@@ -155,6 +159,8 @@ def answer(
         What the model knows of its own: the track's probabilities are taken at its temperature; those of clips are left.
     said : Sayings, optional
         What the views of a stack say of the clips.
+    silent : bool
+        Nothing sounds in the clips.
     """
     decided = decisions(clips)
     if (decided < 0).any():
@@ -175,7 +181,7 @@ def answer(
     if known.examples:
         familiar = float(familiarity(places(clips, np.zeros(len(clips), np.int64), 1), known.places)[0])
     views = () if said is None else view_answers(said, mean[0], classes)
-    return Prediction(path, classes[decisions(mean)[0]], shown, moments, familiarity=familiar, views=views)
+    return Prediction(path, classes[decisions(mean)[0]], shown, moments, familiarity=familiar, views=views, silent=silent)
 
 
 def failure(path: str, classes: Sequence[str], reason: str) -> Prediction:

@@ -496,6 +496,13 @@ def test_as_long_as_allowed_is_answered(client: httpx.Client) -> None:
     assert any("silent" in remark for remark in found.json()["remarks"])
 
 
+def test_nothing_is_sure_of_silence(client: httpx.Client) -> None:
+    found = client.post("/v1/predict", content=bomb(4.0), headers={"Content-Type": "audio/flac"}).json()
+    assert [one["words"] for one in found["models"]] == ["silent", "silent"]
+    assert found["agreement"] is None
+    assert all(one["label"] and 0 < one["probability"] <= 1 for one in found["models"])  # as harken predict has them
+
+
 def test_a_fault_of_the_service_tells_nothing(client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("secret-word in /tmp/secret-place")

@@ -1,7 +1,7 @@
 """Answers: what models said of a sound, as the JSON of ``POST /v1/predict``.
 
 Labels, probabilities and "unknown" are those of ``harken predict``. Words put a probability as a promise: of a calibrated model
-nine answers in ten that are "sure" are right.
+nine answers in ten that are "sure" are right. Of silence no answer is sure: it is called so.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from harken.prediction import Prediction
 
 WORDS = ((0.9, "sure"), (0.7, "fairly sure"), (0.5, "unsure"), (0.0, "very unsure"))
 """From which probability on an answer is called what."""
+SILENT = "silent"
+"""What an answer is called where nothing sounds: its label and its probability say nothing of music."""
 
 
 def in_words(probability: float) -> str:
@@ -55,7 +57,7 @@ def of_model(
         "model": name,
         "label": shown.label,
         "probability": shown.probability,
-        "words": UNKNOWN if unknown else in_words(shown.probability),
+        "words": SILENT if answer.silent else UNKNOWN if unknown else in_words(shown.probability),
         "unknown": unknown,
         "classes": [{"label": label, "probability": value} for label, value in answer.ranked(classes)[:top]],
     }
@@ -76,7 +78,7 @@ def of_model(
 
 
 def agreement(answers: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return whether several models say the same, of those that have an answer; None where fewer than two have.
+    """Return whether several models say the same, of those that have an answer and heard more than silence; None where fewer than two.
 
     Examples
     --------
@@ -85,7 +87,7 @@ def agreement(answers: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     >>> agreement([{"model": "a", "label": "waltz"}, {"model": "b", "label": "tango"}])["sentence"]
     'the models differ: a says waltz, b says tango'
     """
-    said = [(one["model"], one["label"]) for one in answers if one["label"] is not None]
+    said = [(one["model"], one["label"]) for one in answers if one["label"] is not None and one.get("words") != SILENT]
     if len(said) < 2:
         return None
     labels = {label for _, label in said}

@@ -9,7 +9,7 @@ from typing import Any
 
 from harken import __version__
 from harken.durations import in_words
-from harken.serve.answers import WORDS
+from harken.serve.answers import SILENT, WORDS
 from harken.serve.problems import MEDIA_TYPE
 from harken.serve.settings import Settings, size_in_words
 
@@ -235,7 +235,7 @@ def _of_predictions() -> Table:
             "took_ms": _NUMBER,
         },
         probability=_SHARE,
-        words={**_TEXT, "enum": [*(word for _, word in WORDS), "unknown"]},
+        words={**_TEXT, "enum": [*(word for _, word in WORDS), "unknown", SILENT]},
         error=_TEXT,
         views=views,
         timeline=_list(_object(moment)),

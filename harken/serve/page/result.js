@@ -3,7 +3,7 @@
 import { $, button, keep, make } from "./dom.js";
 import { csv, json } from "./save.js";
 import { Timeline } from "./timeline.js";
-import { agreed, answer, nearest, percent, size, spoken } from "./words.js";
+import { agreed, answer, nearest, percent, silent, size, spoken } from "./words.js";
 
 const FIRST = 6; // bars that are shown at once
 const COLOURS = 8;
@@ -66,7 +66,9 @@ function card(model, several) {
   if (model.label === null && !model.unknown) {
     return make("article", { class: "card" }, make("h3", {}, model.model), make("p", { class: "says" }, "no answer"), make("p", {}, model.error ?? ""));
   }
-  const says = model.unknown
+  const says = silent(model)
+    ? [make("p", { class: "says" }, "silent"), make("p", {}, `Nothing sounds here. The figures below are what ${model.model} makes of silence; they say nothing of music.`)]
+    : model.unknown
     ? [make("p", { class: "says" }, "unknown"), make("p", {}, `This sounds unlike what ${model.model} knows. The nearest of its classes: ${nearest(model)}.`)]
     : [make("p", { class: "says" }, model.label), make("p", {}, make("span", { class: "figures" }, percent(model.probability)), model.words ? `, ${model.words}` : "")];
   const heading = make("h3", { class: several ? "" : "alone" }, model.model);

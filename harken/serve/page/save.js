@@ -1,6 +1,6 @@
 // Results as files: CSV for a spreadsheet, JSON for a program.
 
-import { answer } from "./words.js";
+import { answer, silent } from "./words.js";
 
 /** A cell of CSV. A text that a spreadsheet would take for a formula is defused with an apostrophe before it. */
 export function cell(value) {
@@ -22,23 +22,25 @@ function classesOf(jobs) {
 
 /**
  * A line for each file and model, and with `clips` one for each clip; a failed file has a line with its reason.
- * Columns: file, level, model, start_s, end_s, label, probability, words, error, and p_CLASS for each class.
+ * Columns: file, level, model, start_s, end_s, label, probability, words, error, remarks, and p_CLASS for each class.
  */
 export function csv(jobs, { clips = false } = {}) {
   const classes = classesOf(jobs);
-  const lines = [line(["file", "level", "model", "start_s", "end_s", "label", "probability", "words", "error", ...classes.map((each) => `p_${each}`)])];
+  const lines = [line(["file", "level", "model", "start_s", "end_s", "label", "probability", "words", "error", "remarks", ...classes.map((each) => `p_${each}`)])];
   const shares = (found) => classes.map((each) => found.get(each));
   for (const job of jobs) {
     if (!job.result) {
-      lines.push(line([job.name, "track", "", null, null, "", null, "", job.error || job.state, ...classes.map(() => null)]));
+      lines.push(line([job.name, "track", "", null, null, "", null, "", job.error || job.state, "", ...classes.map(() => null)]));
       continue;
     }
+    const remarks = (job.result.remarks ?? []).join("; ");
     for (const model of job.result.models) {
+      const label = silent(model) ? model.label : answer(model); // of silence the figures are kept as they came
       const whole = new Map((model.classes ?? []).map((each) => [each.label, each.probability]));
-      lines.push(line([job.name, "track", model.model, 0, job.result.file.seconds, answer(model), model.probability, model.words, model.error ?? "", ...shares(whole)]));
+      lines.push(line([job.name, "track", model.model, 0, job.result.file.seconds, label, model.probability, model.words, model.error ?? "", remarks, ...shares(whole)]));
       for (const clip of clips ? model.timeline ?? [] : []) {
         const part = new Map(Object.entries(clip.classes ?? {}));
-        lines.push(line([job.name, "clip", model.model, clip.start_s, clip.end_s, clip.label, clip.probability, "", "", ...shares(part)]));
+        lines.push(line([job.name, "clip", model.model, clip.start_s, clip.end_s, clip.label, clip.probability, "", "", "", ...shares(part)]));
       }
     }
   }
@@ -49,8 +51,8 @@ export function csv(jobs, { clips = false } = {}) {
 export function json(jobs) {
   const files = jobs.map((job) => {
     if (!job.result) return { file: { name: job.name, bytes: job.file.size }, error: job.error || job.state };
-    const { file, models, agreement } = job.result;
-    return { file: { ...file, name: job.name }, models, agreement: agreement ?? null, error: null };
+    const { file, models, agreement, remarks } = job.result;
+    return { file: { ...file, name: job.name }, models, agreement: agreement ?? null, remarks: remarks ?? [], error: null };
   });
   return `${JSON.stringify({ files }, null, 1)}\n`;
 }

@@ -2,7 +2,7 @@
 
 import { $, button, make, say } from "./dom.js";
 import { over } from "./queue.js";
-import { agreed, answer, clock, count, percent } from "./words.js";
+import { agreed, answer, clock, count, percent, silent } from "./words.js";
 
 const MOST_COLUMNS = 3; // models up to which each has a column of its own
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -17,6 +17,13 @@ function stateOf(job) {
   return STATES[job.state] ?? "";
 }
 
+/** What the service remarks of a file, below its name; it says the name itself at most once. */
+function remarks(job) {
+  const base = job.name.replace(/^.*[\\/]/, "");
+  const plain = (remark) => (remark.startsWith(`${base} `) ? remark.slice(base.length + 1) : remark);
+  return (job.result?.remarks ?? []).map((remark) => make("p", { class: "remark small" }, plain(remark)));
+}
+
 const by = (job, model) => job.result?.models.find((each) => each.model === model);
 
 /** The answer that most models give, "they differ" where none leads. */
@@ -28,7 +35,7 @@ function common(result) {
 }
 
 function columnsFor(models) {
-  const said = (model) => (model.unknown || model.label === null ? [answer(model)] : [model.label, make("span", { class: "soft figures" }, ` ${percent(model.probability)}`)]);
+  const said = (model) => (silent(model) || model.unknown || model.label === null ? [answer(model)] : [model.label, make("span", { class: "soft figures" }, ` ${percent(model.probability)}`)]);
   const columns = [];
   if (models.length <= MOST_COLUMNS) {
     for (const name of models) {
@@ -158,7 +165,7 @@ export class Table {
     const focused = row.contains(document.activeElement) ? document.activeElement.className : null;
     const openable = Boolean(job.result) || job.state === "failed";
     const name = openable ? button(job.name, () => this.open(job), { class: "link open" }) : make("span", {}, job.name);
-    const cells = [make("th", { scope: "row", role: "rowheader", class: "name" }, name)];
+    const cells = [make("th", { scope: "row", role: "rowheader", class: "name" }, name, ...remarks(job))];
     if (job.result) {
       for (const column of this.columns.slice(1)) {
         cells.push(make("td", { role: "cell", "data-head": column.head, class: column.kind }, ...column.cell(job)));

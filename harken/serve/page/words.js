@@ -26,12 +26,16 @@ export function size(bytes) {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 }
 
-/** What a model answers, as a name: "unknown" where it does not know. */
-export const answer = (found) => (found.unknown ? "unknown" : found.label ?? "no answer");
+/** What a model answers, as a name: "unknown" where it does not know, "silent" where there was nothing to hear. */
+export const answer = (found) => (silent(found) ? "silent" : found.unknown ? "unknown" : found.label ?? "no answer");
+
+/** Whether nothing sounds in what a model heard: its label and its probability say nothing of music then. */
+export const silent = (found) => found.words === "silent";
 
 /** Its answer as a sentence's end: "waltz, 81 %, fairly sure". */
 export function told(found) {
   if (!found.unknown && found.label === null) return `no answer: ${found.error}`;
+  if (silent(found)) return "silent, so it says nothing of music";
   const words = found.words ? `, ${found.words}` : "";
   return found.unknown ? `unknown (nearest: ${nearest(found)})` : `${found.label}, ${percent(found.probability)}${words}`;
 }
