@@ -13,10 +13,11 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -36,6 +37,12 @@ from harken.serve.app import create
 from harken.serve.models import Served
 from harken.serve.problems import MEDIA_TYPE, not_http
 from harken.serve.settings import DRAIN, Settings
+
+if sys.platform == "win32":
+    termios = None
+else:
+    import fcntl
+    import termios
 
 FEWEST_SECONDS, MOST_DEATHS = 10.0, 3
 """A process that dies before it answers or within so many seconds, and how many of these in a row end the service."""
@@ -169,6 +176,20 @@ def _no_cut(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
+def _unread(transport: Any) -> int:
+    """Return the bytes that wait to be read: those of the program, and where there are some, those that the kernel holds.
+
+    The kernel may hold megabytes, and takes more only when it has sent a good part of them: who reads slowly would look, to
+    the program alone, like one who does not read at all.
+    """
+    size = int(transport.get_write_buffer_size())
+    if size and termios is not None:
+        with suppress(OSError):  # not every system tells it
+            held = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+            size += int.from_bytes(held, sys.byteorder)
+    return size
+
+
 def _patient(patience: float) -> type[H11Protocol]:
     """Return uvicorn's HTTP, that also closes a connection on which no request begins, or none comes to its end.
 
@@ -191,7 +212,7 @@ def _patient(patience: float) -> type[H11Protocol]:
             super().resume_writing()
 
         def _look(self, before: Any, unread_before: tuple[int, int]) -> None:
-            unread = self.transport.get_write_buffer_size(), self._read
+            unread = _unread(self.transport), self._read
             if unread[0] and unread == unread_before:
                 self.transport.abort()
                 return
