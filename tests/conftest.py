@@ -21,6 +21,7 @@ import pytest
 
 if TYPE_CHECKING:
     from harken.frontends import Backbone
+    from tests.browser import Browser
 
 _SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 _SUBTYPES = {".ogg": "VORBIS", ".opus": "OPUS", ".mp3": "MPEG_LAYER_III"}
@@ -145,3 +146,40 @@ def backbone(tmp_path: Path) -> Backbone:
     from tests.backbones import linear, made
 
     return made(linear(tmp_path / "net.onnx"), title="Six numbers", window_hop=0.07, clip=0.5, level="standard")
+
+
+@pytest.fixture(scope="session")
+def window() -> Iterator[Browser]:
+    """A browser."""
+    from tests.browser import open_browser
+    from tests.pages import SCREENSHOTS
+
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of songs to give to the page."""
+    from tests.pages import write_album
+
+    return write_album(tmp_path_factory.mktemp("songs") / "album")
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a service of three models has its page."""
+    from tests.pages import three_models
+
+    with three_models(tmp_path_factory.mktemp("pages")) as found:
+        yield found
+
+
+@pytest.fixture
+def page(window: Browser, address: str) -> Iterator[Browser]:
+    """The page, fresh."""
+    from tests.pages import fresh
+
+    with fresh(window, address) as opened:
+        yield opened
