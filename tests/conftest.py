@@ -20,7 +20,10 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
+    import httpx
+
     from harken.frontends import Backbone
+    from harken.serve import Settings
     from tests.browser import Browser
 
 _SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -183,3 +186,30 @@ def page(window: Browser, address: str) -> Iterator[Browser]:
 
     with fresh(window, address) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def settings(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a service with small limits."""
+    from tests.serving import settings_for
+
+    return settings_for(models, tmp_path_factory.mktemp("service"), max_upload=300_000, max_duration=20.0)
+
+
+@pytest.fixture(scope="module")
+def running(settings: Settings) -> Iterator[httpx.Client]:
+    """The service, over HTTP."""
+    from tests.serving import serving
+
+    with serving(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def client(running: httpx.Client, settings: Settings) -> Iterator[httpx.Client]:
+    """The service; what it was sent is gone afterwards."""
+    from tests.serving import left
+
+    yield running
+    assert left(settings) == []
+    assert running.service.crew.inside == 0  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 import threading
 import time
@@ -21,6 +22,7 @@ from harken.confidence import Confidence
 from harken.serve import Settings
 from harken.serve.settings import DRAIN
 
+TOKEN = "a-token-that-is-long-enough"
 WAV = {"Content-Type": "audio/wav"}
 RATE = 8000
 CLASSES = {"deep": 110.0, "high": 1760.0}
@@ -127,3 +129,14 @@ def rest(connection: socket.socket) -> bytes:
     while piece := connection.recv(65536):
         found += piece
     return found
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem details of a refusal, which holds no path and no trace."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    found = answer.json()
+    assert found["status"] == status
+    assert {"type", "title", "status", "detail"} <= set(found)
+    assert not re.search(r"Traceback|File \"|/tmp|upload-|site-packages|\.py\b", answer.text), answer.text
+    return dict(found)

@@ -14,9 +14,8 @@ from hypothesis.strategies import booleans
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from tests.serving import left, serving, settings_for, sound
+from tests.serving import TOKEN, left, serving, settings_for, sound
 
-TOKEN = "a-token-that-is-long-enough"
 SOUND = sound(440.0, 3.2)
 
 
