@@ -451,6 +451,7 @@ def test_a_catalogue_of_every_version_is_read(version: int, tmp_path: Path) -> N
             guessed = {row.path: row.label for row in rows(catalogue, Filter(guess=True))}
             assert catalogue.execute("PRAGMA user_version") == [(schema.VERSION,)]
             assert [batch.field for batch in batches(catalogue)] == ["genre"][: version - 1]
+            assert [batch.left for batch in batches(catalogue)] == [int(version > 2)][: version - 1]
             assert [row.path for row in rows(catalogue, Filter(gone=True))] == ["/music/copy.mp3"]
         song, strange = found["/music/a.mp3"], os.fsdecode(b"/music/caf\xe9.flac")
         assert (song.label, song.confidence, song.seconds) == ("waltz", 0.75, 20.5)

@@ -485,6 +485,43 @@ def test_undo_keeps_what_other_programs_have_changed_since(music: Path, songs: P
     assert all(content == (songs / name).read_bytes() for name, content in contents(music).items() if name not in touched)
 
 
+def test_a_file_that_undo_has_to_leave_blocks_no_tagging_before(music: Path, songs: Path) -> None:
+    call("tag", "--write")
+    call("tag", "--write", "--field", "comment")
+    other = mutagen.File(music / "full.flac")
+    other["COMMENT"] = ["Mine"]
+    other.save()
+    done = call("undo", code=1)
+    assert f"{len(KINDS) - 1} files as before, byte for byte, 1 left" in done.output
+    assert "full.flac: another program has changed it since, also its comment" in done.output
+    assert "the next 'harken library undo' takes back tagging 1; --tagging 2 or --all tries again" in done.output
+    assert ", 1 left" in call("undo", "--list").output
+    done = call("undo")
+    assert f"{len(KINDS) - 1} files as before, byte for byte, 1 with the field set back" in done.output
+    assert values(music / "full.flac", "comment") == ["Mine"]
+    assert values(music / "full.flac") == values(songs / "full.flac")
+    done = call("undo", code=1)  # nothing else is left: it tries again, and says how it stands
+    assert "1 left" in done.output and "all else is taken back" in done.output
+    other = mutagen.File(music / "full.flac")
+    other["COMMENT"] = [labels()["full.flac"]]
+    other.save()
+    call("undo", "--tagging", 2)
+    assert values(music / "full.flac", "comment") == values(songs / "full.flac", "comment")
+    assert "no tagging to undo" in str(call("undo", code=2).exception)
+
+
+def test_undo_of_a_tagging_whose_files_were_missing_goes_on_when_they_are_back(music: Path, songs: Path) -> None:
+    call("tag", "--write")
+    call("tag", "--write", "--field", "comment", "--path-contains", "full.flac")
+    away = music.with_name("away.flac")
+    (music / "full.flac").rename(away)
+    assert "takes back tagging 1" in call("undo", code=1).output
+    away.rename(music / "full.flac")
+    assert "1 file as before, byte for byte" in call("undo").output
+    assert f"{len(KINDS)} files as before, byte for byte" in call("undo").output
+    assert contents(music) == contents(songs)
+
+
 def test_undo_finds_files_that_were_moved(music: Path, songs: Path) -> None:
     call("tag", "--write")
     other = music.with_name("elsewhere")

@@ -135,10 +135,11 @@ def undo(ctx: click.Context, as_list: bool, number: int | None, everything: bool
     """Take back what 'harken library tag --write' has written.
 
     A file that is as the tagging left it becomes what it was, byte for byte. In one that another program has changed since,
-    only the field is set back.
+    only the field is set back; where the field itself was changed too, the file is left and named, and the next undo goes to
+    the tagging before.
     """
     from harken.library import Catalogue
-    from harken.library.undo import batches
+    from harken.library.undo import batches, next_batch
 
     if everything and number is not None:
         raise click.UsageError("--all and --tagging exclude each other")
@@ -147,20 +148,46 @@ def undo(ctx: click.Context, as_list: bool, number: int | None, everything: bool
             for one in batches(known):
                 made = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.made))
                 taken = f", {one.undone:,} taken back" if one.undone else ""
-                click.echo(f"{one.number}\t{made}\t{one.field}\t{shown(one.model)}\t{files(one.files)}{taken}")
+                left = f", {one.left:,} left" if one.left else ""
+                click.echo(f"{one.number}\t{made}\t{one.field}\t{shown(one.model)}\t{files(one.files)}{taken}{left}")
             return
         with known.alone(waiting):
             goes_on("each file is whole; the same command goes on")
-            numbers = [one.number for one in batches(known) if one.files > one.undone] if everything else [number]
+            if everything:
+                numbers = [one.number for one in batches(known) if one.files > one.undone]
+            else:
+                chosen = next_batch(known) if number is None else None
+                numbers = [number] if number is not None else [chosen.number] if chosen is not None else []
             if not numbers:
                 raise DataError("there is no tagging to undo; 'harken library undo --list' shows those in the journal")
-            failed = [failure for each in numbers for failure in _undo(known, each, quiet)]
+            left = {each: _undo(known, each, quiet) for each in numbers}
             goes_on("")
+            further = next_batch(known)
+    failed = [failure for each in left.values() for failure in each]
     name_failures(failed)
+    if failed:
+        stayed = [each for each in numbers if left[each]]
+        click.echo(_after_left(stayed, further.number if further is not None else stayed[0]))
     ctx.exit(exit_code(failed))
 
 
-def _undo(known: Catalogue, number: int | None, quiet: bool) -> list[Failure]:
+def _after_left(stayed: list[int], further: int) -> str:
+    """Say how it goes on where files were left.
+
+    Examples
+    --------
+    >>> _after_left([2], 1)
+    "the next 'harken library undo' takes back tagging 1; --tagging 2 or --all tries again what was left"
+    >>> _after_left([2, 1], 2)
+    "'harken library undo' with --tagging 2, --tagging 1 or --all tries again what was left; all else is taken back"
+    """
+    again = ", ".join(f"--tagging {number}" for number in stayed)
+    if further not in stayed:
+        return f"the next 'harken library undo' takes back tagging {further}; {again} or --all tries again what was left"
+    return f"'harken library undo' with {again} or --all tries again what was left; all else is taken back"
+
+
+def _undo(known: Catalogue, number: int, quiet: bool) -> list[Failure]:
     """Take a tagging back and say what became of its files; return those that were left."""
     from harken.library.undo import undo as take_back
 

@@ -7,7 +7,8 @@ the system has them; times are nanoseconds since 1970, unless they are called se
 ``files`` holds every path that was found, with what the file was then (size, times, inode) and its sound's hash; ``answers``
 holds a model's answer for a sound, so that all files of one sound share it; ``models`` the models by their file's hash.
 ``taggings`` and ``changes`` are the undo journal: what was written into which file's tags, the hashes of the file before and
-after, and the way back (:mod:`harken.library.wayback`); ``unfinished`` names temporary files that a killed tagging may leave.
+after, the way back (:mod:`harken.library.wayback`), and why an undo had to leave a file; ``unfinished`` names temporary files
+that a killed tagging may leave.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ STEPS = (
     );
     CREATE INDEX changes_tagging ON changes (tagging);
     CREATE TABLE unfinished (path BLOB PRIMARY KEY) WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE changes ADD COLUMN stays TEXT;
     """,
 )
 """The steps of all versions so far, in order."""

@@ -2,7 +2,8 @@
 
 A file that is as the tagging left it becomes, byte for byte, what it was before, with its old time of change; so does one that
 was moved or renamed since, where a scan has seen it. In a file that another program has changed since, only the field is set
-back, and whatever else has changed stays; where the field itself holds something else by now, the file is left alone.
+back, and whatever else has changed stays; where the field itself holds something else by now, the file is left alone. A file
+that was left blocks nothing: its tagging counts as taken back, until it is asked for by its number.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from harken.library.tagging import FullError, clear_unfinished, rewrite, told
 from harken.library.tags import TagError, Tagged, field_of, need_mutagen
 from harken.library.wayback import go_back
 
+MISSING = "it is not there any more, and no scan has seen it elsewhere"
+"""Why a file was left that may come back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -34,8 +38,8 @@ class Batch:
     made : float
         Seconds since 1970.
     field, model : str
-    files, undone : int
-        Files that were written, and of these, those that were taken back.
+    files, undone, left : int
+        Files that were written, and of these, those that were taken back, and those that an undo had to leave.
     """
 
     number: int
@@ -44,6 +48,7 @@ class Batch:
     model: str
     files: int
     undone: int
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,8 @@ class Undone:
 def batches(catalogue: Catalogue) -> list[Batch]:
     """Return the taggings in the journal, the last one first."""
     found = catalogue.execute(
-        "SELECT tagging, made, field, model, count(change), count(undone) FROM taggings LEFT JOIN changes USING (tagging) "
+        "SELECT tagging, made, field, model, count(change), count(undone), count(CASE WHEN undone IS NULL THEN stays END) "
+        "FROM taggings LEFT JOIN changes USING (tagging) "
         "GROUP BY tagging ORDER BY tagging DESC"
     )
     return [Batch(number, made / 1e9, *rest) for number, made, *rest in found]
@@ -81,7 +87,7 @@ def undo(catalogue: Catalogue, number: int | None = None) -> Iterator[tuple[int,
     ----------
     catalogue : Catalogue
     number : int, optional
-        Of the tagging; default: the last one that was not taken back.
+        Of the tagging; default: :func:`next_batch`.
 
     Returns
     -------
@@ -95,26 +101,43 @@ def undo(catalogue: Catalogue, number: int | None = None) -> Iterator[tuple[int,
     FullError
         The disk is full; each file is whole.
     """
-    known = batches(catalogue)
-    chosen = (
-        [one for one in known if one.files > one.undone] if number is None else [one for one in known if one.number == number]
-    )
-    if not chosen:
+    if number is None:
+        chosen = next_batch(catalogue)
+    else:
+        chosen = next((one for one in batches(catalogue) if one.number == number), None)
+    if chosen is None:
         what = "there is no tagging to undo" if number is None else f"there is no tagging {number}"
         raise DataError(f"{what}; 'harken library undo --list' shows those in the journal")
     clear_unfinished(catalogue)
-    return _take_back(catalogue, chosen[0])
+    return _take_back(catalogue, chosen)
+
+
+def next_batch(catalogue: Catalogue) -> Batch | None:
+    """Return the tagging that an undo without a number takes back.
+
+    It is the last one with files that were not tried yet, or were missing then and have come back. Where there is none, the
+    last one with files that were left: they are tried again. None where everything is taken back.
+    """
+    known = [one for one in batches(catalogue) if one.files > one.undone]
+    ready = (one for one in known if one.files > one.undone + one.left or _came_back(catalogue, one))
+    return next(ready, known[0] if known else None)
+
+
+def _came_back(catalogue: Catalogue, batch: Batch) -> bool:
+    """Tell whether a file of a tagging that an undo missed is there by now."""
+    statement = "SELECT change FROM changes WHERE tagging = ? AND undone IS NULL AND stays = ?"
+    missed = catalogue.execute(statement, (batch.number, MISSING)) if batch.left else []
+    return any(_where(catalogue, _entry(catalogue, change)) is not None for (change,) in missed)
 
 
 def _take_back(catalogue: Catalogue, batch: Batch) -> Iterator[tuple[int, int, Undone]]:
     statement = "SELECT change FROM changes WHERE tagging = ? AND undone IS NULL ORDER BY change DESC"
     changes = [change for (change,) in catalogue.execute(statement, (batch.number,))]
-    statement = "SELECT path, sound, old, new, before, after, accessed, modified, way_back FROM changes WHERE change = ?"
     for count, change in enumerate(changes, 1):
-        ((path, *rest),) = catalogue.execute(statement, (change,))
-        entry = _Entry(os.fsdecode(path), *rest)
-        done = _undo_one(catalogue, entry, batch.field)
-        if done.how != "left":
+        done = _undo_one(catalogue, _entry(catalogue, change), batch.field)
+        if done.how == "left":
+            catalogue.execute("UPDATE changes SET stays = ? WHERE change = ?", (done.reason, change))
+        else:
             catalogue.execute("UPDATE changes SET undone = ?, way_back = x'' WHERE change = ?", (time.time_ns(), change))
         yield count, len(changes), done
 
@@ -132,11 +155,17 @@ class _Entry:
     way: bytes
 
 
+def _entry(catalogue: Catalogue, change: int) -> _Entry:
+    statement = "SELECT path, sound, old, new, before, after, accessed, modified, way_back FROM changes WHERE change = ?"
+    ((path, *rest),) = catalogue.execute(statement, (change,))
+    return _Entry(os.fsdecode(path), *rest)
+
+
 def _undo_one(catalogue: Catalogue, entry: _Entry, field: str) -> Undone:
     try:
         path = _where(catalogue, entry)
         if path is None:
-            return Undone(entry.path, "left", "it is not there any more, and no scan has seen it elsewhere")
+            return Undone(entry.path, "left", MISSING)
         now = content_hash(path)
         if now == entry.before:
             return Undone(path, "already")
