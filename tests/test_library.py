@@ -461,6 +461,17 @@ def test_a_catalogue_of_every_version_is_read(version: int, tmp_path: Path) -> N
         assert found["/music/broken.ogg"].reason == "is damaged" and found["/music/none.wav"].reason == "is empty"
 
 
+@pytest.mark.parametrize("verb", [["list"], ["stats"], ["export", "all.csv"], ["tag"], ["undo"], ["forget", "--gone", "--yes"]])
+def test_an_empty_file_is_no_catalogue_and_stays_empty(
+    verb: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    empty = tmp_path / "empty.sqlite"
+    empty.touch()
+    assert "is empty, and no catalogue" in str(call(*verb, "--catalogue", empty, code=2).exception)
+    assert empty.stat().st_size == 0 and list(tmp_path.iterdir()) == [empty]
+
+
 @pytest.mark.parametrize("kind", ["newer", "foreign", "noise", "folder", "missing"])
 def test_what_is_no_catalogue_is_refused_and_left_alone(
     kind: str, place: Path, music: Path, models: tuple[Path, Path], tmp_path: Path

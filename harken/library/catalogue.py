@@ -123,7 +123,7 @@ class Catalogue:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.connection = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None)
             try:
-                prepare(self.connection, self.path)
+                prepare(self.connection, self.path, create=create)
                 self.connection.execute("PRAGMA journal_mode = WAL")
                 self.connection.execute("PRAGMA synchronous = NORMAL")
             except BaseException:

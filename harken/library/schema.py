@@ -61,13 +61,21 @@ STEPS = (
 VERSION = len(STEPS)
 
 
-def prepare(connection: sqlite3.Connection, path: Path) -> None:
+def prepare(connection: sqlite3.Connection, path: Path, *, create: bool = True) -> None:
     """Make a new catalogue's tables, or bring an older one's up to date.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    path : Path
+        Its file, for messages.
+    create : bool
+        An empty file may become a catalogue.
 
     Raises
     ------
     HarkenError
-        The file is another program's, or of a newer Harken. It is left as it was.
+        The file is another program's, empty where none is to be made, or of a newer Harken. It is left as it was.
     """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -80,6 +88,11 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application != APPLICATION and (tables or application or version):
             raise HarkenError(f"{shown(str(path))} is another program's database; name another file with --catalogue")
+        if application != APPLICATION and not create:
+            raise HarkenError(
+                f"{shown(str(path))} is empty, and no catalogue; name yours with --catalogue, or make one by "
+                "'harken library scan FOLDER --model MODEL'"
+            )
         if version > VERSION:
             raise HarkenError(
                 f"{shown(str(path))} was written by a newer Harken (catalogue version {version}; this one knows {VERSION}); "
