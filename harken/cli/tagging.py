@@ -160,14 +160,14 @@ def undo(ctx: click.Context, as_list: bool, number: int | None, everything: bool
                 numbers = [number] if number is not None else [chosen.number] if chosen is not None else []
             if not numbers:
                 raise DataError("there is no tagging to undo; 'harken library undo --list' shows those in the journal")
-            left = {each: _undo(known, each, quiet) for each in numbers}
+            stayed = {each: _undo(known, each, quiet) for each in numbers}
             goes_on("")
             further = next_batch(known)
-    failed = [failure for each in left.values() for failure in each]
+    failed = [failure for each in stayed.values() for failure in each]
     name_failures(failed)
     if failed:
-        stayed = [each for each in numbers if left[each]]
-        click.echo(_after_left(stayed, further.number if further is not None else stayed[0]))
+        tried = [each for each in numbers if stayed[each]]
+        click.echo(_after_left(tried, further.number if further is not None else tried[0]))
     ctx.exit(exit_code(failed))
 
 
