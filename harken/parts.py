@@ -433,6 +433,10 @@ def check_frontend(found: Frontend, wanted: Frontend) -> None:
     DataError
         With what differs.
     """
+    if (
+        found.kind != "arrays" and found.key() == wanted.key()
+    ):  # though a backbone's file, and so its numbers, be called otherwise
+        return
     here, there = columns_of(found), columns_of(wanted)
     _check_columns(here, there, "the table")
     if here and there and here != there:

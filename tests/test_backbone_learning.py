@@ -21,11 +21,13 @@ from click.testing import CliRunner, Result
 from harken.archive import load_model
 from harken.classifier import Classifier
 from harken.cli import harken
-from harken.errors import HarkenError, RecipeError
+from harken.errors import DataError, HarkenError, RecipeError
 from harken.frontends import Backbone, Views
 from harken.frontends.backbone import network, places
+from harken.parts import check_frontend
 from harken.recipes import StackRecipe, load_recipe
 from harken.recipes.backbones import head_names
+from harken.recipes.reader import check_ranges
 from harken.train import train
 from tests.backbones import FREQUENCIES, RATE, declare, linear, noise, tones
 
@@ -362,6 +364,69 @@ def test_folds_are_judged_and_compared_on_several_cores(net: Path, data: Path, a
 def test_leaks_are_measured_through_a_backbone(net: Path, data: Path) -> None:
     given = ("leaks", data, "--recipe", "linear-head", "--backbone", net, "--seeds", "1", "--out", "leaks", "--json")
     assert "linear-head+tones" in run(*given).stdout
+
+
+@pytest.mark.parametrize("head", ["linear-head", "logistic-head"])
+def test_the_settings_of_a_head_are_searched(net: Path, data: Path, head: str) -> None:
+    found = json.loads(run("tune", data, "--recipe", f"{head}+{net}", "--trials", 2, "--out", "tuned", "--json").stdout)
+    assert len(found["trials"]) == 2
+    best = load_recipe("tuned/best.toml")
+    assert (best.kind, best.frontend.kind) == ("classical", "backbone")
+
+
+def test_the_ranges_of_heads_are_possible(net: Path) -> None:
+    for name in head_names():
+        recipe = load_recipe(f"{name}+{net}")
+        assert recipe.tune
+        check_ranges(recipe)
+
+
+def test_a_copy_of_a_head_needs_no_frontend_and_others_keep_theirs(net: Path, tmp_path: Path) -> None:
+    text = "kind = 'classical'\n[classifier]\nkind = 'lda'\n[tune]\n'classifier.shrinkage' = { low = 0.0, high = 1.0 }\n"
+    (tmp_path / "mine.toml").write_text(text)
+    recipe = load_recipe(f"{tmp_path / 'mine.toml'}+{net}")
+    assert (recipe.name, recipe.frontend.kind, list(recipe.tune)) == ("mine+tones", "backbone", ["classifier.shrinkage"])
+    with pytest.raises(RecipeError, match=r"\[frontend\] is missing"):
+        load_recipe(tmp_path / "mine.toml")
+    (tmp_path / "other.toml").write_text(f"{text}[frontend]\nkind = 'mel'\n")
+    with pytest.raises(RecipeError, match="a backbone gives a row of numbers"):
+        load_recipe(f"{tmp_path / 'other.toml'}+{net}")
+
+
+def test_a_teacher_is_found_where_its_backbone_was_moved_to(net: Path, data: Path, tmp_path: Path) -> None:
+    run("train", data, "--recipe", "linear-head", "--backbone", net, "--out", "run", "-q", "--no-baselines")
+    moved = Path(shutil.move(net, tmp_path / "moved.onnx"))
+    shutil.move(net.with_suffix(".toml"), tmp_path / "moved.toml")
+    shutil.rmtree(tmp_path / "cache")
+    forget()
+    layers = [{"layer": "flatten"}, {"layer": "dense", "units": "classes", "activation": "softmax"}]
+    small = {"frontend": {"kind": "waveform", "rate": 400, "clip": 0.1}, "training": {"epochs": 1}, "net": layers}
+    Path("small.toml").write_text(tomli_w.dumps(small))
+    given = ("distil", data, "--teacher", "run/model.harken", "--recipe", "small.toml", "--seeds", 1, "-q")
+    with pytest.raises(HarkenError, match="needed to hear"):
+        run(*given, "--out", "none")
+    run(*given, "--out", "one", "--backbone", moved)
+
+
+def test_a_renamed_network_gives_the_same_features_and_another_does_not(net: Path, tmp_path: Path) -> None:
+    ours = load_recipe(f"linear-head+{net}").frontend
+    moved = declare(Path(shutil.copy(net, tmp_path / "moved.onnx")))
+    renamed, other = (load_recipe(f"linear-head+{file}").frontend for file in (moved, declare(linear(tmp_path / "b.onnx"))))
+    assert renamed.names != ours.names
+    check_frontend(renamed, ours)
+    with pytest.raises(DataError, match="lacks"):
+        check_frontend(other, ours)
+
+
+def test_the_doctor_looks_at_what_a_backbone_is_to_learn_from(net: Path, data: Path) -> None:
+    assert "shorter than" in run("doctor", data, "--recipe", f"linear-head+{net}", "-q").output
+
+
+@pytest.mark.long
+def test_the_unknown_is_measured_through_a_backbone(net: Path, tmp_path: Path) -> None:
+    data = sounds(tmp_path / "more", each=100)
+    found = json.loads(run("unknown", data, "--recipe", f"linear-head+{net}", "--out", "unknown", "--json").stdout)
+    assert found["recipe"] == "linear-head+tones"
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from harken.cli.console import (
+    backbone_option,
     data_options,
     engine_options,
     exit_code,
@@ -56,6 +57,7 @@ from harken.cli.console import (
 )
 @click.option("--out", type=click.Path(), metavar="DIR", help="For models and figures (default: runs/distil-DATA).")
 @data_options
+@backbone_option
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Instead of the students' recipes'.")
 @engine_options
 @click.option("--table", "as_table", is_flag=True, help="Print the table for a paper (Markdown), and nothing else.")
