@@ -139,6 +139,23 @@ def test_each_sound_is_named_once_and_as_predict_names_it(music: Path, models: t
             assert row.reason == answer.error.removeprefix(f"{path}: ")
 
 
+@pytest.mark.parametrize("batch", [1, 128])
+def test_what_a_scan_did_adds_up_with_copies(
+    music: Path, models: tuple[Path, Path], batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scanning, "BATCH", batch)
+    for name in ("1.mp3", "2.mp3"):
+        shutil.copy2(music / "broken.mp3", music / name)
+    for model in models:
+        told: list[str] = []
+        done = scanned(music, model, told=lambda answer, told=told: told.append(answer.path))
+        assert (done.found, done.named, done.known, len(done.failed), done.failed_before) == (COUNT + 4, COUNT, 1, 3, 0)
+        assert len(told) == len(set(told)) == done.found
+    done = scanned(music, models[0], retry_failed=True)
+    assert (done.named, done.known, len(done.failed), done.failed_before) == (0, 0, 3, 0)
+    assert "named 0, 0 failed; " in call("scan", music, "--model", models[0], code=1).output
+
+
 def test_a_second_scan_touches_nothing(music: Path, models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     scanned(music, models[0])
     before = labels()

@@ -98,6 +98,16 @@ def test_each_file_is_told_once(inbox: Path, model: Path) -> None:
     assert watched(inbox, model, nothing)[0] == []
 
 
+def test_copies_that_arrive_together_are_each_told(inbox: Path, model: Path) -> None:
+    shutil.copy2(inbox / "0.wav", inbox / "0 again.wav")
+    said, looks = watched(inbox, model, nothing, nothing)
+    assert sorted(names(said)) == ["0 again.wav", "0.wav"]
+    assert said[0].label == said[1].label and all(one.error is None for one in said)
+    assert (sum(look.named for look in looks), sum(look.known for look in looks)) == (1, 1)
+    (inbox / "0.wav").rename(inbox / "renamed.wav")
+    assert names(watched(inbox, model, nothing, nothing)[0]) == ["renamed.wav"]
+
+
 def test_a_growing_file_is_left_until_it_is_whole(inbox: Path, model: Path, tmp_path: Path) -> None:
     whole = write_song(tmp_path / "whole.wav", 9, seconds=5).read_bytes()
 

@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Name the files of FOLDER as they arrive, a line each, until Ctrl-C.
 
-    A file is read when it has stopped growing. The answers are in the catalogue of 'harken library', and what is in it already
-    is not named again.
+    A file is read when it has stopped growing. The answers are in the catalogue of 'harken library': a file that is in it
+    already is not named again, and a copy, or a file under a new name, is named by the answer that its sound has there.
     """
     from harken.library import Catalogue
     from harken.library.watching import watch

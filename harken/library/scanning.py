@@ -57,9 +57,9 @@ class Scan:
     named : int
         Sounds that the model was asked for, and answered.
     known : int
-        New, changed or moved files whose sound had an answer already.
+        Files whose sound had an answer already, or got it in this scan by another file: moved ones and copies.
     failed : list of Failure
-        Files that failed in this scan.
+        Files that failed in this scan, their copies among them.
     failed_before : int
         Files that failed in an earlier one, and were not tried again.
     waiting : int
@@ -200,6 +200,8 @@ class _Scanning:
         """The sounds that some path had before this scan, and still has."""
         self.once: set[str] = set()
         """The sounds that some path ever had."""
+        self.fresh: set[str] = set()
+        """The sounds that this scan asked the model for."""
 
     def run(self, ready: Callable[[str, Stamp], bool] | None, may_be_empty: bool, progress: Progress) -> Scan:
         began = time.monotonic()
@@ -295,6 +297,9 @@ class _Scanning:
 
     def _remember(self, path: str, sound: str, known: dict[str, Known]) -> None:
         """Count a file whose sound has an answer, and tell it, unless it had the same sound before."""
+        if sound in self.fresh:
+            self._copy(path, sound)
+            return
         again = path in known and known[path].sound == sound
         if sound in self.failures:
             self.result.failed_before += 1
@@ -323,8 +328,11 @@ class _Scanning:
         """Hash and name a batch, and yield how many of its files are done."""
         stamps = {path: stamp_of(path) or stamp for path, stamp in batch.items()}
         asked: dict[str, str] = {}
+        copies: list[tuple[str, str]] = []
         for path, sound in self._hash(stamps, known).items():
-            if sound not in self.done and sound not in asked:
+            if sound in asked:
+                copies.append((path, sound))
+            elif sound not in self.done:
                 asked[sound] = path
         count = len(batch) - len(asked)
         yield count
@@ -333,6 +341,21 @@ class _Scanning:
                 self._answer(sound, answer, stamps[answer.path])
                 count += 1
                 yield count
+        for path, sound in copies:
+            self._copy(path, sound)
+
+    def _copy(self, path: str, sound: str) -> None:
+        """Give a file the answer that another one of its sound got in this scan."""
+        if sound not in self.done:
+            self._fail(path, "a copy of it changed while it was read; the next scan reads it again")
+            return
+        answer = self.asker.remembered(path, sound)
+        if answer.error is not None:
+            self._fail(path, answer.error)
+            return
+        self.result.known += 1
+        if self.told is not None:
+            self.told(answer)
 
     def _answer(self, sound: str, answer: Prediction, stamp: Stamp) -> None:
         """Write an answer down, unless the file has changed since it was hashed."""
@@ -343,6 +366,7 @@ class _Scanning:
             return
         self.asker.enter(sound, answer)
         self.done.add(sound)
+        self.fresh.add(sound)
         if answer.error is not None:
             self._fail(answer.path, answer.error)
             return
@@ -362,6 +386,8 @@ class _Scanning:
             one = known.get(path)
             if one is not None and one.sound is not None and one.stamp.like(stamp):
                 sounds[path] = one.sound
+                if one.sound in self.fresh:
+                    self._copy(path, one.sound)
         missing = [path for path in stamps if path not in sounds]
         if missing:
             with reading_pool() as pool:
