@@ -389,7 +389,7 @@ def test_a_copy_of_a_head_needs_no_frontend_and_others_keep_theirs(net: Path, tm
     with pytest.raises(RecipeError, match=r"\[frontend\] is missing"):
         load_recipe(tmp_path / "mine.toml")
     (tmp_path / "other.toml").write_text(f"{text}[frontend]\nkind = 'mel'\n")
-    with pytest.raises(RecipeError, match="a backbone gives a row of numbers"):
+    with pytest.raises(RecipeError, match="rate is missing"):
         load_recipe(f"{tmp_path / 'other.toml'}+{net}")
 
 
