@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -35,11 +33,11 @@ from harken.budget.plan import (
     seconds,
     whole,
 )
-from harken.budget.watch import Watch, continued, read_notes
+from harken.budget.watch import Watch
 from harken.cli import harken
 from harken.datasets import Arrays, read
-from harken.durations import as_option, in_words, seconds_of
-from harken.errors import HarkenError, RunError
+from harken.durations import seconds_of
+from harken.errors import HarkenError
 from harken.learn.callbacks import Callback
 from harken.learn.pace import Allowed, Deadline, NoTimeLeftError, Pace
 from harken.learn.recipe import learn
@@ -97,63 +95,6 @@ def any_costs(seed: int) -> Costs:
         closing=draw.uniform(0, 20),
         baselines=draw.choice([0.0, 30.0]),
     )
-
-
-# -- times -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("10m", 600),
-        ("90s", 90),
-        ("1h30m", 5400),
-        ("1.5h", 5400),
-        (" 2 min ", 120),
-        ("1h 2m 3s", 3723),
-        ("45 seconds", 45),
-        (7, 7),
-    ],
-)
-def test_times_are_read_as_people_write_them(text: str | float, found: float) -> None:
-    assert seconds_of(text) == found
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("10", "seconds, minutes or hours"),
-        ("", "is no time"),
-        ("soon", "is no time"),
-        ("10m or so", "is no time"),
-        ("0s", "above 0"),
-        ("-5m", "is no time"),
-        ("5m5m", "twice"),
-        ("3s2m", "smaller one first"),
-        ("9999999h", "up to a year"),
-        (float("nan"), "above 0"),
-        (float("inf"), "up to a year"),
-        (0, "above 0"),
-        (True, "no time"),
-    ],
-)
-def test_what_is_no_time_is_refused(text: str | float, reason: str) -> None:
-    with pytest.raises(HarkenError, match=reason):
-        seconds_of(text)
-
-
-def test_a_bare_number_is_seconds_where_that_was_said() -> None:
-    assert seconds_of(" 10 ", "--patience", bare=True) == 10
-    assert seconds_of("1h30m", "--patience", bare=True) == 5400
-    for text in ("", "0", "0s", "-5min", "1day", "inf", "1e3", "20min20min"):
-        with pytest.raises(HarkenError, match=r"--patience .*1h30m"):
-            seconds_of(text, "--patience", bare=True)
-
-
-def test_times_in_words_and_as_options_are_read_again() -> None:
-    assert [in_words(value) for value in (0, 61, 3600, 3661, 599.6)] == ["0 s", "1 min 1 s", "1 h", "1 h 1 min", "10 min"]
-    for value in (1, 37, 90, 91, 599, 3599, 3601, 7200, 100000):
-        assert value <= seconds_of(as_option(value)) <= 1.2 * value + 60
 
 
 # -- the planner's laws ----------------------------------------------------------------------------------------------
@@ -234,83 +175,6 @@ def test_plans_and_costs_come_back_from_json() -> None:
     assert Costs.from_table(json.loads(json.dumps(costs.to_table()))) == costs
     plan = decide(costs, 200.0)
     assert plan is not None and Plan.from_table(json.loads(json.dumps(plan.to_table()))) == plan
-
-
-# -- the watch -------------------------------------------------------------------------------------------------------
-
-
-def test_what_is_spent_is_known_after_a_kill(tmp_path: Path) -> None:
-    clock, path = Clock(), tmp_path / "notes.json"
-    first = continued(60.0, read_notes(path), path, clock)
-    assert first is not None and first.left == 60
-    clock.now += 20
-    first.following(lambda *_: None)("features", 1, 2)
-    clock.now += 4  # less than is written down again: a kill hides it
-    first.following(lambda *_: None)("features", 2, 2)
-    again = continued(None, read_notes(path), path, clock)
-    assert again is not None and (again.budget, again.spent) == (60, 20)
-    again.write(plan={"parts": []})
-    more = continued(90.0, read_notes(path), path, clock)
-    assert more is not None and more.left == 70 and more.notes == {"plan": {"parts": []}}
-    clock.now += 100
-    more.write()
-    with pytest.raises(RunError, match=r"the budget of 1 min is spent: .* --budget"):
-        continued(60.0, read_notes(path), path, clock)
-    assert continued(None, {}, path, clock) is None
-
-
-NOTED = '{"format": "harken budget", "version": 1, "budget": 1, "spent": 0.5}'
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        *("", "{", "[]", "null", NOTED.replace(', "spent": 0.5', ""), '{"budget": 1, "spent": 0.5}'),
-        *(NOTED.replace("0.5", value) for value in ('"x"', "null", "true", "-1", "NaN", "Infinity", "[]")),
-        *(NOTED.replace('"budget": 1', f'"budget": {value}') for value in ("0", "-3", "NaN", '"10m"')),
-        *(NOTED.replace('"version": 1', f'"version": {value}') for value in ("2", '"1"', "null")),
-    ],
-)
-def test_damaged_notes_are_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "notes").write_text(content)
-    with pytest.raises(RunError, match="delete it"):
-        read_notes(tmp_path / "notes")
-
-
-def damaged(where: str, value: object) -> dict[str, object]:
-    """What was decided of a training, but for a place, such as "plan.parts.0.epochs"."""
-    costs = listen()
-    plan = decide(costs, 200.0)
-    assert plan is not None
-    tables: dict[str, object] = json.loads(json.dumps({"costs": costs.to_table(), "plan": plan.to_table()}))
-    *way, last = [int(step) if step.isdigit() else step for step in where.split(".")]
-    place: Any = tables
-    for step in way:
-        place = place[step]
-    place[last] = value
-    return tables
-
-
-@pytest.mark.parametrize(
-    ("where", "value"),
-    [
-        *(("plan", value) for value in (None, [], {}, 3, "whole", {"parts": [], "baselines": True}, {"parts": "ab"})),
-        *(("costs", value) for value in (None, [], {}, 3, {"views": []}, {"views": None}, {"views": ["a"]})),
-        *(("plan.parts.0", value) for value in (None, {}, {"name": "mel"}, {"name": "timbre", "layers": 3}, "timbre")),
-        *(("plan.parts.0.folds", value) for value in (None, "2", [])),
-        *(("costs.views.0.hear", value) for value in (None, "2", float("nan"), float("inf"))),
-        *(("costs.views.2.epochs", value) for value in ("12", [])),
-        ("costs.closing", {}),
-    ],
-    ids=str,
-)
-def test_a_damaged_decision_is_named_when_a_training_goes_on(tmp_path: Path, where: str, value: object) -> None:
-    (tmp_path / "recipe.toml").write_text("")
-    run: Any = SimpleNamespace(folder=tmp_path, recipe=tmp_path / "recipe.toml")
-    Watch(60.0, path=tmp_path / budgets.NOTES).write(**damaged(where, value))
-    within = budgets.begin("10m", run, load_recipe("listen"), resume=True)
-    with pytest.raises(RunError, match=r"\.budget\.json cannot be read \(.*delete it"):
-        within.decided(load_recipe("listen"), {})
 
 
 # -- nets end in time ------------------------------------------------------------------------------------------------
