@@ -134,6 +134,7 @@ def test_a_broken_file_is_named_with_its_reason_and_can_be_tried_again(page: Bro
     assert text(page, "#result h2") == ["broken.mp3"]
     (reason,) = text(page, ".failure p")
     assert reason.startswith("Holds text, not audio")
+    assert text(page, ".failure h3") == ["This file could not be heard"]
     page.until("return document.querySelector('[role=status]').textContent.startsWith('broken.mp3 failed: Holds text')")
     seen(page, "failed")
     page.requests()
@@ -299,6 +300,41 @@ def test_a_name_that_is_html_stays_text(page: Browser, songs: Path) -> None:
     page.click(".queue .open")
     assert text(page, "#result h2") == [HTML_NAME]
     assert page.run("return document.querySelectorAll('[onerror], img[src=x]').length") == 0
+
+
+def test_models_that_know_other_classes_are_said_to(page: Browser, songs: Path) -> None:
+    only(page, "one", "strange")
+    for number in range(1, 11):
+        heard(page, songs / f"song {number}.wav")
+        page.until(f"return document.querySelector('#result h2')?.textContent === 'song {number}.wav'")
+        one, strange = text(page, ".says")
+        if strange == "waltz":
+            break
+    assert strange == "waltz"
+    expected = f"one says {one}, strange says waltz. But one does not know waltz, strange does not know {one}."
+    assert expected in text(page, ".agreement")[0]
+    heard(page, songs / "song 1.wav", songs / "song 2.wav")
+    page.until("return document.getElementById('queue-said').textContent.includes('answered')")
+    said = page.run("return document.getElementById('queue-said').textContent")
+    assert re.search(
+        r"agree on 0 of \d+ files?\. On \d+ they could not: one names a class that another one does not know\.", said
+    )
+
+
+def test_the_cursor_at_the_beginning_covers_no_name(page: Browser, songs: Path) -> None:
+    page.look(375)
+    only(page, "one", "two")
+    heard(page, songs / "song 1.wav")
+    begins = page.run("""
+      const range = document.createRange();
+      const left = e => { range.selectNodeContents(e); return range.getBoundingClientRect().left; };
+      const cursor = document.querySelector('.cursor').getBoundingClientRect();
+      const dot = parseFloat(getComputedStyle(document.querySelector('.cursor'), '::before').width) / 2;
+      const names = [...document.querySelectorAll('.lane-model, .run:first-child b')];
+      return names.map(name => left(name) - cursor.left - cursor.width / 2 - dot); """)
+    page.look(1180)
+    assert len(begins) == 4
+    assert min(begins) >= 0
 
 
 def kept(page: Browser, button: str, path: Path) -> str:

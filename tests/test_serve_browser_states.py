@@ -139,6 +139,7 @@ def test_an_answer_that_is_html_stays_text_and_a_lost_service_is_told(window: Br
     window.give("#files", [songs / "song 2.wav"])
     window.until("return document.querySelector('.failure')")
     assert text(window, ".failure p")[0].startswith("The service does not answer")
+    assert text(window, ".failure h3") == ["There is no answer"]  # of the file nothing is known
     window.log("browser")
 
 
@@ -244,6 +245,8 @@ def test_small_parts_of_the_scripts_keep_their_promises(page: Browser) -> None:
     assert run("save", "return [m.cell(-0.5), m.cell(null), m.cell('\\t=1')]") == ["-0.5", "", "'\t=1"]
     assert run("api", "return ['3', null, 'soon', '0', '9999'].map(each => m.waitOf(each))") == [3, 5, 5, 1, 60]
     assert run("api", "return m.waitOf('Thu, 01 Jan 1970 00:00:07 GMT', 0)") == 7
+    told = json.dumps(json.dumps({"detail": "a sound may last 20 s; send a part of it (--max-duration)"}))
+    assert run("api", f"return m.sentenceOf(413, {told})") == "a sound may last 20 s; send a part of it"
     assert run("words", "return [0, 59.9, 60, 3661].map(m.clock)") == ["0:00", "0:59", "1:00", "1:01:01"]
     assert run("words", "return [0, 0.001, 0.5, 0.999, 1].map(m.percent)") == [
         "0\xa0%",

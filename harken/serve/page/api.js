@@ -20,12 +20,12 @@ export function waitOf(header, now = Date.now()) {
   return Number.isNaN(named) ? 5 : Math.min(60, Math.max(1, Math.ceil(named)));
 }
 
-/** The sentence that an error's answer holds: of problem details the detail, else what the status means. */
+/** The sentence that an error's answer holds: of problem details the detail, without the options of the command, else what the status means. */
 export function sentenceOf(status, text) {
   try {
     const problem = JSON.parse(text);
     const sentence = problem.detail || problem.title;
-    if (typeof sentence === "string" && sentence) return sentence;
+    if (typeof sentence === "string" && sentence) return sentence.replace(/ \(--[a-z][^)]*\)/g, "");
   } catch {
     // No JSON: a proxy between page and service, perhaps.
   }

@@ -4,6 +4,7 @@ import { Cancelled, predict } from "./api.js";
 import { size } from "./words.js";
 
 export const AT_ONCE = 2;
+const OF_THE_FILE = [413, 415, 422]; // the statuses by which a service refuses the file itself
 const MOST_PICTURES = 40; // a queue longer than this asks for the mel picture when a result is opened
 
 /** The states of a job: waiting, sending, listening, busy, done, failed, cancelled. */
@@ -98,15 +99,15 @@ export class Queue {
     set("sending", { began: performance.now(), sent: 0 });
     await null; // whoever has added the job hears of a refusal afterwards
     const [bytes, limit] = [job.file.size, this.limit()];
-    if (!bytes) return set("failed", { error: "The file is empty." });
+    if (!bytes) return set("failed", { error: "The file is empty.", ofFile: true });
     if (limit && bytes > limit) {
-      return set("failed", { error: `The file has ${size(bytes)}; this service takes at most ${size(limit)}.` });
+      return set("failed", { error: `The file has ${size(bytes)}; this service takes at most ${size(limit)}.`, ofFile: true });
     }
     try {
       const result = await this.#ask(job, stop.signal, set, job.picture);
       set("done", { result });
     } catch (error) {
-      if (!(error instanceof Cancelled)) set("failed", { error: reason(error.message, job.name) });
+      if (!(error instanceof Cancelled)) set("failed", { error: reason(error.message, job.name), ofFile: OF_THE_FILE.includes(error.status) });
     }
   }
 

@@ -3,7 +3,7 @@
 import { $, button, keep, make } from "./dom.js";
 import { csv, json } from "./save.js";
 import { Timeline } from "./timeline.js";
-import { agreed, answer, nearest, percent, silent, size, spoken } from "./words.js";
+import { agreed, answer, nearest, percent, silent, size, spoken, strangers } from "./words.js";
 
 const FIRST = 6; // bars that are shown at once
 const COLOURS = 8;
@@ -59,7 +59,9 @@ function views(model) {
 /** The sentence on agreement, as the service says it, as a sentence. */
 function sentenceOf(result) {
   const said = (result.agreement?.sentence ?? "").replace(/^the models /, "The models ");
-  return !said || /[.!?]$/.test(said) ? said : `${said}.`;
+  const ended = !said || /[.!?]$/.test(said) ? said : `${said}.`;
+  const apart = strangers(result).map(([model, label]) => `${model} does not know ${label}`);
+  return apart.length ? `${ended} But ${apart.join(", ")}.` : ended;
 }
 
 function card(model, several) {
@@ -154,7 +156,7 @@ export class Result {
 
   #failure(job) {
     const what = job.state === "cancelled" ? "Stopped before it was heard." : job.error;
-    const title = job.state === "cancelled" ? "Stopped" : "This file could not be heard";
+    const title = job.state === "cancelled" ? "Stopped" : job.ofFile ? "This file could not be heard" : "There is no answer";
     return [
       this.#heading(job, size(job.file.size)),
       make("div", { class: "warn failure" }, make("h3", {}, title), make("p", {}, what), make("div", { class: "actions" }, button("Try again", () => this.retry(job)))),

@@ -2,7 +2,7 @@
 
 import { $, button, make, say } from "./dom.js";
 import { over } from "./queue.js";
-import { agreed, answer, clock, count, percent, silent } from "./words.js";
+import { agreed, answer, clock, count, percent, silent, strangers } from "./words.js";
 
 const MOST_COLUMNS = 3; // models up to which each has a column of its own
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -246,6 +246,8 @@ export class Table {
     if (several.length) {
       const alike = several.filter((job) => agreed(job.result)).length;
       sentence += ` The models agree on ${alike.toLocaleString("en")} of ${count(several.length, "file")}.`;
+      const apart = several.filter((job) => strangers(job.result).length).length;
+      if (apart) sentence += ` On ${apart.toLocaleString("en")} they could not: one names a class that another one does not know.`;
     } else if (done.length) {
       const times = new Map();
       for (const job of done) times.set(common(job.result), (times.get(common(job.result)) ?? 0) + 1);

@@ -46,5 +46,12 @@ export function nearest(found) {
   return first ? `${first.label}, ${percent(first.probability)}` : "none";
 }
 
+/** Which model does not know the class that another one says: [model, class] each. They cannot agree, whatever they hear. */
+export function strangers(result) {
+  const voices = result.models.filter((model) => model.label !== null && !model.unknown && !silent(model) && model.classes?.length);
+  const said = [...new Set(voices.map((model) => model.label))];
+  return voices.flatMap((model) => said.filter((label) => !model.classes.some((each) => each.label === label)).map((label) => [model.model, label]));
+}
+
 /** Whether several models agree; null where fewer than two have an answer. */
 export const agreed = (result) => result.agreement?.agree ?? null;
