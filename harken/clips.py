@@ -234,7 +234,7 @@ class _Plan:
     def check_length(self, samples: int, name: str) -> None:
         """Raise AudioError where there is too little to be heard."""
         if samples < SHORTEST * self._rate:
-            found = f"{name}: has only {samples / self._rate:.3g} s ({samples} samples at {self._rate} Hz)"
+            found = f"{name}: has only {samples * 10000 // self._rate / 10000:g} s ({samples} samples at {self._rate} Hz)"
             raise AudioError(f"{found}; at least {SHORTEST} s are needed. Leave it out, or replace it by a longer recording")
 
 

@@ -128,6 +128,8 @@ def test_too_little_to_be_heard_is_an_error(samples: int) -> None:
         with pytest.raises(AudioError, match=r"0\.05 s"):
             spans(clipping, samples, RATE)
     assert spans(Clipping(2.0), 5, RATE) == [(0, 5)]
+    with pytest.raises(AudioError, match=r"has only 0\.0499 s \(1102 samples"):  # not 0.05 s, which would be enough
+        spans(Clipping(2.0), 1102, 22050)
 
 
 def test_first_reads_no_further_than_its_clip() -> None:

@@ -78,7 +78,7 @@ def of_model(
 
 
 def agreement(answers: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return whether several models say the same, of those that have an answer and heard more than silence; None where fewer than two.
+    """Return whether several models say the same; None where fewer than two have an answer to more than silence.
 
     Examples
     --------

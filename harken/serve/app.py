@@ -15,7 +15,6 @@ from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
@@ -26,7 +25,7 @@ from harken.errors import brief, suggest
 from harken.files import json_bytes
 from harken.serve import work
 from harken.serve.crew import Crew
-from harken.serve.guard import FRESH, Guard, Outermost, response_of
+from harken.serve.guard import FRESH, Cors, Guard, Outermost, response_of
 from harken.serve.metrics import BEAT, TYPE, Metrics
 from harken.serve.models import Served, load_models
 from harken.serve.openapi import MOST_TOP, description
@@ -40,6 +39,8 @@ from harken.serve.work import Asked
 PAGE = Path(__file__).parent / "page"
 DOCS = Path(__file__).parent / "docs"
 SWITCHES = {"1": True, "true": True, "0": False, "false": False}
+GONE = 499
+"""What a request counts as whose sender has hung up, as proxies have it."""
 PARAMETERS = ("model", "timeline", "top", "picture", "unknown", "name")
 
 
@@ -113,7 +114,7 @@ def create(settings: Settings, models: Mapping[str, Served] | None = None) -> St
 def _layers(settings: Settings) -> list[Middleware]:
     """Return what stands before the routes, the outermost first."""
     cors = Middleware(
-        CORSMiddleware,
+        Cors,
         allow_origins=settings.cors,
         allow_methods=("GET", "POST"),
         allow_headers=("Authorization", "Content-Type"),
@@ -200,7 +201,7 @@ async def _predict(request: Request) -> Response:
                 job = partial(work.predict, sent, asked, settings.max_duration, service.remarks)
                 document = await crew.run(job, partial(_gone, request))
     except (ClientDisconnect, StoppedError):
-        return Response(status_code=400)  # nobody reads it
+        return Response(status_code=GONE)  # nobody reads it
     metrics.predicted([served.name for served in asked.models], document["file"]["bytes"], document["file"]["seconds"])
     metrics.took(time.monotonic() - begin)
     return _json(document)

@@ -14,6 +14,7 @@ import secrets
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -87,6 +88,26 @@ class Outermost:
             if begun:
                 raise
             await response_of(failure())(scope, receive, sent)
+
+
+class Cors(CORSMiddleware):
+    """Tells browsers which pages elsewhere may ask, and refuses the question of others with a reason."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer whether a page may ask."""
+        answer = super().preflight_response(request_headers)
+        if answer.status_code < 400:
+            return answer
+        return response_of(
+            Problem(
+                403,
+                "wrong-origin",
+                "Asked by a page elsewhere",
+                "this origin may not ask, or not by this method or with these headers; allow an origin by name (--cors "
+                f"ORIGIN); methods: {', '.join(self.allow_methods)}; headers: Authorization, Content-Type",
+                {"Vary": "Origin"},
+            )
+        )
 
 
 class Guard:

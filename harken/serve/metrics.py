@@ -20,7 +20,7 @@ PREFIX = "metrics-"
 BEAT, ALIVE = 2.0, 10.0
 """Seconds from one heartbeat to the next, and after the last one that a process counts as there."""
 ROUTES = ("predict", "models", "model", "page", "docs", "metrics", "health", "other")
-STATUSES = (200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 500, 503)
+STATUSES = (200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 499, 500, 503)
 BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds: borders of the histogram."""
 

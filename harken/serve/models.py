@@ -86,11 +86,17 @@ class Served:
             **self.describe(),
             "title": model.recipe.title,
             "parameters": model.declared.parameters,
-            "trained_on": {"tracks": len(model.trained_on.tracks), "groups": len(model.trained_on.groups)},
+            "trained_on": {"tracks": len(model.trained_on.tracks), "groups": self._groups},
             "confidence": known.in_words(),
             "unknown": None if known.price is None else known.price.in_words(),
             "text": self._text(),
         }
+
+    @property
+    def _groups(self) -> int:
+        """How many groups it was trained on; where no groups were told, each track is its own."""
+        seen = self.model.trained_on
+        return len(seen.groups) or len(seen.tracks)
 
     def _text(self) -> str:
         """Return the card that lies beside the model, else a short one of what the model itself knows."""
@@ -106,7 +112,7 @@ class Served:
             f"# {self.name}",
             f"{model.recipe.name}: {model.recipe.title}",
             f"Classes: {', '.join(model.classes)}.",
-            f"Trained on {len(model.trained_on.tracks):,} tracks in {len(model.trained_on.groups):,} groups.",
+            f"Trained on {len(model.trained_on.tracks):,} tracks in {self._groups:,} groups.",
             f"Confidence: {model.confidence.in_words()}.",
         ]
         return "\n\n".join(lines) + "\n"

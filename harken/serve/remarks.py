@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from harken.errors import TERMINAL, printable
 from harken.serve.uploads import Upload
@@ -59,7 +60,7 @@ class Remarks(logging.Handler):
             sys.stderr.write(f"harken: {lines}\n")
             return
         for upload, found in list(self._uploads.values()):
-            if upload.path in message:
+            if Path(upload.path).name in message:  # some messages leave the folder out
                 found.append(without_path(message, upload))
                 return
         if message not in self._said and len(self._said) < MOST_SAID:
@@ -74,4 +75,4 @@ _TRACE = logging.Formatter()
 
 def without_path(text: str, upload: Upload) -> str:
     """Return a message with the sender's name for the file."""
-    return text.replace(upload.path, upload.name)
+    return text.replace(upload.path, upload.name).replace(Path(upload.path).name, upload.name)

@@ -7,6 +7,7 @@ says of its length is believed only where it is too much. Its name is shown in t
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator
@@ -209,6 +210,10 @@ class _Raw:
         """All bytes have come."""
 
 
+_UNHEARD = logging.Logger("python_multipart", logging.CRITICAL + 1)
+"""Where the parser says what is wrong with a form; its sender is told by the answer, and nobody else needs to know."""
+
+
 class _Form:
     """A form with one field, the file."""
 
@@ -230,6 +235,7 @@ class _Form:
         }
         try:
             self._parser = MultipartParser(boundary, callbacks)
+            self._parser.logger = _UNHEARD
         except ValueError as error:
             raise bad_request("the form's boundary cannot be used; let your HTTP library choose it") from error
 
