@@ -53,7 +53,7 @@ class Scan:
         Files that were not known, that sound otherwise than before, that lie elsewhere, that have changed in nothing that is
         heard, and that are as they were.
     gone : int
-        Files that were there and are not any more.
+        Files that were there and are not any more, neither here nor, as a moved one, elsewhere in the folder.
     named : int
         Sounds that the model was asked for, and answered.
     known : int
@@ -198,8 +198,10 @@ class _Scanning:
         """The sounds that the model had no answer for, and why."""
         self.there: set[str] = set()
         """The sounds that some path had before this scan, and still has."""
-        self.once: set[str] = set()
-        """The sounds that some path ever had."""
+        self.lost: dict[str, list[str]] = {}
+        """The paths that are gone, by their sounds; those that went by this scan stand last."""
+        self.left: set[str] = set()
+        """The paths that are gone since the last scan."""
         self.fresh: set[str] = set()
         """The sounds that this scan asked the model for."""
 
@@ -239,6 +241,7 @@ class _Scanning:
                 "mounted? Nothing was marked; if they are gone for good, 'harken library forget FOLDER' takes them out"
             )
         gone = there - found.keys()
+        self.left = gone
         self.result.gone = len(gone)
         if gone:
             self.catalogue.mark(sorted(gone), gone=True)
@@ -272,7 +275,9 @@ class _Scanning:
         """Take in files that are known under another name, by device, inode, size and time; return the others."""
         everything = self.catalogue.files()
         self.there = {one.sound for one in everything.values() if one.sound and not one.gone}
-        self.once = {one.sound for one in everything.values() if one.sound}
+        for path in sorted(everything, key=lambda path: (path in self.left, path)):
+            if (one := everything[path]).gone and one.sound:
+                self.lost.setdefault(one.sound, []).append(path)
         inodes = {
             (one.stamp.device, one.stamp.inode, one.stamp.size, one.stamp.modified): one.sound
             for one in everything.values()
@@ -319,10 +324,23 @@ class _Scanning:
                 self.result.retagged += 1
             else:
                 self.result.changed += 1
-        elif sound in self.once and sound not in self.there:
+        elif sound is not None and self._moved(sound):
             self.result.moved += 1
         else:
             self.result.new += 1
+
+    def _moved(self, sound: str) -> bool:
+        """Tell whether a new path is that of a file that is gone from elsewhere; its old path is then forgotten.
+
+        Where a copy of it has stayed, only what went by this scan counts: an old one may be long gone, and this a new copy.
+        """
+        lost = self.lost.get(sound)
+        if not lost or (sound in self.there and lost[-1] not in self.left):
+            return False
+        old = lost.pop()
+        self.catalogue.execute("DELETE FROM files WHERE path = ?", (os.fsencode(old),))
+        self.result.gone -= old in self.left
+        return True
 
     def _take(self, batch: dict[str, Stamp], known: dict[str, Known]) -> Iterator[int]:
         """Hash and name a batch, and yield how many of its files are done."""
