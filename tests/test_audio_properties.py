@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +24,13 @@ KINDS = ["wav", "flac", "ogg", "opus", "mp3", "aiff", "m4a", "aac", "wma"]
 MOST = 65_536
 """Samples at the file's own rate that a byte may become: a FLAC frame of silence holds so many in eleven."""
 QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+class Files(dict[str, bytes]):
+    """Files by their suffix, shown by their sizes: a failure is told in lines, not in bytes."""
+
+    def __repr__(self) -> str:
+        return f"Files({ {kind: len(data) for kind, data in self.items()} })"
 
 
 def obeys(path: Path, rate: int | None) -> bool:
@@ -48,7 +57,7 @@ def good(tmp_path_factory: pytest.TempPathFactory, conftest_write: Callable[...,
     samples = (np.random.default_rng(0).standard_normal((3200, 1)) * 0.1).astype(np.float32)
     for kind in KINDS:
         conftest_write(folder / f"a.{kind}", samples, 16_000)
-    return {kind: (folder / f"a.{kind}").read_bytes() for kind in KINDS}
+    return Files({kind: (folder / f"a.{kind}").read_bytes() for kind in KINDS})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -81,6 +90,27 @@ def test_mutations_of_every_format(good: dict[str, bytes], tmp_path: Path, kind:
             tell(path)
         except AudioError as error:
             assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("broken", [1, 900, 1500, 2400, 3199])
+def test_a_read_that_fails_does_so_in_streams_too(
+    good: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: int
+) -> None:
+    """Damage lies behind the first block of a stream, and within the only read of the whole file: which FFmpeg then reads."""
+    plain = soundfile.SoundFile.read
+    done: dict[int, int] = {}
+
+    def read(self: soundfile.SoundFile, frames: int, *rest: Any, **more: Any) -> Any:
+        if done.get(id(self), 0) + frames > broken:
+            raise soundfile.LibsndfileError(29)
+        got = plain(self, frames, *rest, **more)
+        done[id(self)] = done.get(id(self), 0) + len(got)
+        return got
+
+    path = tmp_path / "a.mp3"
+    path.write_bytes(good["mp3"])
+    monkeypatch.setattr(soundfile.SoundFile, "read", read)
+    assert obeys(path, None)
 
 
 @pytest.mark.parametrize("seed", range(40))

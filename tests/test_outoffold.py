@@ -274,5 +274,5 @@ class TestInto:
 def test_a_damaged_number_of_folds_is_refused(folds: object) -> None:
     known = Confidence(1.5, 40, 20, "", folds=5)
     assert confidence_from_table(json.loads(json.dumps(known.to_table())), 2) == known
-    with pytest.raises(ValueError, match="tracks, groups and folds"):
+    with pytest.raises(ValueError, match="tracks, groups, folds or votes"):
         confidence_from_table({**known.to_table(), "folds": folds}, 2)

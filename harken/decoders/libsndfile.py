@@ -51,20 +51,27 @@ class Libsndfile:
         return without_first(self._read(begin, size, into if begin == first and self.channels == 1 else None), first - begin)
 
     def _read(self, begin: int, size: int, into: Room | None) -> Iterator[Samples]:
+        """Yield what the reads bring; the first one has the same size for whoever asks.
+
+        For a read that fails brings nothing, and where the first one fails FFmpeg takes the file: were it smaller for a stream
+        than for the whole file, damage behind its end would break the one and not the other.
+        """
         scratch: Samples | None = None
         left = int(self._file.frames) - begin
+        small = size if not self._plain else 1  # room that is too small for the first read
         try:
             if begin:
                 with self.quiet:
                     self._file.seek(begin)
             while True:
-                if into is not None and len(free := into()):
+                if into is not None and len(free := into()) >= small:
                     room = free[: None if self._plain else size, None]
                 else:  # the same memory again and again: fresh memory for each read costs more than the copy
                     room = scratch = np.empty((size, self.channels), np.float32) if scratch is None else scratch
                 with self.quiet:
                     read = self._file.read(min(len(room), max(left, _MORE)), dtype="float32", out=room)
                 left -= len(read)
+                small = 1
                 if not len(read):
                     return
                 step = BLOCK if room is scratch or not self._plain else len(read)

@@ -40,7 +40,7 @@ def hertz(low: float, high: float) -> str:
 
     Examples
     --------
-    >>> hertz(203.0, 789.0), hertz(2050.0, 4012.0), hertz(430.0, 1634.0)
+    >>> hertz(203.0, 789.0), hertz(2070.0, 4012.0), hertz(430.0, 1634.0)
     ('200–790 Hz', '2.1–4 kHz', '430 Hz–1.6 kHz')
     """
     numbers, units = zip(_pitch(low, high), _pitch(high, high), strict=True)
