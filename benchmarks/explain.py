@@ -53,7 +53,7 @@ def reported(run: Path) -> tuple[str, ...]:
     reading = read_run(run)
     shown = with_sound(telling(reading.judged, reading.classes), reading.folder)
     begin = time.process_time()
-    found = whys(shown, reading)
+    found = whys(shown, reading).of
     seconds = time.process_time() - begin
     size = sum(len(why.picture) + sum(map(len, why.sentences)) for why in found.values())
     return run.name, str(len(found)), f"{seconds:.1f}", f"{size:,}"

@@ -370,7 +370,7 @@ def _keep(run: Run, learnt: Learnt, outcome: Outcome, within: budgets.Unlimited,
     sure = outcome.best.calibration
     reliability_diagram(sure.bins, run.reliability, raw=sure.raw_bins if sure.calibrated else (), title=sure.title())
     if report:
-        _report(run)
+        _report(run, within)
     _spent(outcome, within)
     run.finish(engines=outcome.metrics["training"]["engines"])
     return outcome
@@ -385,10 +385,10 @@ def _spent(outcome: Outcome, within: budgets.Unlimited) -> None:
     write_json(outcome.run.metrics, outcome.metrics)
 
 
-def _report(run: Run) -> None:
+def _report(run: Run, within: budgets.Unlimited) -> None:
     """Write the report and the model card; what prevents that is said, and costs nothing of what was learnt."""
     try:
-        write_reports(run.folder)
+        write_reports(run.folder, left=within.left)
     except HarkenError as error:
         logger.warning("%s: the report was not written (%s); 'harken report %s' writes it", run.folder, error, run.folder)
 

@@ -25,7 +25,7 @@ from harken.report.examples import RIGHT_SURE, Example
 from harken.report.heat import GREYS, STRENGTHS, heat_points, palette
 from harken.report.picture import BANDS, HOP
 from harken.report.reading import Judged, Reading
-from harken.report.why import most_explained, whys
+from harken.report.why import Reasons, most_explained, whys
 from harken.tracks import Track
 from tests.explaining import (
     RATE,
@@ -289,13 +289,13 @@ def test_the_report_says_why_of_a_few_examples(songs: Path, tmp_path: Path) -> N
     shown.append(Example(replace(tracks[0], path="none.wav"), (RIGHT_SURE,), sound="data:x"))
     shown.append(Example(tracks[0], (RIGHT_SURE,), silent="left out"))
     reading = Reading(folder=tmp_path, metrics={}, model_hash="x")
-    found = whys(shown, reading)
+    found = whys(shown, reading).of
     assert set(found) == {0, 1} and found[0].picture.startswith("data:image/png")
     assert any(f"spoke for {WITH}" in sentence for sentence in found[0].sentences)
-    assert found[0] == whys(shown, reading)[0]
-    assert whys(shown, replace(reading, model_hash="")) == {} == whys([], reading)
+    assert found[0] == whys(shown, reading).of[0]
+    assert whys(shown, replace(reading, model_hash="")) == Reasons() == whys([], reading)
     (tmp_path / "model.harken").write_bytes(b"damaged")
-    assert whys(shown, reading) == {}
+    assert whys(shown, reading) == Reasons()
     assert most_explained(cue_net(True)) == most_explained(stack()) == 12
     large = load_recipe("dance-cnn")
     assert most_explained(Model(large, ("a", "b"), {}, large.frontend.shape)) == 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ NOTES = ".budget.json"
 """In the run's folder."""
 MORE = 1.25
 """Times what the least takes that is advised where a budget is too small."""
+
+LAST = 0.5
+"""Seconds for writing the page, when its examples are done."""
 
 Tell = Callable[[str], None]
 
@@ -80,6 +84,10 @@ class Unlimited:
     def learnt(self, learnt: Learnt) -> Learnt:
         """Return what was learnt, with what was left out in its record, and without what there is no time for any more."""
         return learnt
+
+    def left(self) -> float:
+        """Return the seconds that the report may still take for its examples."""
+        return inf
 
     def told(self) -> dict[str, Any] | None:
         """Return what is written into metrics.json."""
@@ -188,6 +196,10 @@ class Within(Unlimited):
         best, last = (replace(model, record={**model.record, **note}) for model in (learnt.best, learnt.last))
         everything = learnt.everything
         return replace(learnt, best=best, last=last, everything=everything)
+
+    def left(self) -> float:
+        """Return the seconds that the report may still take for its examples."""
+        return self.watch.left - LAST
 
     def told(self) -> dict[str, Any]:
         """Return what is written into metrics.json and the model: seconds, what was left out, and what was corrected."""

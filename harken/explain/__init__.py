@@ -43,6 +43,7 @@ def explain(
     *,
     label: str | None = None,
     at: float | None = None,
+    again: bool = True,
 ) -> Explanation:
     """Say why a model answers as it does.
 
@@ -56,6 +57,9 @@ def explain(
         The class that is explained; default: the answer.
     at : float, optional
         The clip around this second of the file is explained; default: the one that says most for the class.
+    again : bool
+        Whether sounds are heard again with parts of them hidden, where nothing else could explain a view, as of pretrained
+        networks (:func:`harken.explain.deciding.hearings`); without that nothing is said of such a view but its share.
 
     Raises
     ------
@@ -90,7 +94,7 @@ def explain(
     first = int(order[0]) if label is None else model.classes.index(label)
     rival = int(next(place for place in order if place != first))
     place = telling_clip(clips, answers, first, at)
-    case = Case(model, net, clips, first, rival, place)
+    case = Case(model, net, clips, first, rival, place, again)
     joint = None if said is None or not isinstance(net, Jury) else _joint(case, net, said, at)
     return Explanation(
         path=given.path,
@@ -144,4 +148,4 @@ def _of_view(model: Model, net: Decider, clips: Clips, case: Case, at: float | N
         return None
     inside = at is not None and clips.times[0][0] <= at <= clips.times[-1][1]
     place = telling_clip(clips, answers, case.label, at if inside else None)
-    return findings_of(Case(model, net, clips, case.label, case.rival, place), answers)
+    return findings_of(Case(model, net, clips, case.label, case.rival, place, case.again), answers)

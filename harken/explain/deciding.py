@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from harken.archive import Model
 from harken.explain.hearing import Clips
-from harken.explain.hiding import Field, field_of, telling_names
+from harken.explain.hiding import COLUMNS, OCTAVES, Field, field_of, hears_again, telling_names
 from harken.explain.neighbours import neighbourhood
 from harken.explain.numbers import numbers_of
-from harken.explain.occlusion import heat_of
+from harken.explain.occlusion import heat_of, times_asked
 from harken.explain.result import Findings, Said
-from harken.frontends import Mel
+from harken.frontends import AudioFrontend, Mel
 from harken.learn import ArrayRows, Decider, class_probabilities_of
 from harken.recipes import ClassicalRecipe, NeighboursRecipe, NetRecipe
 
@@ -46,6 +46,8 @@ class Case:
         Positions of the class that is explained, and of the one that it is told apart from.
     place : int
         Of the clip that is explained.
+    again : bool
+        Whether sounds may be heard again (:func:`hearings`).
     """
 
     model: Model
@@ -54,6 +56,7 @@ class Case:
     label: int
     rival: int
     place: int
+    again: bool = True
 
     def ask(self, rows: Floats) -> Doubles:
         """Return the probabilities of rows."""
@@ -85,6 +88,8 @@ def telling_clip(clips: Clips, answers: Doubles, label: int, at: float | None) -
 def _heard(case: Case) -> dict[str, Any]:
     """Return what named numbers bring; where what is read has no names, the map of the picture or of the sound."""
     clips, place = case.clips, case.place
+    if not case.again and hearings(case.model):
+        return {}
 
     def field(number: int) -> Field | None:
         first, last = clips.times[number]
@@ -104,6 +109,17 @@ def _heard(case: Case) -> dict[str, Any]:
 def _neighbours(case: Case) -> dict[str, Any]:
     row = case.clips.x[case.place].ravel()
     return {"neighbours": neighbourhood(case.model, telling_names(case.clips), row, case.label, case.rival)}
+
+
+def hearings(model: Model) -> int:
+    """Return how often explaining a clip hears a sound again, at most: by a pretrained network, say, which may take long.
+
+    0 where what was heard once is enough. Of a stack, ask about each view's model.
+    """
+    frontend = model.recipe.frontend
+    if EXPLAINING.get(model.recipe.kind) is not _heard or not isinstance(frontend, AudioFrontend) or not hears_again(frontend):
+        return 0
+    return times_asked(OCTAVES, COLUMNS)
 
 
 def _nothing(case: Case) -> dict[str, Any]:

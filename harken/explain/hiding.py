@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from harken.archive import Model
 from harken.explain.hearing import Clips
-from harken.frontends import Backbone, Frames, Mel, Waveform
+from harken.frontends import AudioFrontend, Backbone, Frames, Mel, Waveform
 from harken.nets import Net
 from harken.nets.layers import BatchNorm, Permute, Standardise
 from harken.nets.net import named
@@ -100,8 +100,16 @@ def field_of(model: Model, clips: Clips, place: int, seconds: float) -> Field | 
 
 def telling_names(clips: Clips) -> tuple[str, ...]:
     """Return what the numbers of a row are called; nothing where the names say nothing, as of a pretrained network's."""
-    names = clips.frontend.names
-    return names if clips.x.shape[1:] == (len(names),) and not isinstance(clips.frontend, Backbone) else ()
+    return _telling(clips.frontend, clips.x.shape[1:])
+
+
+def hears_again(frontend: AudioFrontend) -> bool:
+    """Tell whether parts of the sound itself are hidden, and each such sound is heard again: by a pretrained network, say."""
+    return not isinstance(frontend, Mel | Waveform | Frames) and not _telling(frontend, frontend.shape)
+
+
+def _telling(frontend: AudioFrontend, shape: tuple[int, ...]) -> tuple[str, ...]:
+    return frontend.names if shape == (len(frontend.names),) and not isinstance(frontend, Backbone) else ()
 
 
 def _of_mel(mel: Mel, clips: Floats, place: int, seconds: float, means: tuple[Doubles, str]) -> Field:

@@ -95,6 +95,18 @@ def heat_of(field: Field, ask: Ask, label: int, start: float, *, others: tuple[F
     )
 
 
+def times_asked(bands: int, columns: int) -> int:
+    """Return how many hidden clips a map of so many cells asks the model about, at most.
+
+    Examples
+    --------
+    >>> times_asked(7, 60)
+    146
+    """
+    down, across = len(windows(bands)), len(windows(columns))
+    return 1 + down * (across + 1) + 2 * SPOTS + 2 * (1 + DRAWS)
+
+
 def windows(size: int) -> list[slice]:
     """Return windows over so many cells: eighths, each half over the next; single cells where there are fewer than eight.
 

@@ -8,9 +8,10 @@ number and by bytes, so that a report stays small whatever the data: what finds 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,15 @@ SHOWN = (RIGHT_SURE, RIGHT_UNSURE, WRONG_NEAR, WRONG_FAR)
 """The kinds, in the order in which they are shown."""
 URGENT = (RIGHT_SURE, WRONG_FAR, WRONG_NEAR, RIGHT_UNSURE)
 """The kinds, in the order in which they are given room."""
+
+
+Left = Callable[[], float]
+"""Returns the seconds that there still are."""
+
+
+def endless() -> float:
+    """Tell that there is no limit."""
+    return inf
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,12 @@ def _of_class(tracks: Sequence[Judged]) -> dict[str, Judged]:
 
 
 def with_sound(
-    examples: Sequence[Example], folder: Path, *, most: int = MOST_SOUNDS, most_bytes: int = MEDIA_BYTES
+    examples: Sequence[Example],
+    folder: Path,
+    *,
+    most: int = MOST_SOUNDS,
+    most_bytes: int = MEDIA_BYTES,
+    left: Left = endless,
 ) -> list[Example]:
     """Return the examples with what can be heard and seen of them, or with the reason why there is nothing.
 
@@ -129,12 +144,17 @@ def with_sound(
         Examples with sound, in the order of :data:`URGENT`.
     most_bytes : int
         Of all sounds and pictures together, as they stand in the page.
+    left : callable
+        Returns the seconds that it may still take.
     """
     order = by_urgency(examples)
     found = list(examples)
     taken = heard = 0
     for place in order:
         one = found[place]
+        if left() <= 0:
+            found[place] = replace(one, silent="left out, as the time of the budget was up; 'harken report' adds it")
+            continue
         if heard >= most or taken >= most_bytes:
             found[place] = replace(one, silent="left out, so that this page stays small")
             continue

@@ -14,7 +14,7 @@ from harken.files import write_text
 from harken.judge.text import count, number, short
 from harken.leaky import PROTOCOLS
 from harken.report import drawing, views, words
-from harken.report.examples import Example, telling, with_sound
+from harken.report.examples import Example, Left, endless, telling, with_sound
 from harken.report.page import SHADES, described, document, scrolling, table, text
 from harken.report.reading import Reading
 from harken.report.why import Why, whys
@@ -34,18 +34,21 @@ Section = tuple[str, str, str]
 """Its anchor, its heading, and its HTML."""
 
 
-def write_report(reading: Reading, path: str | os.PathLike[str]) -> None:
+def write_report(reading: Reading, path: str | os.PathLike[str], left: Left = endless) -> None:
     """Write the report of a run (:func:`report`), atomically."""
-    write_text(path, report(reading))
+    write_text(path, report(reading, left))
 
 
-def report(reading: Reading) -> str:
+def report(reading: Reading, left: Left = endless) -> str:
     """Return the report of a run as HTML.
 
     Parameters
     ----------
     reading : Reading
         What :func:`harken.report.reading.read_run` returns.
+    left : callable
+        Returns the seconds that there still are for examples: where there are none, the rest of them is without sound and
+        unexplained, and says so.
     """
     makers: tuple[tuple[str, str, Callable[[Reading], str]], ...] = (
         ("asked", "What was asked", _asked),
@@ -55,7 +58,7 @@ def report(reading: Reading) -> str:
         ("classes", "Class by class", _classes),
         ("calibration", "Whether the probabilities mean what they say", _calibration),
         ("leaks", "What a leaky split would have claimed", _leaks),
-        ("examples", "Telling examples", _examples),
+        ("examples", "Telling examples", lambda reading: _examples(reading, left)),
         ("failed", "Files that failed", _failed),
         ("repeat", "The recipe, and how to repeat this run", _repeat),
     )
@@ -347,11 +350,11 @@ def _leaks(reading: Reading) -> str:
     )
 
 
-def _examples(reading: Reading) -> str:
+def _examples(reading: Reading, left: Left) -> str:
     examples = telling(reading.judged, reading.classes)
     if not examples:
         return _p("There are no predictions of single tracks in the run's folder, so no examples can be shown.", "soft")
-    shown = with_sound(examples, reading.folder)
+    shown = with_sound(examples, reading.folder, left=left)
     silent = [each for each in shown if each.silent]
     intro = (
         "Of each class the right answers with the highest and the lowest confidence, and the wrong ones nearest to the "
@@ -362,18 +365,19 @@ def _examples(reading: Reading) -> str:
         notes.append(_p(f"None of them can be heard here: {text(silent[0].silent)}. Only their figures are shown.", "warn"))
     elif silent:
         notes.append(_p(f"{len(silent)} of {len(shown)} examples are without sound; each says why.", "soft"))
-    reasons = whys(shown, reading)
-    if reasons:
+    reasons = whys(shown, reading, left)
+    if reasons.of:
         notes.append(
             _p(
-                f"{len(reasons)} of them say why: what the clip's answer rests on, found by hiding parts of it and asking the "
-                "model again (orange spoke for the answer, blue against it; odds are multiplied or divided by what is said). "
-                "It tells what the model does, and not what the music is."
+                f"{len(reasons.of)} of them say why: what the clip's answer rests on, found by hiding parts of it and asking "
+                "the model again (orange spoke for the answer, blue against it; odds are multiplied or divided by what is "
+                "said). It tells what the model does, and not what the music is."
             )
         )
+    notes += [_p(text(each), "soft") for each in reasons.left_out]
     blocks = []
     for name in dict.fromkeys(each.track.label for each in shown):
-        cards = "".join(_card(each, reasons.get(place)) for place, each in enumerate(shown) if each.track.label == name)
+        cards = "".join(_card(each, reasons.of.get(place)) for place, each in enumerate(shown) if each.track.label == name)
         blocks.append(f'<h3>{text(name)}</h3>\n<div class="grid cards">{cards}</div>')
     return "".join(notes) + "\n".join(blocks)
 
