@@ -38,10 +38,59 @@ def inner_folds(labels: npt.ArrayLike, groups: npt.ArrayLike, *, folds: int, see
     list of ndarray of int64
         Sorted positions, disjoint, and together all rows; none where there is one group only.
     """
-    from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415
-
     check_seed(seed)
     classes, owners = np.asarray(labels, dtype=np.int64), np.asarray(groups, dtype=np.int64)
+    dealings = _dealings(classes, owners, folds, seed)
+    return min(dealings, key=lambda entry: entry[:2])[2] if dealings else []
+
+
+def learning_folds(
+    labels: npt.ArrayLike, groups: npt.ArrayLike, *, folds: int, seed: int = 0
+) -> tuple[list[Positions], dict[int, int]]:
+    """Deal rows into folds so that whoever answers for one of them has learnt every class.
+
+    The one group of a class that has no other is in no fold: it is always learnt from, and never asked. Where the groups of a
+    class cannot be dealt out otherwise, there are fewer folds.
+
+    Parameters
+    ----------
+    labels, groups, folds, seed
+        As :func:`inner_folds` takes them.
+
+    Returns
+    -------
+    folds : list of ndarray of int64
+        Sorted positions, disjoint; those of :func:`inner_folds` where these do. None where fewer than two classes could be
+        asked for. Where no number of folds can be dealt out so, as groups that span classes bind them together, those of two
+        folds that do it for the most classes.
+    single : dict of int to int
+        How many rows each class has that has one group only, by its position.
+    """
+    check_seed(seed)
+    classes, owners = np.asarray(labels, dtype=np.int64), np.asarray(groups, dtype=np.int64)
+    pairs = np.unique(np.stack([classes, owners]), axis=1)
+    count = np.bincount(pairs[0], minlength=1)
+    single = {int(label): int((classes == label).sum()) for label in np.flatnonzero(count == 1)}
+    free = np.flatnonzero(~np.isin(owners, pairs[1][count[pairs[0]] == 1])) if len(classes) else np.arange(0)
+    if len(np.unique(classes[free])) < 2:
+        return [], single
+    best: list[Positions] = []
+    for number in range(folds, 1, -1):
+        found = [
+            (_unlearnt(classes, [free[held] for held in dealt]), off, place, [free[held] for held in dealt])
+            for off, place, dealt in _dealings(classes[free], owners[free], number, seed)
+        ]
+        if found:
+            lacking, _, _, best = min(found, key=lambda entry: entry[:3])
+            if not lacking:
+                break
+    return best, single
+
+
+def _dealings(classes: Positions, owners: Positions, folds: int, seed: int) -> list[tuple[float, int, list[Positions]]]:
+    """Return several ways to deal rows into folds: how uneven each is, its place, and its folds; none for one group."""
+    from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415
+
     if not len(classes):
         return []
     count = len(np.unique(owners))
@@ -58,4 +107,11 @@ def inner_folds(labels: npt.ArrayLike, groups: npt.ArrayLike, *, folds: int, see
         shares = np.stack([np.bincount(classes[held], minlength=classes.max() + 1) for held in dealt])
         off = float(np.abs(shares / np.maximum(shares.sum(axis=0), 1) - 1 / folds).sum())
         found.append((off, place, [held for held in dealt if len(held)]))
-    return min(found, key=lambda entry: entry[:2])[2]
+    return found
+
+
+def _unlearnt(classes: Positions, dealt: list[Positions]) -> int:
+    """Return how many times a class stands in one fold alone, and nowhere else."""
+    totals = np.bincount(classes)
+    counts = np.stack([np.bincount(classes[held], minlength=len(totals)) for held in dealt])
+    return int(((counts == totals) & (totals > 0)).sum())

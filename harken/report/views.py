@@ -34,6 +34,9 @@ def sentences(record: Any) -> list[str]:
     """Return what is to be said beside the rows: how the weights were found, how often the views differ, who steps aside."""
     told = _told(record)
     found = [f"The view {view.get('name')} steps aside: {view.get('aside')}." for view in _views(told) if view.get("aside")]
+    remark = told.get("remark")
+    if remark and isinstance(remark, str):
+        found.append(f"{remark[0].upper()}{remark[1:]}.")
     if "track_accuracy" not in told:
         return found
     if told.get("folds") == 1:
@@ -47,6 +50,7 @@ def sentences(record: Any) -> list[str]:
             "inner folds by group: each was answered by views that had not learnt it, and joined by weights that had not seen "
             "its fold."
         )
+    found += _behind(told)
     unheard = [
         str(view.get("name")) for view in _views(told) if view.get("weight") == 0 and not view.get("aside") and view.get("name")
     ]
@@ -61,6 +65,27 @@ def sentences(record: Any) -> list[str]:
         f"{_percent(told.get('any_right'))} of them."
     )
     return [*found, *_pairs(told)]
+
+
+def _behind(told: Mapping[str, Any]) -> list[str]:
+    """Say which view alone was right more often than all together, and how to look into it; nothing where none was."""
+    joint, tracks = told.get("track_accuracy"), told.get("tracks")
+    known = [
+        (accuracy, str(view.get("name")))
+        for view in _views(told)
+        if isinstance(accuracy := view.get("track_accuracy"), int | float) and not view.get("aside")
+    ]
+    if not known or not isinstance(joint, int | float) or not isinstance(tracks, int):
+        return []
+    best, name = max(known, key=lambda entry: entry[0])
+    more = round((best - joint) * tracks)
+    if more < 1:
+        return []
+    return [
+        f"Together the views are right less often there than {name} alone: {_number(joint, 3)} against {_number(best, 3)}, "
+        f"{more} {'track' if more == 1 else 'tracks'} of {tracks}. As {name} is picked by these very tracks, that flatters it; "
+        f"'harken crossval DATA --also {name}' compares both on tracks that have chosen neither."
+    ]
 
 
 def by_class(record: Any, most: int = MOST_CLASSES) -> tuple[list[str], list[list[str]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -22,13 +22,13 @@ from harken.folds import group_numbers
 from harken.learn.batches import class_probabilities_of
 from harken.learn.callbacks import Callback
 from harken.learn.deciders import decider
-from harken.learn.inner import inner_folds
+from harken.learn.inner import learning_folds
 from harken.learn.learnt import Learnt, record_of, trained_on
 from harken.learn.pace import NoTimeLeftError, Pace
 from harken.learn.stack.answer import batch_of
 from harken.learn.stack.joiner import even_weights, fit_joiner
 from harken.learn.stack.keeping import Kept
-from harken.learn.stack.shares import Share, told
+from harken.learn.stack.shares import Share, remark_of, told
 from harken.learn.stack.slices import sliced
 from harken.metrics import track_probabilities
 from harken.progress import Progress, silent
@@ -143,7 +143,10 @@ class Fitting:
             self.pace.took(view.name, fold, None if learnt.result is None else len(learnt.history))
             return learnt
         except HarkenError:
-            self.pace.failed(view.name)
+            if fold is None:
+                self.pace.failed(view.name)
+            else:
+                self.pace.known(view.name, fold)
             raise
         finally:
             self._done += 1
@@ -213,20 +216,22 @@ def fit_stack(
     fitting = Fitting(recipe, train, valid, learn, seed, engine, device, progress, kept or Kept(), pace or Pace())
     taken = fitting.taken()
     groups = group_numbers(train.tracks.groups, train.hashes)
-    folds = inner_folds(train.tracks.labels, groups, folds=recipe.stack.folds, seed=seed) if len(taken) > 1 else []
+    dealt = learning_folds(train.tracks.labels, groups, folds=recipe.stack.folds, seed=seed) if len(taken) > 1 else None
+    folds, single = dealt or ([], {})
     fitting.begin(len(taken) * (len(folds) + 1))
     answers, judged = _out_of_fold(fitting, folds)
-    fold = _fold_of(folds, len(train.tracks))
-    share = Share.of(train, fold, answers, judged) if len(answers) > 1 else None
-    weights, bias = _joined(recipe, list(answers) or taken, share, len(fitting.classes))
-    models = _final(fitting, [name for name in taken if weights.get(name, 0) > 0 and name not in fitting.reasons])
+    models, weights, bias, share = _weighed(fitting, list(answers) or taken, _shared(fitting, folds, answers, judged))
+    remark = remark_of(fitting.classes, single, weighed=share is not None) if len(models) > 1 else ""
+    if remark:
+        logger.warning("%s: %s", recipe.name, remark)
     progress(STAGE, 1, 1)
+    how: dict[str, Any] = {"share": share, "models": models, "classes": fitting.classes, "remark": remark}
     record = record_of(
         seed,
         recipe.engine_for(engine if recipe.engines else None),
         _device(models),
         time.perf_counter() - began,
-        stack=told(recipe, weights, fitting.reasons, fitting.seconds, share=share, models=models, classes=fitting.classes),
+        stack=told(recipe, weights, fitting.reasons, fitting.seconds, **how),
     )
     known = trained_on([train] if valid is None else [train, valid])
     empty = Model(recipe, fitting.classes, {}, train.frontend.shape, record, known)
@@ -238,32 +243,34 @@ def fit_stack(
     return Learnt(first, first, everything=_everything(models, model_of, valid))
 
 
-def _out_of_fold(fitting: Fitting, folds: Sequence[Positions]) -> tuple[dict[str, Doubles], int]:
+def _out_of_fold(fitting: Fitting, folds: Sequence[Positions]) -> tuple[dict[str, Doubles], set[int]]:
     """Return what each view answers for the rows that its inner trainings had not learnt, (rows, classes).
 
-    And for how many of the folds, from the first on, all of them do: all folds, where there is no budget.
+    And for which of the folds all of them do: all folds, where there is no budget, and each could learn beside each of them.
     """
-    train, found, judged = fitting.train, {}, len(folds)
+    train, found, judged = fitting.train, {}, set(range(len(folds)))
     reasons: dict[str, str] = {}
     for number, view in enumerate(fitting.recipe.views):
         if view.name in fitting.reasons:
             continue
         answers = np.full((len(train), len(fitting.classes)), np.nan)
-        done = 0
-        try:
-            for fold, held in enumerate(folds[: fitting.pace.folds(view.name, len(folds))]):
-                rows = np.flatnonzero(np.isin(train.track, held))
+        done: set[int] = set()
+        for fold, held in enumerate(folds[: fitting.pace.folds(view.name, len(folds))]):
+            rows = np.flatnonzero(np.isin(train.track, held))
+            try:
                 answers[rows] = _answered(fitting, number, fold, held, len(rows))
-                done = fold + 1
-        except HarkenError as error:
-            if not (done and isinstance(error, NoTimeLeftError)):
-                logger.debug("%s: %s has no answers of inner folds: %s", fitting.recipe.name, view.name, error)
-                reasons[view.name] = str(error)
-                continue
-        if folds:
-            found[view.name], judged = answers, min(judged, done)
+                done.add(fold)
+            except HarkenError as error:
+                logger.debug("%s: %s does not answer for inner fold %d: %s", fitting.recipe.name, view.name, fold, error)
+                reasons.setdefault(view.name, str(error))
+                if isinstance(error, NoTimeLeftError):
+                    break
+        if done:
+            found[view.name], judged = answers, judged & done
+            reasons.pop(view.name, None)
     if found:  # else nobody is weighed, and each may still learn from all
         for name, reason in reasons.items():
+            fitting.pace.failed(name)
             fitting.aside(name, reason)
     return found, judged
 
@@ -288,23 +295,59 @@ def _fold_of(folds: Sequence[Positions], tracks: int) -> Positions:
     return found
 
 
-def _joined(recipe: StackRecipe, names: list[str], share: Share | None, classes: int) -> tuple[dict[str, float], Doubles]:
-    """Return the weight of each view that answers by name, and what is added to each class."""
-    if share is not None and share.usable:
+def _shared(
+    fitting: Fitting, folds: Sequence[Positions], answers: Mapping[str, Doubles], judged: Collection[int]
+) -> Share | None:
+    """Return the answers that views can be weighed by; None where there are none, or nothing to weigh."""
+    if len(answers) < 2:
+        return None
+    share = Share.of(fitting.train, _fold_of(folds, len(fitting.train.tracks)), answers, judged)
+    return share if share.usable else None
+
+
+def _weighed(
+    fitting: Fitting, names: Sequence[str], share: Share | None
+) -> tuple[dict[str, Learnt], dict[str, float], Doubles, Share | None]:
+    """Train the views that count on the whole training part; where one of them cannot learn from it, weigh the others anew.
+
+    Returns
+    -------
+    models : dict of str to Learnt
+        In the order of the views; those that count.
+    weights : dict of str to float
+    bias : ndarray of float64, shape (classes,)
+        What is added to each class.
+    share : Share or None
+        The answers that the weights were fitted on; None where they are even.
+
+    Raises
+    ------
+    HarkenError
+        None of them can learn.
+    """
+    models: dict[str, Learnt] = {}
+    while True:
+        share = share.only(names) if share is not None and len(names) > 1 else None
+        weights, bias = _joined(names, share, len(fitting.classes))
+        wanted = [name for name in names if weights[name] > 0]
+        lacking = [name for name in wanted if name not in models]
+        models |= _final(fitting, lacking, others=len(names) > len(lacking))
+        names = [name for name in names if name not in fitting.reasons]
+        if all(name in models for name in wanted):
+            return {name: models[name] for name in wanted}, weights, bias, share
+
+
+def _joined(names: Sequence[str], share: Share | None, classes: int) -> tuple[dict[str, float], Doubles]:
+    """Return the weight of each view by name, and what is added to each class: fitted ones, or even where none can be."""
+    if share is not None:
         weights, bias = fit_joiner(share.answers, share.labels, share.counts)
-        return dict(zip(share.names, weights.tolist(), strict=True)), bias
-    if len(names) > 1:
-        logger.warning(
-            "%s: too few groups of tracks for inner folds in which every class can be learnt and judged, so nobody knows which "
-            "view to trust more: all count alike",
-            recipe.name,
-        )
-    weights, bias = even_weights(len(names), classes)
+    else:
+        weights, bias = even_weights(len(names), classes)
     return dict(zip(names, weights.tolist(), strict=True)), bias
 
 
-def _final(fitting: Fitting, names: Sequence[str]) -> dict[str, Learnt]:
-    """Train the views that count on the whole training part; raises where none of them can learn."""
+def _final(fitting: Fitting, names: Sequence[str], *, others: bool) -> dict[str, Learnt]:
+    """Train views on the whole training part; raises where none of them can learn, and there are no others."""
     found: dict[str, Learnt] = {}
     first: HarkenError | None = None
     for number, view in enumerate(fitting.recipe.views):
@@ -316,7 +359,7 @@ def _final(fitting: Fitting, names: Sequence[str]) -> dict[str, Learnt]:
             first = first or error
             if len(fitting.recipe.views) > 1:
                 fitting.aside(view.name, str(error))
-    if not found:
+    if not (found or others):
         raise first or DataError(f"{fitting.recipe.name}: no view can learn from these tracks")
     return found
 

@@ -89,16 +89,17 @@ def fit_joiner(
     weights : ndarray of float64, shape (views,)
         From 0 on.
     bias : ndarray of float64, shape (classes,)
-        They sum to 0.
+        They sum to 0. A class that no row is of has 0: nothing is known of it, and that it is rare here says nothing.
     """
     from scipy.optimize import minimize  # noqa: PLC0415 (who predicts fits nothing)
 
     known = logs(probabilities)
     views, rows, classes = known.shape
-    truth = np.asarray(labels, dtype=np.int64)
+    asked, truth = np.unique(np.asarray(labels, dtype=np.int64), return_inverse=True)
+    known = known[:, :, asked] if rows else known  # how likely the classes are that rows are of, beside each other
     counts = np.ones(rows) if share is None else np.asarray(share, dtype=np.float64)
-    even, nothing = even_weights(views, classes)
-    wanted = np.eye(classes)[truth]
+    even, nothing = even_weights(views, known.shape[2])
+    wanted = np.eye(known.shape[2])[truth]
 
     def loss(given: Doubles) -> tuple[float, Doubles]:
         weights, bias = given[:views], given[views:]
@@ -110,10 +111,11 @@ def fit_joiner(
         return float(value), np.concatenate(slope)
 
     begin = np.concatenate([even, nothing])
-    bounds = [(0.0, None)] * views + [(None, None)] * classes
+    bounds = [(0.0, None)] * views + [(None, None)] * len(nothing)
     found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500, "ftol": 1e-12}).x
     weights = np.where(found[:views] < IDLE, 0.0, found[:views])
-    bias = found[views:] - found[views:].mean()
+    bias = np.zeros(classes)
+    bias[asked if rows else slice(None)] = found[views:] - found[views:].mean()
     return (weights, bias) if weights.any() else (even, bias)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Self
 
@@ -19,6 +19,8 @@ from harken.store import Features
 Doubles = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
+SHOWN = 5
+"""Classes that a remark names."""
 DIGITS = 4
 """Behind the point, of what is told."""
 OF_TRAINING = ("epochs", "best_epoch", "rows", "chosen")
@@ -48,14 +50,14 @@ class Share:
     counts: Doubles
 
     @classmethod
-    def of(cls, train: Features, fold: Positions, answers: Mapping[str, Doubles], judged: int) -> Self:
-        """Return those rows whose class stands in other folds than their own too, as only then it was learnt.
+    def of(cls, train: Features, fold: Positions, answers: Mapping[str, Doubles], judged: Collection[int]) -> Self:
+        """Return those rows whose class stands elsewhere than in their own fold too, as only then it was learnt.
 
-        Of so many folds, from the first on: those that all views have answered.
+        Of the folds that all views have answered; rows of no fold (-1) are never asked.
         """
         labels, rows = train.labels, fold[train.track]
         spread = {int(label) for label in np.unique(labels) if len(np.unique(rows[labels == label])) > 1}
-        kept = np.flatnonzero(np.isin(labels, list(spread)) & (rows < judged))
+        kept = np.flatnonzero(np.isin(labels, list(spread)) & np.isin(rows, list(judged)))
         track = np.unique(train.track[kept], return_inverse=True)[1] if len(kept) else kept
         stacked = np.stack([one[kept] for one in answers.values()])
         counts = 1 / np.bincount(track)[track] if len(track) else np.zeros(0)
@@ -70,6 +72,10 @@ class Share:
     def tracks(self) -> int:
         """How many tracks they are."""
         return int(self.track.max(initial=-1)) + 1
+
+    def only(self, names: Sequence[str]) -> Self:
+        """Return the answers of some of the views alone."""
+        return replace(self, names=list(names), answers=self.answers[[self.names.index(name) for name in names]])
 
     def of_tracks(self, rows: Doubles) -> Positions:
         """Return which class each track is answered to be, by its rows' probabilities; -1 for none."""
@@ -100,6 +106,7 @@ def told(
     share: Share | None,
     models: Mapping[str, Learnt],
     classes: Sequence[str],
+    remark: str = "",
 ) -> dict[str, Any]:
     """Return what a model remembers of its views.
 
@@ -112,7 +119,7 @@ def told(
         class' tracks that it names rightly), and there are ``tracks`` (that were judged in them), ``folds``,
         ``track_accuracy`` (joined, by joiners that had not seen the fold), ``disagree`` (the share of the tracks that not all
         views call the same), ``pairs`` (the same of every two views) and ``any_right`` (the share that one view at least is
-        right about).
+        right about). ``remark`` says how the weights came about where small classes had a part in it.
     """
     usable = share is not None and share.usable
     answers = {} if share is None or not usable else dict(zip(share.names, share.answers, strict=True))
@@ -131,11 +138,13 @@ def told(
         }
         for view in recipe.views
     ]
+    said = {"remark": remark} if remark else {}
     if share is None or not usable:
-        return {"views": views}
+        return {"views": views, **said}
     table, joint = np.stack(list(called.values())), share.joint()
     return {
         "views": views,
+        **said,
         "tracks": share.tracks,
         "folds": len(np.unique(share.fold)),
         "track_accuracy": _rate(share.of_tracks(joint) == truth) if np.isfinite(joint).any() else None,
@@ -145,6 +154,32 @@ def told(
         ],
         "any_right": _rate((table == truth).any(axis=0)),
     }
+
+
+def remark_of(classes: Sequence[str], single: Mapping[int, int], *, weighed: bool) -> str:
+    """Say how the weights came about where classes are too small for all of it; nothing where they are not.
+
+    Parameters
+    ----------
+    classes : sequence of str
+    single : mapping of int to int
+        How many tracks each class has that has one group only, by its position.
+    weighed : bool
+        Whether weights were fitted.
+    """
+    alike = "so nobody knows which view to trust more: all count alike"
+    few = [(repr(classes[label]), f"{count} {'track' if count == 1 else 'tracks'}") for label, count in single.items()]
+    if not few:
+        return "" if weighed else f"too few groups of tracks for inner folds that could judge the views, {alike}"
+    if len(few) == 1:
+        name, tracks = few[0]
+        those = f"the class {name} has {tracks} of one group to learn from"
+    else:
+        more = f" and {len(few) - SHOWN} more" if len(few) > SHOWN else ""
+        named = ", ".join(f"{name} ({tracks})" for name, tracks in few[:SHOWN])
+        those = f"the classes {named}{more} have one group each to learn from"
+    how = ": how much each view counts is fitted on tracks of the other classes" if weighed else f", {alike}"
+    return f"{those}, which cannot be learnt and judged at once{how}"
 
 
 def _of_training(learnt: Learnt | None) -> dict[str, Any]:
