@@ -140,6 +140,7 @@ def no_backbone_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARKEN_CACHE", str(tmp_path / "cache"))
     for name in ("_told", "_given", "_hashes"):
         monkeypatch.setattr(places, name, {})
+    monkeypatch.setattr(places, "_wanted", set())
     monkeypatch.setattr(network, "_open", OrderedDict())
 
 

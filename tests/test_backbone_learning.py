@@ -146,7 +146,7 @@ def test_a_recipe_of_a_row_of_numbers_takes_the_backbone_s(net: Path) -> None:
         ("linear-hed+{net}", "no known system has this name"),
         ("linear-head", "name its file too, with --backbone FILE.onnx"),
         ("linear-head+none.onnx", "cannot be read"),
-        ("linear-head+{net}.bak", "no known system|cannot be read"),
+        ("linear-head+{net}.bak", "a backbone is named by a file that ends in .onnx; rename the network so"),
     ],
 )
 def test_names_that_cannot_be(net: Path, name: str, reason: str) -> None:
@@ -235,13 +235,13 @@ def learn(data: Path, recipe: str, out: str, seed: int = 0) -> None:
 def test_a_second_training_asks_the_network_nothing(net: Path, data: Path, answers: list[str]) -> None:
     learn(data, f"linear-head+{net}", "one")
     asked = len(answers)
-    assert asked == 36 * 4 + 1  # four windows a track, and the trial
+    assert asked == 36 * 4 + 2  # four windows a track, and the trial with noise and a tone
     learn(data, f"knn+{net}", "two", seed=3)
-    assert len(answers) == asked + 1  # the trial alone
+    assert len(answers) == asked + 2  # the trial alone
     forget()
     moved = declare(Path(shutil.copy(net, net.with_name("renamed.onnx"))))
     learn(data, f"linear-head+{moved}", "three")
-    assert len(answers) == asked + 2
+    assert len(answers) == asked + 4
 
 
 def test_a_run_is_continued_by_its_own_recipe(net: Path, data: Path) -> None:
@@ -306,6 +306,33 @@ def test_a_model_without_its_network_still_says_what_it_is(net: Path, model: Pat
     assert "backbone" in run("cache").output
 
 
+def test_a_backbone_that_no_model_needs_is_told(
+    tmp_path: Path, net: Path, model: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = sounds(tmp_path / "music")
+    heard = table.parent / "low-0-0.wav"
+    other = declare(linear(tmp_path / "other.onnx"))
+    told = f"--backbone {other} is not used: no model here listens through a pretrained network"
+    run("predict", model, heard, "--backbone", net, "-q")
+    assert "is not used" not in caplog.text
+    small = {"kind": "neighbours", "frontend": {"kind": "summary"}, "neighbours": {"k": 1}}
+    Path("small.toml").write_text(tomli_w.dumps(small))
+    run("train", table, "--recipe", "small.toml", "--out", "plain", "-q", "--no-baselines")
+    plain = "plain/model.harken"
+    for given in (
+        ("predict", plain, heard, "-q"),
+        ("evaluate", plain, table, "-q", "--no-baselines"),
+        ("explain", plain, heard),
+        ("library", "scan", table.parent, "--model", plain, "--catalogue", "catalogue.sqlite", "-q"),
+    ):
+        for known in ("_given", "_told"):
+            monkeypatch.setattr(places, known, {})
+        monkeypatch.setattr(places, "_wanted", set())
+        caplog.clear()
+        run(*given, "--backbone", other)
+        assert caplog.text.count(told) == 1, given
+
+
 def test_a_broken_file_among_good_ones_is_named(tmp_path: Path, model: Path) -> None:
     good = sounds(tmp_path / "unheard", 1, seed=9).parent / "low-9-0.wav"
     (tmp_path / "bad.wav").write_bytes(b"RIFF")
@@ -357,7 +384,7 @@ def test_folds_are_judged_and_compared_on_several_cores(net: Path, data: Path, a
     assert all(score["track"]["accuracy"]["value"] == 1.0 for score in found["recipes"])
     asked = len(answers)
     run(*given, "--out", "cv", "--json", "--no-baselines")
-    assert len(answers) == asked + 2  # the trials alone: nothing is left to do
+    assert len(answers) == asked + 4  # the trials alone, of two sounds each: nothing is left to do
 
 
 @pytest.mark.long

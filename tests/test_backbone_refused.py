@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from onnx import TensorProto, helper
 
-from harken.errors import DataError, DeclarationError, HarkenError, MissingExtraError, ModelError
+from harken.cli import harken
+from harken.errors import DataError, DeclarationError, HarkenError, MissingExtraError, ModelError, RecipeError
 from harken.frontends.backbone import backbone_of
 from harken.frontends.backbone.draft import draft
 from harken.frontends.backbone.network import Network
+from harken.recipes import load_recipe
 from tests.backbones import (
     NUMBERS,
     RATE,
@@ -157,6 +160,59 @@ def test_a_network_of_whole_numbers_is_refused(tmp_path: Path) -> None:
     assert "the input 'x' holds tensor(int32); expected one of tensor(float)" in refused(file)[0]
 
 
+def test_no_declaration_is_written_of_what_cannot_be_a_backbone(tmp_path: Path) -> None:
+    both = [helper.make_node("Add", ["x", "mask"], ["y"])]
+    several = write(tmp_path / "several.onnx", both, (1, SAMPLES), (1, SAMPLES), more_inputs=["mask"])
+    whole = [helper.make_node("Abs", ["x"], ["y"])]
+    counts = write(tmp_path / "counts.onnx", whole, (1, SAMPLES), (1, SAMPLES), kind=TensorProto.INT64)
+    alone = [helper.make_node("Constant", [], ["y"], value_floats=[1.0])]
+    deaf = write(tmp_path / "deaf.onnx", alone, (), (1,))
+    model = onnx.load(str(deaf))
+    del model.graph.input[:]
+    onnx.save(model, str(deaf))
+    for file, reason in {
+        several: "reads 2 inputs (x, mask), and a backbone has one; export it so",
+        counts: "the input 'x' holds tensor(int64); expected one of tensor(float), tensor(double), tensor(float16); export",
+        deaf: "the network reads nothing",
+    }.items():
+        for options in ([], ["--write"], ["--json"]):
+            done = CliRunner().invoke(harken, ["backbone", str(file), *options])
+            assert isinstance(done.exception, ModelError)
+            assert reason in str(done.exception)
+            assert done.stdout.startswith(f"{file}: hash ") == ("--json" not in options)
+        assert not file.with_suffix(".toml").exists()
+
+
+def test_a_first_declaration_takes_an_output_that_holds_floats(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Abs", ["x"], ["y"]), helper.make_node("ArgMax", ["x"], ["best"], axis=1)]
+    file = write(tmp_path / "net.onnx", nodes, (1, SAMPLES), (1, SAMPLES))
+    model = onnx.load(str(file))
+    model.graph.output.insert(0, helper.make_tensor_value_info("best", TensorProto.INT64, [1, 1]))
+    onnx.save(model, str(file))
+    assert 'output_name = "y"' in draft(Network(file))
+
+
+def test_a_network_that_gives_the_same_for_every_sound_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nodes = [helper.make_node("Mul", ["x", "nothing"], ["silence"]), helper.make_node("Add", ["silence", "row"], ["y"])]
+    constants = {"nothing": np.zeros(1, np.float32), "row": np.arange(SAMPLES, dtype=np.float32)[None]}
+    made(write(tmp_path / "net.onnx", nodes, (1, SAMPLES), (1, SAMPLES), constants))
+    assert "net.toml: the network gives the same numbers for noise and for a tone" in caplog.text
+    caplog.clear()
+    made(linear(tmp_path / "good.onnx"))
+    assert not caplog.records
+
+
+def test_another_ending_is_told_with_its_cure(tmp_path: Path) -> None:
+    file = declare(linear(tmp_path / "net.onnx")).rename(tmp_path / "net.model")
+    cure = "a backbone is named by a file that ends in .onnx; rename the network so"
+    for name in (f"knn+{file}", f"listen+{file}", f"{tmp_path / 'mine.toml'}+{file}"):
+        with pytest.raises(RecipeError, match=re.escape(f"{file}: {cure}")):
+            load_recipe(name)
+    assert cure in CliRunner().invoke(harken, ["backbone", str(file)]).stdout
+    with pytest.raises(RecipeError, match="No such file"):
+        load_recipe(tmp_path / "a+b.toml")
+
+
 def test_a_network_that_gives_nan_is_refused_or_fails_that_file(tmp_path: Path) -> None:
     always = write(tmp_path / "a.onnx", [helper.make_node("Sqrt", ["x"], ["y"])], (1, SAMPLES), (1, SAMPLES))
     assert "gives NaN or infinity for noise" in refused(always)[0]
@@ -232,9 +288,11 @@ FOREIGN: list[tuple[bytes, str]] = [
     (b"RIFF" + bytes(100), "it is a sound"),
     (b"\x93NUMPY" + bytes(100), "it is a NumPy array"),
     (b'{"a": 1}', "it is JSON"),
-    (b"not a network at all", "is no ONNX file, or one that cannot be run"),
-    (bytes(1000), "is no ONNX file, or one that cannot be run"),
-    (b"location" * 10, "is no ONNX file, or one that cannot be run"),
+    (b"not a network at all", "it is text"),
+    ("Liebe Leser,\nes war schön\n".encode() * 300, "it is text"),
+    (b"a" * 4095 + "ö".encode(), "it is text"),
+    (bytes(1000), "is no ONNX file, or one that cannot be run (its bytes are of another kind, or were cut short or damaged"),
+    (b"\x08location" * 10, "is no ONNX file, or one that cannot be run"),
 ]
 
 

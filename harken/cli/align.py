@@ -13,6 +13,7 @@ from harken.cli.console import (
     print_json,
     progress_for,
     quiet_option,
+    tell_unneeded_backbones,
     workers_option,
 )
 
@@ -31,10 +32,11 @@ def command(
 ) -> None:
     """Align MODEL to a whole collection: FILES are its audio files, or folders of them. Labels are not looked at.
 
-    The collection's own means and deviations take the place of the training part's, in models of timbre, rhythm and knn, and in
-    these views of a stack. It helps where the collection was recorded elsewhere and holds the classes in similar shares, and
-    harms where the shares differ much. A figure on the very files that a model was aligned to is transductive. What MODEL knew
-    of its confidence was fitted before, and is left out: the new model's probabilities are not calibrated.
+    The collection's own means and deviations take the place of the training part's, in models of timbre, rhythm and knn, and
+    in these views of a stack. That takes 20 clips at least. It helps where the collection was recorded elsewhere and holds the
+    classes in similar shares, and harms where the shares differ much. A figure on the very files that a model was aligned to
+    is transductive. What MODEL knew of its confidence was fitted before, and is left out: the new model's probabilities are
+    not calibrated.
     """
     from harken.align import ALIGNED, align, model_file
     from harken.archive import load_model, save_model
@@ -42,7 +44,9 @@ def command(
     from harken.prediction import tracks_of
 
     target = out or str(model_file(model))
-    done, failed = align(load_model(model), tracks_of(files), workers=workers, progress=progress_for(quiet or as_json))
+    loaded = load_model(model)
+    tell_unneeded_backbones()
+    done, failed = align(loaded, tracks_of(files), workers=workers, progress=progress_for(quiet or as_json))
     save_model(target, done)
     known = done.record[ALIGNED]
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harken.cli.console import json_option, print_json
-from harken.errors import DeclarationError, brief
+from harken.errors import DeclarationError, ModelError, brief
 
 if TYPE_CHECKING:
     from harken.frontends import Backbone
@@ -31,17 +31,21 @@ def command(ctx: click.Context, file: str, write: bool, as_json: bool) -> None:
     from pathlib import Path
 
     from harken.files import atomic_write
-    from harken.frontends.backbone import backbone_of, declaration_beside
+    from harken.frontends.backbone import backbone_of, declaration_beside, misfits
     from harken.frontends.backbone.draft import draft
     from harken.frontends.backbone.network import opened
     from harken.frontends.backbone.places import hash_of
+    from harken.recipes.backbones import ENDING, other_ending
 
     place = Path(file).absolute()
     network = opened(place, hash_of(place))
     declaration = declaration_beside(place)
+    if write and declaration.exists():
+        raise DeclarationError(brief(declaration, 300), ["is there already, and is not written over; change it by hand"])
+    if not declaration.exists() and (wrong := misfits(network)):
+        _show_ports(file, network, as_json)
+        raise ModelError(f"{brief(file, 300)}: cannot be a backbone as it is: {'; '.join(wrong)}")
     if write:
-        if declaration.exists():
-            raise DeclarationError(brief(declaration, 300), ["is there already, and is not written over; change it by hand"])
         with atomic_write(declaration) as target:
             target.write(draft(network).encode())
     found = backbone_of(place) if declaration.exists() and not write else None
@@ -49,13 +53,11 @@ def command(ctx: click.Context, file: str, write: bool, as_json: bool) -> None:
     if as_json:
         print_json(_document(network, found, took))
         return
-    click.echo(f"{brief(file, 300)}: hash {network.hash}")
-    for what, ports in (("reads", network.inputs), ("gives", network.outputs)):
-        for port in ports:
-            click.echo(f"{what}: {port}")
+    _show_ports(file, network)
     if found is not None and took is not None:
         click.echo(f"\n{declaration.name} fits: {in_words(found)}; a window took {took:.3g} ms on one core")
-        click.echo(f"harken train DATA --backbone {brief(file, 300)}")
+        named = file.lower().endswith(ENDING)
+        click.echo(f"harken train DATA --backbone {brief(file, 300)}" if named else other_ending(file))
     elif write:
         click.echo(f"\nwritten: {brief(declaration, 300)}; fill in what stands at 0, and call this again")
     else:
@@ -63,6 +65,16 @@ def command(ctx: click.Context, file: str, write: bool, as_json: bool) -> None:
             f"\nthere is no {declaration.name} yet. With --write this one is written, to be completed:\n\n{draft(network)}",
             nl=False,
         )
+
+
+def _show_ports(file: str, network: Network, quiet: bool = False) -> None:
+    """Print what a network reads and gives."""
+    if quiet:
+        return
+    click.echo(f"{brief(file, 300)}: hash {network.hash}")
+    for what, ports in (("reads", network.inputs), ("gives", network.outputs)):
+        for port in ports:
+            click.echo(f"{what}: {port}")
 
 
 def in_words(found: Backbone) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ STOPPED = 130
 """The exit code of a verb that Ctrl-C has stopped, and that has said so itself."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+logger = logging.getLogger("harken")
 
 quiet_option = click.option(
     "--quiet", "-q", is_flag=True, help="No progress bars; warnings and failed files are named all the same."
@@ -39,6 +41,15 @@ def _announce(ctx: click.Context, param: click.Parameter, value: Sequence[str]) 
             announce(path)
 
 
+def tell_unneeded_backbones() -> None:
+    """Say of networks that --backbone named that nothing listens through them: for verbs that have loaded their models."""
+    from harken.decoders import shown
+    from harken.frontends.backbone.places import unneeded
+
+    for path in unneeded():
+        logger.warning("--backbone %s is not used: no model here listens through a pretrained network", shown(str(path)))
+
+
 backbone_option = click.option(
     "--backbone",
     multiple=True,
@@ -47,7 +58,8 @@ backbone_option = click.option(
     metavar="FILE.onnx",
     help="Where the pretrained network lies that a model listens through, if it was moved.",
 )
-"""Of the verbs that are given a model; it may be repeated. Nothing is passed on to the verb."""
+"""Of the verbs that are given a model; it may be repeated. Nothing is passed on to the verb, which calls
+:func:`tell_unneeded_backbones` when it has its models."""
 backbone_recipe_option = click.option(
     "--backbone", metavar="FILE.onnx", help="Listen through a pretrained network of yours, declared in FILE.toml beside it."
 )

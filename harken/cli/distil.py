@@ -16,6 +16,7 @@ from harken.cli.console import (
     progress_for,
     quiet_option,
     split_names,
+    tell_unneeded_backbones,
     workers_option,
 )
 
@@ -121,6 +122,7 @@ def command(
         workers=workers,
         progress=progress_for(quiet or as_json),
     )
+    tell_unneeded_backbones()
     if as_json:
         print_json(found.as_json())
     elif as_table:

@@ -21,6 +21,7 @@ from harken.cli.console import (
     progress_for,
     quiet_option,
     split_names,
+    tell_unneeded_backbones,
     workers_option,
 )
 
@@ -121,6 +122,7 @@ def _loaded(model: str, engine: str | None, device: str) -> Classifier:
     from harken.classifier import Classifier
 
     classifier = Classifier.load(model, engine=engine or "numpy", device=device)
+    tell_unneeded_backbones()
     if said := told(classifier.model):
         click.echo(f"harken: {said}", err=True)
     return classifier

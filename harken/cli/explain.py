@@ -18,6 +18,7 @@ from harken.cli.console import (
     print_json,
     progress_for,
     quiet_option,
+    tell_unneeded_backbones,
 )
 from harken.decoders import shown
 from harken.errors import AudioError, DataError, Failure
@@ -69,6 +70,7 @@ def command(
 
     _refuse_out(out, as_json, files)
     loaded = Classifier.load(model, engine=engine or "numpy", device=device)
+    tell_unneeded_backbones()
     tracks = list(tracks_of(files))
     failed: list[Failure] = []
     found = _explained(loaded, tracks, label, at, failed, quiet or not (as_json or out))

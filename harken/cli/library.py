@@ -17,6 +17,7 @@ from harken.cli.console import (
     name_failures,
     progress_for,
     quiet_option,
+    tell_unneeded_backbones,
     workers_option,
 )
 from harken.decoders import shown
@@ -115,7 +116,9 @@ def asker_for(known: Catalogue, model: str, engine: str | None, device: str, wor
     """Return what asks the model."""
     from harken.library import Asker
 
-    return Asker(known, model, engine=engine or "numpy", device=device, workers=workers)
+    asker = Asker(known, model, engine=engine or "numpy", device=device, workers=workers)
+    tell_unneeded_backbones()
+    return asker
 
 
 def scan_now(folder: str, asker: Asker, *, quiet: bool, **options: Any) -> Scan:

@@ -22,6 +22,7 @@ from harken.cli.console import (
     name_failures,
     progress_for,
     quiet_option,
+    tell_unneeded_backbones,
     workers_option,
 )
 from harken.confidence import KEPT
@@ -103,6 +104,7 @@ def command(
     _refuse_with_out(out, retry_failed, {"--json": as_json, "--csv": as_csv, "--top": top is not None, "--views": views})
     names = _names(paths)
     models = _models(names, paths, engine or "numpy", device)
+    tell_unneeded_backbones()
     manner = Manner.asked(models, raw=raw, unknown=unknown, share=unknown_share)
     tracks = list(tracks_of(_listed(files, null)))
     if not tracks:

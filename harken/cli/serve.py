@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harken.cli.console import backbone_option, engine_options
+from harken.cli.console import backbone_option, engine_options, tell_unneeded_backbones
 from harken.cli.stop import stop
 from harken.confidence import KEPT
 from harken.decoders import shown
@@ -55,6 +55,7 @@ def command(models: tuple[str, ...], token_file: str | None, no_token: bool, **o
     with tempfile.TemporaryDirectory(prefix="harken-serve-", ignore_cleanup_errors=True) as folder:
         settings = _settings(models, folder, token_file, no_token, **options)  # type: ignore[arg-type]
         loaded = load_models(settings)
+        tell_unneeded_backbones()
         settings = _with_share(settings, loaded, **options)  # type: ignore[arg-type]
         listening = bound(settings)
         port = listening.getsockname()[1]

@@ -58,13 +58,21 @@ def heard_through(table: Mapping[str, Any], file: str) -> dict[str, Any]:
     return {**table, "frontend": backbone_of(file).to_table()}
 
 
+def other_ending(file: str) -> str:
+    """Say that a backbone's file has another ending than is looked for."""
+    return (
+        f"{brief(file, 300)}: a backbone is named by a file that ends in {ENDING}; rename the network so, with its declaration "
+        "FILE.toml, or export it as ONNX if it is none"
+    )
+
+
 def parted(source: str | os.PathLike[str]) -> tuple[str, str | None]:
     """Return a recipe's name, and the backbone's file that is named behind it, if any.
 
     Raises
     ------
     RecipeError
-        A backbone is named alone.
+        A backbone is named alone, or its file ends otherwise.
 
     Examples
     --------
@@ -73,6 +81,8 @@ def parted(source: str | os.PathLike[str]) -> tuple[str, str | None]:
     """
     text = os.fspath(source)
     if not isinstance(text, str) or not text.lower().endswith(ENDING):
+        if isinstance(text, str) and (file := _other_file(text)):
+            raise RecipeError(brief(text, 300), [other_ending(file)])
         return text, None
     name, joined, file = text.partition(".toml+") if ".toml+" in text else text.partition(JOINED)
     if not joined or not name:
@@ -81,6 +91,16 @@ def parted(source: str | os.PathLike[str]) -> tuple[str, str | None]:
             [f"is a network, and no recipe: name what learns from it: {HEAD}{JOINED}FILE.onnx, listen{JOINED}FILE.onnx"],
         )
     return name + joined.removesuffix(JOINED), file
+
+
+def _other_file(text: str) -> str:
+    """Return the file that stands behind a recipe's name and does not end as a network's does; empty where none does."""
+    file = text.partition(f".toml{JOINED}")[2] or text.partition(JOINED)[2]
+    try:
+        there = Path(text).exists()
+    except OSError:  # too long for a path
+        there = False
+    return "" if text.endswith(".toml") or there else file
 
 
 def listening(recipe: Recipe, file: str, head: Callable[[str], Recipe]) -> Recipe:

@@ -7,8 +7,8 @@ the network, with onnxruntime, imported when it is needed. ``bands`` makes mel p
 """
 
 from harken.frontends.backbone.bands import Bands
-from harken.frontends.backbone.declaration import backbone_of, declaration_beside
+from harken.frontends.backbone.declaration import backbone_of, declaration_beside, misfits
 from harken.frontends.backbone.frontend import Backbone
 from harken.frontends.backbone.places import announce
 
-__all__ = ["Backbone", "Bands", "announce", "backbone_of", "declaration_beside"]
+__all__ = ["Backbone", "Bands", "announce", "backbone_of", "declaration_beside", "misfits"]

@@ -6,6 +6,7 @@ the network is asked once, with noise: what it gives must be numbers, as many as
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from harken.errors import DeclarationError, HarkenError, RecipeError, brief, suggest
 from harken.files import read_toml
@@ -25,6 +27,9 @@ USUAL_CLIP = 31.0
 """Seconds of a clip where the declaration says nothing, and the window is no longer."""
 NOISE = 0.1
 """The deviation of the noise that a network is tried with."""
+TONE = 440.0
+"""Hz of the tone that it is tried with."""
+logger = logging.getLogger("harken")
 
 
 def declaration_beside(path: str | os.PathLike[str]) -> Path:
@@ -92,14 +97,30 @@ def _built(table: Mapping[str, Any], place: Path, network: Network, where: str) 
     return built
 
 
-def _of_ports(table: Mapping[str, Any], network: Network) -> list[str]:
-    """Say where a declaration, which may hold other mistakes, names what the network has not."""
+def misfits(network: Network) -> list[str]:
+    """Say why a network cannot be a backbone, whatever is declared of it; nothing where it can."""
     found = []
     names = [port.name for port in network.inputs]
+    if not names:
+        found.append("the network reads nothing, and a backbone has one input, of sound; export it so")
     if len(names) > 1:
         found.append(
             f"the network reads {len(names)} inputs ({', '.join(map(brief, names[:8]))}), and a backbone has one; export it so"
         )
+    groups = {"input": network.inputs if len(names) == 1 else (), "output": network.outputs}
+    for key, ports in groups.items():
+        if not any(port.type in TYPES for port in ports):
+            found += [_wrong_type(key, port) for port in ports]
+    return found
+
+
+def _wrong_type(key: str, port: Port) -> str:
+    return f"the {key} {brief(port.name)!r} holds {brief(port.type)}; expected one of {', '.join(TYPES)}; export it so"
+
+
+def _of_ports(table: Mapping[str, Any], network: Network) -> list[str]:
+    """Say where a declaration, which may hold other mistakes, names what the network has not."""
+    found = misfits(network)
     for key, output in (("input", False), ("output", True)):
         name, axes = table.get(f"{key}_name"), table.get(f"{key}_axes")
         ports = network.outputs if output else network.inputs
@@ -109,13 +130,13 @@ def _of_ports(table: Mapping[str, Any], network: Network) -> list[str]:
         if port is None:
             continue
         if port.type not in TYPES:
-            found.append(f"the {key} {brief(port.name)!r} holds {brief(port.type)}; expected one of {', '.join(TYPES)}")
+            found.append(_wrong_type(key, port))
         if isinstance(axes, list) and len(axes) != len(port.shape) and port.shape:
             found.append(
                 f"{key}_axes = {brief(axes)}: {len(axes)} names, and the network's {key} {brief(port.name)!r} has the shape "
                 f"{port.in_words()}"
             )
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _names(name: str, ports: tuple[Port, ...]) -> str:
@@ -177,7 +198,26 @@ def _tried(built: Backbone, network: Network, where: str) -> int:
                 "; choose another output_name, or say in output_axes which axis holds the numbers"
             ],
         )
+    if _is_constant(built, network, rows):
+        logger.warning(
+            "%s: the network gives the same numbers for noise and for a tone, and nothing can be learnt from them: are scale, "
+            "level, or [mel], those of its makers, and is output_name the output that is meant?",
+            where,
+        )
     return int(rows.shape[1])
+
+
+def _is_constant(built: Backbone, network: Network, rows: npt.NDArray[np.float32]) -> bool:
+    """Tell whether the network gives for a tone exactly what it gave for noise."""
+    reads, gives = network.port(built.input_name), network.port(built.output_name, output=True)
+    assert reads is not None
+    assert gives is not None
+    angles = 2 * np.pi * TONE * np.arange(built.window_samples) / built.rate
+    tone = (0.5 * np.sin(angles)).astype(np.float32)
+    try:
+        return bool(np.array_equal(built.rows_of(network.answer(reads, gives, built.example(tone))), rows))
+    except HarkenError:  # it depends on the sound, whatever else it does
+        return False
 
 
 def _ports(network: Network) -> str:

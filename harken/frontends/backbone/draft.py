@@ -6,7 +6,7 @@ refused until somebody has filled it in.
 
 from __future__ import annotations
 
-from harken.frontends.backbone.network import Network, Port
+from harken.frontends.backbone.network import TYPES, Network, Port
 
 PICTURE = 400
 """An axis of a fixed size up to this may be of mel bands or of frames; a longer one is of samples."""
@@ -24,8 +24,9 @@ OUTPUTS = {
 
 
 def draft(network: Network) -> str:
-    """Return a first declaration as TOML, with its gaps."""
-    reads, gives = network.inputs[0], network.outputs[0]
+    """Return a first declaration as TOML, with its gaps, of a network that could be a backbone."""
+    reads = network.inputs[0]
+    gives = next(port for port in network.outputs if port.type in TYPES)
     picture = is_picture(reads)
     likely = INPUTS[picture].get(len(reads.shape), [])
     if likely[-2:] == ["channels", "samples"] and reads.shape[-1] == 1:

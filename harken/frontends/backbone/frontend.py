@@ -127,7 +127,9 @@ class Backbone(AudioFrontend):
                     "declaration FILE.toml beside it; elsewhere, --backbone FILE.onnx does"
                 ],
             )
-        return super().from_table(cls.with_bands(table, where), where)
+        found = super().from_table(cls.with_bands(table, where), where)
+        places.want(found.hash)
+        return found
 
     @staticmethod
     def with_bands(table: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import threading
 from collections import OrderedDict
@@ -54,6 +55,10 @@ _FOREIGN = (
     (b"\x93NUMPY", "it is a NumPy array"),
 )
 """What people give by mistake, by how it begins."""
+LOOKED_AT = 4096
+"""Bytes by which text is told from a network."""
+_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+"""What onnxruntime puts before the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +126,17 @@ def _content(path: Path) -> bytes:
     foreign = next((what for start, what in _FOREIGN if content.startswith(start)), "")
     if content[4:8] == b"TFL3":
         foreign = "it is TensorFlow Lite"
+    elif not foreign and _is_text(content):
+        foreign = "it is text"
     if foreign:
         raise ModelError(f"{where} is no ONNX file: {foreign}. Export the network as ONNX, with the program that made it")
     return content
+
+
+def _is_text(content: bytes) -> bool:
+    """Tell whether a file begins like text; networks begin with a byte that no text has."""
+    text = content[:LOOKED_AT].decode("utf-8", errors="replace").removesuffix("\ufffd")  # a letter that was cut
+    return all(sign.isprintable() or sign.isspace() for sign in text) and "\ufffd" not in text
 
 
 def external(path: Path, content: bytes) -> list[str]:
@@ -182,7 +195,9 @@ def _locations(path: Path, content: bytes) -> Iterator[str]:
 
 
 def _unreadable(path: Path, error: Exception) -> ModelError:
-    said = brief(error, 300)
+    said = brief(_PREFIX.sub("", str(error)), 300)
+    if "INVALID_PROTOBUF" in str(error):
+        said = "its bytes are of another kind, or were cut short or damaged on the way"
     return ModelError(
         f"{brief(path, 300)}: is no ONNX file, or one that cannot be run ({said}). Export the network as ONNX again, or copy "
         "the file again"

@@ -24,6 +24,7 @@ MEMORY_BYTES = 1 << 20
 _told: dict[str, Path] = {}
 _given: dict[str, Path] = {}
 _hashes: dict[tuple[str, int, int, int], str] = {}
+_wanted: set[str] = set()
 logger = logging.getLogger("harken")
 
 
@@ -65,6 +66,19 @@ def put(content: str, place: Path) -> None:
 def told() -> dict[str, Path]:
     """Return what this process knows of places, by hash."""
     return dict(_told)
+
+
+def want(content: str) -> None:
+    """Take note that something here listens through a backbone, of this hash."""
+    _wanted.add(content)
+
+
+def unneeded() -> list[Path]:
+    """Return the files that were announced, where nothing here listens through a backbone; each once."""
+    found = [] if _wanted else list(_given.values())
+    if found:
+        _given.clear()
+    return found
 
 
 def hash_of(place: Path) -> str:
