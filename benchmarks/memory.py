@@ -10,7 +10,7 @@ Anonymous memory at its peak, of whole commands, each in a process of its own (s
 - ``files``: ``harken predict``, ``evaluate`` and ``features`` of few files and of many.
 - ``span``: ten seconds cut from a long file by ``load_audio``, at 22.05 kHz.
 - ``long``: ``harken predict --timeline`` of a long file. What it needs beyond a file of one minute is also given as seconds of
-  sound, mono float32 at the file's 44.1 kHz.
+  sound: float32, all channels (``--channels``), at the file's 44.1 kHz.
 
 The sound is written into a temporary folder first (``--folder``; about 4 GB with the stores).
 """
@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("training", "files", "span", "long"))
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--words", default="")
+    parser.add_argument("--channels", type=int, choices=(1, 2), default=1, help="of the long files")
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     print(machine("scipy", "soundfile", "soxr", "av"))
@@ -87,12 +88,12 @@ def main() -> None:
         minute, hours = 60.0, 3600 * options.hours
         if options.only in (None, "span", "long"):
             for suffix in options.formats:
-                write_long(folder / f"minute.{suffix}", minute)
-                write_long(folder / f"hours.{suffix}", hours)
+                write_long(folder / f"minute.{suffix}", minute, options.channels)
+                write_long(folder / f"hours.{suffix}", hours, options.channels)
         if options.only in (None, "span"):
-            spans(folder, hours, options.formats)
+            spans(folder, hours, options.formats, options.channels)
         if options.only in (None, "long"):
-            long_files(folder, options.hours, options.formats)
+            long_files(folder, options.hours, options.formats, options.channels)
 
 
 def training(folder: Path, few: int, many: int) -> None:
@@ -130,7 +131,7 @@ def many_files(folder: Path, few: int, many: int, wanted: str) -> None:
     print_table(["harken", f"peak with {few} MB", f"with {many:,} MB", "growth"], rows)
 
 
-def spans(folder: Path, hours: float, formats: Sequence[str]) -> None:
+def spans(folder: Path, hours: float, formats: Sequence[str], channels: int) -> None:
     rows = []
     for suffix in formats:
         cut = {"minute": (40.0, 50.0), "hours": (0.75 * hours, 0.75 * hours + 10)}
@@ -138,19 +139,19 @@ def spans(folder: Path, hours: float, formats: Sequence[str]) -> None:
             ran([sys.executable, "-c", CUT, folder / f"{name}.{suffix}", *map(str, span)], memory=True).anonymous
             for name, span in cut.items()
         ]
-        rows.append([suffix, *megabytes(peaks), *beyond(peaks)])
+        rows.append([suffix, *megabytes(peaks), *beyond(peaks, channels)])
     print(f"\nten seconds cut by load_audio at 22,050 Hz: from one minute, and from {hours / 3600:g} h (at three quarters)\n")
     print_table(["", "of a minute MB", f"of {hours / 3600:g} h MB", "more MB", "as sound s"], rows)
 
 
-def long_files(folder: Path, hours: float, formats: Sequence[str]) -> None:
+def long_files(folder: Path, hours: float, formats: Sequence[str], channels: int) -> None:
     rows = []
     for recipe in ("dance-cnn-small", "wave-conv"):
         model = trained(folder, recipe)
         for suffix in formats:
             files = [f"minute.{suffix}", f"hours.{suffix}"]
             peaks = [peak(folder, "cache", "predict", model, file, "--timeline") for file in files]
-            rows.append([recipe, suffix, *megabytes(peaks), *beyond(peaks)])
+            rows.append([recipe, suffix, *megabytes(peaks), *beyond(peaks, channels)])
     print(f"\nharken predict --timeline of a minute and of {hours:g} h\n")
     print_table(["", "", "a minute MB", f"{hours:g} h MB", "more MB", "as sound s"], rows)
 
@@ -183,9 +184,9 @@ def growth(peaks: Sequence[int]) -> str:
     return f"{100 * (peaks[1] / peaks[0] - 1):+.1f} %"
 
 
-def beyond(peaks: Sequence[int]) -> list[str]:
+def beyond(peaks: Sequence[int], channels: int) -> list[str]:
     more = peaks[1] - peaks[0]
-    return [f"{more / MEGABYTE:+.1f}", f"{more / (LONG_RATE * 4):+.1f}"]
+    return [f"{more / MEGABYTE:+.1f}", f"{more / (LONG_RATE * 4 * channels):+.1f}"]
 
 
 def write_tracks(folder: Path, count: int) -> None:
@@ -201,30 +202,32 @@ def write_tracks(folder: Path, count: int) -> None:
         soundfile.write(folder / kind / f"{number:05d}.wav", tone + noise[place : place + len(time)], RATE)
 
 
-def write_long(path: Path, seconds: float) -> None:
-    """Write a long file, mono at 44.1 kHz, block by block."""
+def write_long(path: Path, seconds: float, channels: int) -> None:
+    """Write a long file at 44.1 kHz, block by block."""
     if path.suffix == ".m4a":
         with av.open(str(path), "w") as container:
-            stream = container.add_stream("aac", rate=LONG_RATE, layout="mono")
-            for block in sound(seconds):
-                frame = av.AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")
+            layout = {1: "mono", 2: "stereo"}[channels]
+            stream = container.add_stream("aac", rate=LONG_RATE, layout=layout)
+            for block in sound(seconds, channels):
+                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T), format="fltp", layout=layout)
                 frame.sample_rate = LONG_RATE
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         return
     suffix = path.suffix[1:]
-    with soundfile.SoundFile(path, "w", LONG_RATE, 1, subtype=FORMATS[suffix], format=suffix.upper()) as file:
-        for block in sound(seconds):
+    with soundfile.SoundFile(path, "w", LONG_RATE, channels, subtype=FORMATS[suffix], format=suffix.upper()) as file:
+        for block in sound(seconds, channels):
             file.write(block)
 
 
-def sound(seconds: float) -> Iterator[np.ndarray]:
-    """Yield blocks of 1 s: noise whose loudness changes."""
+def sound(seconds: float, channels: int) -> Iterator[np.ndarray]:
+    """Yield blocks of 1 s, (samples, channels): noise whose loudness changes, the second channel a little behind the first."""
     random = np.random.default_rng(0)
     noise = random.normal(0, 0.1, 3 * LONG_RATE).astype(np.float32)
     for _ in range(round(seconds)):
-        place = int(random.integers(2 * LONG_RATE))
-        yield noise[place : place + LONG_RATE] * np.float32(random.uniform(0.2, 1))
+        place = int(random.integers(2 * LONG_RATE - channels))
+        both = [noise[place + one : place + one + LONG_RATE] for one in range(channels)]
+        yield np.stack(both, 1) * np.float32(random.uniform(0.2, 1))
 
 
 if __name__ == "__main__":
