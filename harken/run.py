@@ -489,7 +489,7 @@ def open_run(folder: str | os.PathLike[str], *, resume: bool = False) -> Iterato
     Parameters
     ----------
     folder : path-like
-        Made where it is missing.
+        Made where it is missing, and taken away again where nothing was written into it.
     resume : bool
         Continue what was begun there; where nothing was, begin.
 
@@ -505,6 +505,7 @@ def open_run(folder: str | os.PathLike[str], *, resume: bool = False) -> Iterato
     """
     run = Run(folder)
     try:
+        made = [path for path in (run.folder, *run.folder.parents) if not path.exists()]
         run.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(run.folder / _LOCK)
         lock.acquire(timeout=0)
@@ -519,6 +520,18 @@ def open_run(folder: str | os.PathLike[str], *, resume: bool = False) -> Iterato
         yield run
     finally:
         lock.release()
+        _leave_no_trace(run.folder, made)
+
+
+def _leave_no_trace(folder: Path, made: Sequence[Path]) -> None:
+    """Take away the folders that were made for a run that never began, from within, where they hold nothing but its lock."""
+    try:
+        if folder in made and not {entry.name for entry in folder.iterdir()} - {_LOCK}:
+            (folder / _LOCK).unlink(missing_ok=True)
+            for path in made:
+                path.rmdir()
+    except OSError as error:  # somebody else has begun a run there meanwhile
+        logger.debug("%s stays: %s", folder, error)
 
 
 def _refuse_foreign(run: Run, resume: bool) -> None:

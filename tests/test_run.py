@@ -205,6 +205,22 @@ def test_the_lock_ends_with_an_error_too(tmp_path: Path) -> None:
         pass
 
 
+def test_a_run_that_never_began_leaves_no_folder(tmp_path: Path) -> None:
+    """What was made for it goes again; a folder that was there before, and what was written into one, stays."""
+    with pytest.raises(ZeroDivisionError), open_run(tmp_path / "runs" / "one"):
+        1 / 0  # noqa: B018
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    for name in ("mine", "two"):
+        with open_run(tmp_path / "runs" / name):
+            pass
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["mine"]
+    with pytest.raises(ZeroDivisionError), open_run(tmp_path / "runs" / "three") as run:
+        (run.folder / ".budget.json").write_text("{}")
+        1 / 0  # noqa: B018
+    assert (tmp_path / "runs" / "three" / ".budget.json").exists()
+
+
 def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     folder = tmp_path / "one"
     folder.mkdir()
