@@ -9,6 +9,7 @@ from harken.errors import HarkenError, brief
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)", re.IGNORECASE)
+_CLOCK = re.compile(r"(?:(\d+):(?=\d\d:))?(\d+):([0-5]?\d(?:\.\d+)?)")
 _LONGEST = 366 * 24 * 3600.0
 
 
@@ -38,6 +39,39 @@ def seconds_of(text: str | float, what: str = "the budget", *, bare: bool = Fals
     if not (isfinite(found) and 0 < found <= _LONGEST):
         raise HarkenError(f"{what} is {brief(text)}; expected a time above 0 and up to a year, such as 90s, 10m or 1h30m")
     return found
+
+
+def place_of(text: str, what: str) -> float:
+    """Return a place in a file in seconds, from 0 on: as a player shows it, as a time, or as seconds.
+
+    Parameters
+    ----------
+    text : str
+        "1:05", "1:02:03.5", "1m5s", "65", "65.5".
+    what : str
+        What it is the place of, in messages.
+
+    Raises
+    ------
+    HarkenError
+        It is no place.
+
+    Examples
+    --------
+    >>> place_of("1:05", "--at"), place_of("1:02:03.5", "--at"), place_of("1m5s", "--at"), place_of("0", "--at")
+    (65.0, 3723.5, 65.0, 0.0)
+    """
+    clock = _CLOCK.fullmatch(text.strip())
+    if clock:
+        return 3600.0 * int(clock[1] or 0) + 60.0 * int(clock[2]) + float(clock[3])
+    if re.fullmatch(r"\s*0+(\.0*)?\s*s?\s*", text):
+        return 0.0
+    try:
+        return seconds_of(text, what, bare=True)
+    except HarkenError:
+        raise HarkenError(
+            f"{what} {brief(text)!r} is no place in a file; write it as a player shows it (1:05), or in seconds (65)"
+        ) from None
 
 
 def _read(text: str, what: str, bare: bool) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harken.durations import as_option, in_words, seconds_of
+from harken.durations import as_option, in_words, place_of, seconds_of
 from harken.errors import HarkenError
 
 
@@ -60,3 +60,27 @@ def test_times_in_words_and_as_options_are_read_again() -> None:
     assert [in_words(value) for value in (0, 61, 3600, 3661, 599.6)] == ["0 s", "1 min 1 s", "1 h", "1 h 1 min", "10 min"]
     for value in (1, 37, 90, 91, 599, 3599, 3601, 7200, 100000):
         assert value <= seconds_of(as_option(value)) <= 1.2 * value + 60
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1:05", 65),
+        ("0:00", 0),
+        ("0", 0),
+        ("0.0", 0),
+        ("65", 65),
+        ("2.5", 2.5),
+        ("1:02:03", 3723),
+        ("90:00", 5400),
+        ("1m5s", 65),
+    ],
+)
+def test_places_in_a_file_are_read_as_a_player_shows_them(text: str, seconds: float) -> None:
+    assert place_of(text, "--at") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1:60", "1:2:3", "1:", ":30", "1:05:", "soon", "1:-5", "nan", "1:5:61", "1::5"])
+def test_what_is_no_place_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(HarkenError, match="1:05"):
+        place_of(text, "--at")

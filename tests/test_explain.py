@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from harken.explain.names import groups_of, told
 from harken.explain.neighbours import neighbourhood
 from harken.explain.numbers import numbers_of
 from harken.explain.occlusion import log_odds, windows
+from harken.explain.result import Joint, ViewShare
 from harken.frontends import Rhythm, Summary, Timbre
 from harken.learn import decider
 from harken.recipes import recipe_from_table
@@ -312,3 +314,42 @@ def test_the_votes_of_the_neighbours_are_the_answer(metric: str, weights: str) -
         assert sum(part.contribution for part in found.nearer) == pytest.approx(wanted, rel=1e-4)
     else:
         assert found.nearer == ()
+
+
+# ---- odds and agreement in words
+
+
+@pytest.mark.parametrize(
+    ("log_odds", "said"),
+    [
+        (0.0, "1 to 1"),
+        (1.0, "2.72 to 1"),
+        (-1.0, "1 to 2.72"),
+        (9.0, "8,100 to 1"),
+        (-50.0, "1 to 1,000,000 or more"),
+        (6.9, "992 to 1"),
+    ],
+)
+def test_odds_are_told_in_numbers_that_mean_something(log_odds: float, said: str) -> None:
+    assert words.odds(log_odds) == said and "e" not in words.times_as(log_odds).replace("or more", "")
+
+
+@pytest.mark.parametrize("change", np.linspace(-60, 60, 241).tolist())
+def test_no_factor_is_written_with_an_exponent(change: float) -> None:
+    assert not re.search(r"\de[+-]?\d", words.times_as(change) + words.odds(change))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("rock", "rock", ""), "All views that answer say the same."),
+        (("pop", "pop", ""), "All views that answer say pop, and yet together they say rock"),
+        (("pop", "rock", ""), "The views disagree. The odds"),
+        (("pop", "jazz", ""), "The views disagree, and none of them says rock by itself."),
+    ],
+)
+def test_whether_the_joint_answer_is_that_of_the_views_is_told(labels: tuple[str, ...], said: str) -> None:
+    views = tuple(ViewShare(f"v{n}", label, 0.6, 0.3, 1.0, -50.0, None) for n, label in enumerate(labels))
+    first, *others = words.of_joint(Joint(-50.0, 0.1, views), "rock", "pop", "rock")
+    assert first.startswith(said) and first.endswith("The odds of rock against pop are 1 to 1,000,000 or more:")
+    assert len(others) == 4

@@ -159,6 +159,13 @@ def test_a_second_that_one_file_lacks_stops_no_other(saved: Path, songs: Path) -
     assert done.exit_code == 1 and "hears clips from 0 s to 1 s" in done.stderr and done.stdout.count("Check:") == 1
 
 
+@pytest.mark.parametrize("at", ["0:02.9", "2.9s", "0:00:02.9"])
+def test_a_place_is_asked_for_as_a_player_shows_it(saved: Path, songs: Path, at: str) -> None:
+    done = run(saved / "cue.harken", songs / "long.wav", "--at", at, "--json", "-q")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["files"][0]["findings"]["clip"]["start"] == 2.0
+
+
 def test_a_clip_is_hidden_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few are held at once, the map is the same."""
     sound = cued(np.random.default_rng(0), True, 0.3)
@@ -176,7 +183,9 @@ def test_a_clip_is_hidden_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> 
         (["--at", "99"], "hears clips from 0 s to 3 s"),
         (["--out", "x.pdf"], "expected a name that ends in .html or .png"),
         (["--out", "x.html", "--json"], "Leave one of them out"),
-        (["--at", "-1"], "-1"),
+        (["--at", "-1"], "'-1' is no place in a file"),
+        (["--at", "1:75"], "write it as a player shows it (1:05)"),
+        (["--at", "1:39"], "hears clips from 0 s to 3 s"),
         (["--top", "0"], "0"),
     ],
 )

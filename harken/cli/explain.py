@@ -21,6 +21,7 @@ from harken.cli.console import (
     tell_unneeded_backbones,
 )
 from harken.decoders import shown
+from harken.durations import place_of
 from harken.errors import AudioError, DataError, Failure
 from harken.prediction import tracks_of
 from harken.store.hearing import reason
@@ -37,9 +38,7 @@ SUFFIXES = (".html", ".png")
 @model_argument
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--label", metavar="NAME", help="Explain this class (default: the answer).")
-@click.option(
-    "--at", type=click.FloatRange(min=0), metavar="SECONDS", help="Explain the clip there (default: the most telling)."
-)
+@click.option("--at", metavar="TIME", help="Explain the clip there: 1:05, or 65 (seconds). Default: the most telling.")
 @click.option("--top", type=click.IntRange(min=1), default=5, metavar="N", show_default=True, help="Name so many of each kind.")
 @click.option("--out", type=click.Path(), metavar="FILE.html|.png", help="Write a page with sound and pictures, or a picture.")
 @json_option
@@ -52,7 +51,7 @@ def command(
     model: str,
     files: tuple[str, ...],
     label: str | None,
-    at: float | None,
+    at: str | None,
     top: int,
     out: str | None,
     as_json: bool,
@@ -69,11 +68,12 @@ def command(
     from harken.classifier import Classifier
 
     _refuse_out(out, as_json, files)
+    second = None if at is None else place_of(at, "--at")
     loaded = Classifier.load(model, engine=engine or "numpy", device=device)
     tell_unneeded_backbones()
     tracks = list(tracks_of(files))
     failed: list[Failure] = []
-    found = _explained(loaded, tracks, label, at, failed, quiet or not (as_json or out))
+    found = _explained(loaded, tracks, label, second, failed, quiet or not (as_json or out))
     if as_json:
         print_json({"model": model, "classes": list(loaded.classes), "files": [one.to_table() for one in found]})
     elif out is not None:

@@ -56,11 +56,34 @@ def _pitch(hz: float, beside: float) -> tuple[str, str]:
     return f"{round(hz, digits):g}", "kHz" if hz == 0 and beside >= 1000 else "Hz"
 
 
+def size(factor: float) -> str:
+    """Return how many times, from 1 on, in as many digits as mean something.
+
+    Examples
+    --------
+    >>> size(1.004), size(2.754), size(12345.6), size(5.2e21)
+    ('1', '2.75', '12,000', '1,000,000 or more')
+    """
+    if factor < 999.5:
+        return "1" if factor < 1.005 else f"{factor:.3g}"
+    return f"{float(f'{factor:.2g}'):,.0f}" if factor < 995_000 else "1,000,000 or more"
+
+
 def times_as(change: float) -> str:
     """Return what a change of log-odds does to the odds: ``×3.2``, ``÷1.5``."""
-    factor = exp(min(abs(change), 50.0))
-    shown = "1" if factor < 1.005 else f"{factor:.3g}" if factor < 1000 else f"{factor:.1e}"
-    return f"{'×' if change >= 0 else '÷'}{shown}"
+    return f"{'×' if change >= 0 else '÷'}{size(exp(min(abs(change), 50.0)))}"
+
+
+def odds(log_odds: float) -> str:
+    """Return log-odds as odds.
+
+    Examples
+    --------
+    >>> odds(1.013), odds(-1.6), odds(-49.9)
+    ('2.75 to 1', '1 to 4.95', '1 to 1,000,000 or more')
+    """
+    many = size(exp(min(abs(log_odds), 50.0)))
+    return f"{many} to 1" if log_odds >= 0 else f"1 to {many}"
 
 
 def lines(explanation: Explanation, top: int = MOST_PARTS) -> list[str]:
@@ -76,7 +99,7 @@ def lines(explanation: Explanation, top: int = MOST_PARTS) -> list[str]:
     label, against = explanation.label, explanation.against
     if explanation.joint is None:
         return said + [f"  {line}" for line in of_findings(explanation.findings, label, against, top)]
-    said += [f"  {line}" for line in of_joint(explanation.joint, label, against)]
+    said += [f"  {line}" for line in of_joint(explanation.joint, label, against, explanation.answer)]
     if len(explanation.findings.clips) > 1:
         said.append(f"  {of_clips(explanation.findings, label)}")
     for view in explanation.joint.views:
@@ -95,17 +118,28 @@ def answer(explanation: Explanation) -> str:
     return f"{first}; what speaks for {label} ({explanation.probability(label):.3f}), and against it, beside {against}"
 
 
-def of_joint(joint: Joint, label: str, against: str) -> list[str]:
-    """Say what each view of a stack brings."""
-    answers = {view.label for view in joint.views if view.label}
-    agree = "All views that answer say the same." if len(answers) == 1 else "The views disagree."
-    said = [f"{agree} The odds of {label} against {against} are {exp(max(min(joint.log_odds, 50), -50)):.3g}:"]
+def of_joint(joint: Joint, label: str, against: str, answer_: str) -> list[str]:
+    """Say what each view of a stack brings, and how the joint answer goes with theirs."""
+    said = [f"{_agreement(joint, answer_)} The odds of {label} against {against} are {odds(joint.log_odds)}:"]
     for view in joint.views:
         own = f"says {view.label} {view.probability:.3f}" if view.label else "has no answer"
         counts = f"; weight {view.weight:.2f}" if view.label else ""
         said.append(f"  {view.view} {own}: {times_as(view.contribution)}{counts}")
     said.append(f"  before anything is heard: {times_as(joint.offset)}")
     return said
+
+
+def _agreement(joint: Joint, answer_: str) -> str:
+    """Say whether the views call the track the same, and whether that is the joint answer."""
+    own = {view.label for view in joint.views if view.label}
+    if own == {answer_}:
+        return "All views that answer say the same."
+    if len(own) == 1:
+        return (
+            f"All views that answer say {own.pop()}, and yet together they say {answer_}: what is added before anything is "
+            "heard, or the mean over the pieces of the track, tips it."
+        )
+    return "The views disagree." if answer_ in own else f"The views disagree, and none of them says {answer_} by itself."
 
 
 def of_clips(findings: Findings, label: str) -> str:
@@ -182,8 +216,7 @@ def of_check(check: Check) -> str:
 def of_numbers(numbers: Numbers, label: str, against: str, top: int) -> list[str]:
     """Say which numbers carried a decision."""
     how = "" if numbers.exact else " (each replaced by the training part's mean; these do not add up)"
-    odds = exp(max(min(numbers.log_odds, 50.0), -50.0))
-    said = [f"Odds of {label} against {against}: {odds:.3g}{how}."]
+    said = [f"Odds of {label} against {against}: {odds(numbers.log_odds)}{how}."]
     said += ["  " + of_part(part, label, against) for part in numbers.groups[:top]]
     left = len(numbers.groups) - top
     if left > 0 and numbers.exact:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from math import exp
 from pathlib import Path
 
 import numpy as np
 
 from harken.explain import Explanation
 from harken.explain.result import Findings, Joint, Neighbourhood, Numbers, Part
-from harken.explain.words import answer, clock, of_clips, of_heat, of_joint, place, times_as
+from harken.explain.words import answer, clock, odds, of_clips, of_heat, of_joint, place, times_as
 from harken.files import write_bytes, write_text
 from harken.report.examples import encoded
 from harken.report.heat import clip_of, heat_picture
@@ -61,7 +60,7 @@ def _section(number: int, one: Explanation) -> str:
     if one.joint is None:
         parts.append(of_findings(one.path, one.findings, one.label, one.against))
         return f'<section aria-labelledby="file{number}">{"".join(parts)}</section>'
-    parts.append(_joint(one.joint, one.label, one.against))
+    parts.append(_joint(one.joint, one.label, one.against, one.answer))
     if len(one.findings.clips) > 1:
         parts.append(f"<p>{text(of_clips(one.findings, one.label))}</p>")
     heard: set[tuple[float, float]] = set()
@@ -75,7 +74,7 @@ def _section(number: int, one: Explanation) -> str:
     return f'<section aria-labelledby="file{number}">{"".join(parts)}</section>'
 
 
-def _joint(joint: Joint, label: str, against: str) -> str:
+def _joint(joint: Joint, label: str, against: str, answer_: str) -> str:
     rows = [
         (
             text(view.view),
@@ -86,7 +85,7 @@ def _joint(joint: Joint, label: str, against: str) -> str:
         for view in joint.views
     ]
     rows.append(("before anything is heard", "", "", text(times_as(joint.offset))))
-    said = of_joint(joint, label, against)[0]
+    said = of_joint(joint, label, against, answer_)[0]
     header = ("view", "says", "weight", f"odds of {text(label)} against {text(against)}")
     return table(text(said.rstrip(":")), header, rows, label="Views")
 
@@ -128,9 +127,8 @@ def _items(sentences: Sequence[str]) -> str:
 
 def _numbers(numbers: Numbers, label: str, against: str) -> str:
     how = "they multiply to the whole" if numbers.exact else "each replaced by the training part's mean; these need not add up"
-    odds = exp(max(min(numbers.log_odds, 50.0), -50.0))
     groups = table(
-        text(f"Odds of {label} against {against}: {odds:.3g} ({how})"),
+        text(f"Odds of {label} against {against}: {odds(numbers.log_odds)} ({how})"),
         ("what", "numbers", "odds"),
         [
             *((text(part.words), str(part.count), text(times_as(part.contribution))) for part in numbers.groups),
