@@ -645,7 +645,26 @@ def test_stats_add_up(named: Path) -> None:
     (model,) = counted["models"]
     assert sum(one["files"] for one in model["labels"].values()) + model["failed"] + model["unnamed"] == COUNT + 2
     text = call("stats").output
-    assert f"{COUNT + 2} files (1 is a copy by sound)" in text and "1 failed" in text
+    assert f"{COUNT + 2} files (1 is a copy by sound)" in text and "1 failed when the model was to hear it" in text
+
+
+def test_stats_name_as_many_failures_as_the_list_does(named: Path, models: tuple[Path, Path]) -> None:
+    (named / "empty.flac").touch()
+    (named / "page.mp3").write_text("this is no sound either\n" * 9)
+    for model in models:
+        scanned(named, model)
+    text, listed = call("stats").output, call("list", "--failed").stdout.splitlines()
+    assert "1 cannot be read at all, and no model was asked for it" in text
+    assert text.count("2 failed when the model was to hear them") == 2
+    assert len(listed) == 1 + 2 * 2
+    assert f"'harken library list --failed' says why these {len(listed)} have no answer" in text
+
+
+@pytest.mark.parametrize("verb", [["list"], ["stats"], ["export", "all.csv"], ["tag"]])
+def test_a_label_that_no_model_has_is_refused_with_those_that_there_are(named: Path, verb: list[str]) -> None:
+    error = str(call(*verb, "--label", "high", "--label", "jazz", code=2).exception)
+    assert error == "the label 'jazz': no model that is asked for has such a class; known: high, low, unknown"
+    call("list", "--label", "unknown")
 
 
 @pytest.mark.parametrize("relative", [False, True])

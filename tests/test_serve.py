@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 
 from harken import Arrays, Classifier
+from harken.archive import load_model
+from harken.confidence import Price
 from harken.errors import ModelError
 from harken.learn.stack.said import ViewAnswer
 from harken.prediction import Prediction
@@ -23,7 +26,7 @@ from harken.report.picture import mel_picture_of
 from harken.serve import answers, crew, metrics, uploads, work
 from harken.serve import settings as given
 from harken.serve import sound as sounds
-from harken.serve.models import load_models
+from harken.serve.models import Served, load_models
 from harken.serve.settings import names_of, read_origin, read_size, read_token
 from tests.browser import MISSING, open_browser
 from tests.serving import TOKEN, WAV, left, problem, serving, settings_for, sound
@@ -221,7 +224,22 @@ def test_the_card_beside_a_model_is_shown(models: dict[str, str], tmp_path: Path
     path = str(run / "model.harken")
     settings = settings_for(dict(zip(names_of((path,)), (path,), strict=True)), tmp_path / "s")
     with serving(settings) as client:
-        assert client.get("/v1/models/my-run").json()["text"] == "# A card\n"
+        text = client.get("/v1/models/my-run").json()["text"]
+    assert text == '# A card\n\nAnswer "unknown": never answered: it cannot tell what is unlike its classes.\n'
+
+
+def test_a_card_says_what_the_unknown_is_worth(models: dict[str, str]) -> None:
+    near, wave = (load_model(models[name]) for name in ("near", "wave"))
+    measured = replace(near.confidence, price=Price(0.95, 0.94, 0.62, 0.5, 0.73, 0.8, 4))
+    for model, reason in (
+        (wave, "never answered"),
+        (near, "it knows what is familiar to it; how much of other music it recognises was not measured"),
+        (replace(near, confidence=measured), "of left-out classes 62 % (50 to 73 %) were recognised as unknown"),
+        (replace(wave, classes=("deep", "noise")), "it is answered for noise, as any class is"),
+    ):
+        card = Served("m", "m.harken", Classifier.of(model)).card()
+        assert reason in card["unknown"]
+        assert card["unknown"] in card["text"]
 
 
 def test_practice_before_the_first_request_leaves_nothing_and_changes_nothing(

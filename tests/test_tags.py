@@ -253,6 +253,17 @@ def test_a_dry_run_is_the_default_and_changes_nothing(music: Path, songs: Path, 
     assert call("undo", "--list").output == ""
 
 
+def test_a_dry_run_says_how_doubtful_labels_are_left_out(music: Path) -> None:
+    with Catalogue() as catalogue:
+        catalogue.execute("UPDATE answers SET probability = 0.6")
+    assert "--min-confidence" not in call("tag").output
+    with Catalogue() as catalogue:
+        catalogue.execute("UPDATE answers SET probability = 0.4")
+    assert "18 of them have a probability below 0.5: --min-confidence 0.5 leaves such out" in call("tag").output
+    assert "--min-confidence" not in call("tag", "--min-confidence", 0.1).output
+    assert "--min-confidence" not in call("tag", "--write").output
+
+
 def test_keep_and_append(music: Path) -> None:
     had = {name for name in KINDS if values(music / name)}
     known = labels()

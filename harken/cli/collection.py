@@ -135,7 +135,7 @@ def _in_text(counted: Stats) -> Iterator[str]:
     copies = f" ({counted.copies:,} {'is a copy' if counted.copies == 1 else 'are copies'} by sound)" if counted.copies else ""
     yield f"{files(counted.files)}{copies}, {in_words(counted.seconds)} of music as far as it was named"
     if counted.unreadable:
-        yield f"{counted.unreadable:,} cannot be read ('harken library list --failed')"
+        yield f"{counted.unreadable:,} cannot be read at all, and no model was asked for {_it(counted.unreadable)}"
     if counted.gone:
         yield f"{counted.gone:,} gone since they were scanned ('harken library list --gone')"
     for one in counted.models:
@@ -144,8 +144,15 @@ def _in_text(counted: Stats) -> Iterator[str]:
         width = max([len(shown(label)) for label in one.counts], default=0)
         for label, number in one.counts.most_common():
             yield f"  {shown(label):<{width}}  {number:>7,}  mean confidence {one.confidence[label]:.2f}"
-        rest = {"failed": one.failed, "not named yet": one.unnamed}
-        yield from (f"  {number:,} {what}" for what, number in rest.items() if number)
+        rest = {"failed when the model was to hear {}": one.failed, "not named yet": one.unnamed}
+        yield from (f"  {number:,} {what.format(_it(number))}" for what, number in rest.items() if number)
+    reasons = counted.unreadable + sum(one.failed for one in counted.models)
+    if reasons:
+        yield f"\n'harken library list --failed' says why {'this one has' if reasons == 1 else f'these {reasons:,} have'} no answer"
+
+
+def _it(number: int) -> str:
+    return "it" if number == 1 else "them"
 
 
 @click.command("export", short_help="Write CSV, JSON, M3U playlists, Audacity labels.")

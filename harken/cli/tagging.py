@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from harken.library.tagging import Change
     from harken.library.tags import Field
 
+DOUBTFUL = 0.5
+"""The probability below which a dry run says how labels are left out."""
+
 
 @click.command("tag", short_help="Write labels into the files' own tags.")
 @click.option(
@@ -74,7 +77,7 @@ def tag(
             raise DataError("no file with a label is chosen; 'harken library list' with the same options shows why")
         changes = _planned(found, field, mode, quiet)
         if not write:
-            ctx.exit(_tell(changes, field, written=False, quiet=quiet))
+            ctx.exit(_tell(changes, field, written=False, quiet=quiet, hint=not wanted.min_confidence))
         with known.alone(waiting):
             tagging = Tagging(known, field, one_model(known, wanted.model).name, keep_times=keep_times)
             goes_on("each file is whole; the same command goes on, and 'harken library undo' takes back what was written")
@@ -93,9 +96,9 @@ def _planned(found: list[Row], field: Field, mode: str, quiet: bool) -> Iterator
         progress("tags", count, len(found))
 
 
-def _tell(changes: Iterator[Change], field: Field, *, written: bool, quiet: bool) -> int:
-    """Print each change as it comes, then a summary; return the exit code."""
-    done = same = 0
+def _tell(changes: Iterator[Change], field: Field, *, written: bool, quiet: bool, hint: bool = False) -> int:
+    """Print each change as it comes, then a summary, with a hint where many are doubtful; return the exit code."""
+    done = same = doubtful = 0
     failed: list[Failure] = []
     try:
         for change in changes:
@@ -105,6 +108,7 @@ def _tell(changes: Iterator[Change], field: Field, *, written: bool, quiet: bool
                 same += 1
             else:
                 done += 1
+                doubtful += change.confidence < DOUBTFUL
                 if not quiet:
                     click.echo(_line(change, field))
     finally:
@@ -114,6 +118,11 @@ def _tell(changes: Iterator[Change], field: Field, *, written: bool, quiet: bool
         said = f"{files(done)} {what} ({field.name}), {same:,} left as they are"
         said += f", {len(failed):,} cannot be tagged" if failed else ""
         click.echo(said)
+        if hint and doubtful:
+            verb = "has" if doubtful == 1 else "have"
+            click.echo(
+                f"{doubtful:,} of them {verb} a probability below {DOUBTFUL}: --min-confidence {DOUBTFUL} leaves such out"
+            )
         if done:
             click.echo("'harken library undo' takes it back" if written else "nothing was changed: --write does it")
     return exit_code(failed)

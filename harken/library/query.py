@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from harken.confidence import UNKNOWN, is_background
-from harken.errors import DataError, brief
+from harken.errors import DataError, brief, suggest
 from harken.journal import model_hash
 from harken.library.catalogue import Catalogue
 from harken.library.timeline import Heard, unpack
@@ -196,6 +196,18 @@ def one_model(catalogue: Catalogue, name: str | None) -> Named:
     return known[0]
 
 
+def _refuse_labels(catalogue: Catalogue, wanted: Filter) -> None:
+    """Refuse labels that no model which is asked for can answer, and name those that there are."""
+    if not wanted.labels:
+        return
+    asked = models(catalogue) if wanted.model is None else [find_model(catalogue, wanted.model)]
+    known = {label for one in asked for label in one.classes} | {UNKNOWN}
+    folded = {label.casefold() for label in known}
+    strange = next((label for label in wanted.labels if label.casefold() not in folded), None)
+    if strange is not None:
+        raise DataError(f"the label {brief(strange)!r}: no model that is asked for has such a class; {suggest(strange, known)}")
+
+
 def _listed(known: list[Named]) -> str:
     return ", ".join(f"{brief(one.name)} ({one.hash})" for one in known) or "no model"
 
@@ -213,8 +225,9 @@ def rows(catalogue: Catalogue, wanted: Filter) -> Iterator[Row]:
     Raises
     ------
     DataError
-        The catalogue does not know the model.
+        The catalogue does not know the model, or no model of it a label.
     """
+    _refuse_labels(catalogue, wanted)
     known = {one.number: (place, one) for place, one in enumerate(models(catalogue))}
     statement, values = _COLUMNS, []
     if wanted.model is not None:

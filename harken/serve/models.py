@@ -88,9 +88,23 @@ class Served:
             "parameters": model.declared.parameters,
             "trained_on": {"tracks": len(model.trained_on.tracks), "groups": self._groups},
             "confidence": known.in_words(),
-            "unknown": None if known.price is None else known.price.in_words(),
+            "unknown": self._unknown,
             "text": self._text(),
         }
+
+    @property
+    def _unknown(self) -> str:
+        """What its answer "unknown" is worth, in words."""
+        known = self.model.confidence
+        if known.price is not None:
+            return known.price.in_words()
+        if known.threshold(KEPT) is not None:
+            measure = "'harken unknown' measures it"
+            return f"it knows what is familiar to it; how much of other music it recognises was not measured ({measure})"
+        classes = [label for label in self.model.classes if is_background(label)]
+        if classes:
+            return f"it is answered for {', '.join(classes)}, as any class is; what is unlike all classes it cannot tell"
+        return "never answered: it cannot tell what is unlike its classes"
 
     @property
     def _groups(self) -> int:
@@ -100,8 +114,8 @@ class Served:
 
     def _text(self) -> str:
         """Return the card that lies beside the model, else a short one of what the model itself knows."""
-        said = told(self.model)
-        return self._written() + (f"\n{said}\n" if said else "")
+        said = [f'Answer "unknown": {self._unknown}.', told(self.model)]
+        return self._written() + "".join(f"\n{one}\n" for one in said if one)
 
     def _written(self) -> str:
         beside = Path(self.path).with_name(CARD)

@@ -192,7 +192,7 @@ def _schemas() -> Table:
         "parameters": _COUNT,
         "trained_on": _object({"tracks": _COUNT, "groups": _COUNT}),
         "confidence": _TEXT,
-        "unknown": _SENTENCE,
+        "unknown": _TEXT,
         "text": {**_TEXT, "description": "The model card, as Markdown."},
     }
     aligned = {
