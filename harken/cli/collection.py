@@ -148,7 +148,8 @@ def _in_text(counted: Stats) -> Iterator[str]:
         yield from (f"  {number:,} {what.format(_it(number))}" for what, number in rest.items() if number)
     reasons = counted.unreadable + sum(one.failed for one in counted.models)
     if reasons:
-        yield f"\n'harken library list --failed' says why {'this one has' if reasons == 1 else f'these {reasons:,} have'} no answer"
+        these = "this one has" if reasons == 1 else f"these {reasons:,} have"
+        yield f"\n'harken library list --failed' says why {these} no answer"
 
 
 def _it(number: int) -> str:
