@@ -87,7 +87,8 @@ def fit_joiner(
     Returns
     -------
     weights : ndarray of float64, shape (views,)
-        From 0 on.
+        From 0 on. Where no row is of some class, at most 1 together: the rows say nothing on how sure one may be that a track
+        is not of that class, so all together are no surer of it than the views are.
     bias : ndarray of float64, shape (classes,)
         They sum to 0. A class that no row is of has 0: nothing is known of it, and that it is rare here says nothing.
     """
@@ -116,7 +117,10 @@ def fit_joiner(
     weights = np.where(found[:views] < IDLE, 0.0, found[:views])
     bias = np.zeros(classes)
     bias[asked if rows else slice(None)] = found[views:] - found[views:].mean()
-    return (weights, bias) if weights.any() else (even, bias)
+    if not weights.any():
+        return even, bias
+    surer = max(1.0, float(weights.sum())) if rows and len(asked) < classes else 1.0
+    return weights / surer, bias / surer
 
 
 def _softmax(scores: Doubles) -> Doubles:
