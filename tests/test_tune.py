@@ -144,15 +144,6 @@ def test_ranges_that_the_recipe_cannot_have_are_refused(name: str, given: Any, r
             load_recipe(tmp_path / "mine.toml")
 
 
-def test_all_mistakes_are_told_at_once() -> None:
-    with pytest.raises(RecipeError) as first:
-        made(near(a={"low": 9, "high": 1}, b=3, c={"choices": [1]}))
-    assert len(first.value.mistakes) == 3
-    with pytest.raises(RecipeError) as second:
-        check_ranges(made(near(**{"neighbours.kk": {"low": 1, "high": 2}, "neighbours.k": {"choices": ["x", "y"]}})))
-    assert len(second.value.mistakes) == 2
-
-
 def test_settings_are_set_wherever_they_lie() -> None:
     net = load_recipe("deep-knn")
     found = with_settings(net, {"training.learning_rate": 0.5, "net.2.units": 32, "net.5.rate": 0.1})
@@ -378,7 +369,8 @@ def test_a_trial_that_fails_in_whatever_way_is_failed_and_the_search_goes_on(
     ranges = {"neighbours.weights": {"choices": ["uniform", "distance"]}}
     found = tune(songs, made(near(**ranges)), trials=6, out=tmp_path / "out")
     states = {row.values.get("neighbours.weights"): (row.state, row.reason) for row in found.rows}
-    assert states["distance"] == ("failed", reason) and states["uniform"][0] == "complete" and len(found.rows) == 6
+    assert states["distance"] == ("failed", reason) and states["uniform"][0] == "complete"
+    assert found.judged == 6 < len(found.rows) <= 12  # others take the place of those that fail
 
 
 def test_settings_as_they_are_that_fail_end_the_search_at_once_and_are_tried_again_by_the_same_command(

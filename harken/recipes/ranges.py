@@ -86,6 +86,14 @@ def read_ranges(table: Mapping[str, Any]) -> dict[str, Setting]:
         All that is wrong with it by itself; whether the recipe has such settings is seen where it is known
         (:func:`harken.recipes.reader.check_ranges`).
     """
+    found, mistakes = sound_ranges(table)
+    if mistakes:
+        raise RecipeError("[tune]", mistakes)
+    return found
+
+
+def sound_ranges(table: Mapping[str, Any]) -> tuple[dict[str, Setting], list[str]]:
+    """Return the ranges that are none by mistake, by name, and what is wrong with the others by themselves."""
     mistakes: list[str] = []
     found: dict[str, Setting] = {}
     for name, value in table.items():
@@ -96,9 +104,7 @@ def read_ranges(table: Mapping[str, Any]) -> dict[str, Setting]:
             found[name] = Choices(tuple(value["choices"]))
         else:
             found[name] = Span(value["low"], value["high"], value.get("log", False))
-    if mistakes:
-        raise RecipeError("[tune]", mistakes)
-    return found
+    return found, mistakes
 
 
 def _wrong(value: Any) -> list[str]:

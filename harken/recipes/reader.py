@@ -26,7 +26,7 @@ from harken.recipes.base import Kind, Part, Published, Recipe
 from harken.recipes.classical import ClassicalRecipe, read_classifier
 from harken.recipes.neighbours import NeighboursRecipe, read_neighbours
 from harken.recipes.net import NetHead, NetRecipe, read_augment, read_net, read_training
-from harken.recipes.ranges import TUNE, Setting, names_in, put, read_ranges, value_at
+from harken.recipes.ranges import TUNE, Setting, names_in, put, read_ranges, sound_ranges, value_at
 from harken.recipes.stack import Stack, StackRecipe, read_stack
 
 SUFFIX = ".toml"
@@ -231,7 +231,7 @@ def _from_file(path: Path, backbone: str | None = None) -> Recipe:
         check_ranges(found)
         return found
     except RecipeError as error:
-        raise RecipeError(brief(path, 300), error.mistakes) from None
+        raise RecipeError(brief(path, 300), [*error.mistakes, *_further(table, path)]) from None
     except NetError as error:
         raise NetError(f"{brief(path, 300)}: {error}") from None
 
@@ -255,14 +255,33 @@ def with_settings(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     table = copy.deepcopy(recipe.to_table())
     table.pop(TUNE, None)
     for name, value in values.items():
-        try:
-            value_at(table, name)
-        except KeyError:
-            raise RecipeError(recipe.name, [f"unknown setting {brief(name)!r} ({suggest(name, names_in(table))})"]) from None
+        unknown = _unknown_setting(table, name)
+        if unknown:
+            raise RecipeError(recipe.name, unknown)
         put(table, name, value)
     if any(name.startswith("net.") for name in values):
         table = {key: value for key, value in table.items() if key not in ("parameters", "parameters_classes")}
     return recipe_from_table(table, recipe.name)
+
+
+def _further(table: Mapping[str, Any], path: Path) -> list[str]:
+    """Say what else is wrong with ``[tune]`` where some ranges are none, so that nothing was held against the recipe."""
+    ranges = table.get(TUNE)
+    if not isinstance(ranges, Mapping):
+        return []
+    sound, wrong = sound_ranges(ranges)
+    if not wrong:
+        return []
+    try:
+        recipe = recipe_from_table(
+            {key: value for key, value in completed(table, path.parent).items() if key != TUNE}, path.stem
+        )
+    except (RecipeError, NetError):
+        return []  # what is searched between can be judged where the recipe is one
+    own = recipe.to_table()
+    found = [mistake for name in ranges if name not in sound for mistake in _unknown_setting(own, name)]
+    found += [mistake for name, setting in sound.items() for mistake in _wrong_range(recipe, name, setting)]
+    return [f"[tune] {mistake}" for mistake in found]
 
 
 def check_ranges(recipe: Recipe) -> None:
@@ -278,18 +297,31 @@ def check_ranges(recipe: Recipe) -> None:
         raise RecipeError(recipe.name, [f"[tune] {mistake}" for mistake in mistakes])
 
 
+def _unknown_setting(table: Mapping[str, Any], name: str) -> list[str]:
+    """Say that a recipe's table has no such setting; nothing where it has."""
+    try:
+        value_at(table, name)
+    except KeyError:
+        return [f"unknown setting {brief(name)!r} ({suggest(name, names_in(table))})"]
+    return []
+
+
 def _wrong_range(recipe: Recipe, name: str, setting: Setting) -> list[str]:
     """Say why a setting cannot be searched between these values; nothing where it can."""
     if "frontend" in name.split("."):
         return [f"{brief(name)}: what is heard cannot be searched; compare recipes that hear otherwise with crossval"]
+    unknown = _unknown_setting(recipe.to_table(), name)
+    if unknown:
+        return unknown
+    found: list[str] = []
     for value in setting.ends():
         try:
             with_settings(recipe, {name: value})
         except RecipeError as error:
-            return [each if each.startswith("unknown setting") else f"{brief(name)}: {each}" for each in error.mistakes]
+            found += [f"{brief(name)}: {each}" for each in error.mistakes]
         except NetError as error:
-            return [f"{brief(name)} = {brief(value)}: {brief(error, 300)}"]
-    return []
+            found.append(f"{brief(name)} = {brief(value)}: {brief(error, 300)}")
+    return list(dict.fromkeys(found))
 
 
 def _unknown(name: str) -> RecipeError:

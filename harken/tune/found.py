@@ -11,6 +11,8 @@ from typing import Any
 from harken.judge.paired import Paired
 from harken.judge.text import count, number, table
 
+MOST_FAILED = 2
+"""A search ends after this many times the trials that were asked for, where failed ones keep it from judging as many."""
 SHOWN = 10
 """Trials in the table of the terminal: the best."""
 
@@ -55,7 +57,7 @@ class Tuning:
     recipe, data : str
     rows : tuple of Row
     asked : int
-        Trials that were asked for.
+        Trials that were asked for; failed ones do not count.
     best : Row
     gain : Paired, optional
         The best less the settings as they were, on the tracks that chose it; None where the best are those.
@@ -90,8 +92,19 @@ class Tuning:
         """The settings as they were."""
         return self.rows[0]
 
+    @property
+    def judged(self) -> int:
+        """How many trials did not fail."""
+        return sum(row.state != "failed" for row in self.rows)
+
     def gained(self) -> str:
         """Return the plain sentence on what the search gained."""
+        if self.gain is None and not any(row.number and row.state != "failed" for row in self.rows):
+            others = len(self.rows) - 1
+            what = f"{count(others, 'other trial')} failed" if others else "there was no other trial"
+            return (
+                f"Nothing was compared with the settings as they are: {what}, so whether others would be better is not known."
+            )
         if self.gain is None:
             return "No trial was better than the settings as they are: tuning gained nothing."
         if not self.gain.told_apart:
@@ -119,6 +132,8 @@ class Tuning:
         lines = [f"{self.recipe} on {self.data}: {count(len(self.rows), 'trial')}{more}; judged by {self.judged_by}", ""]
         lines += [*self._table(), ""]
         lines += [f"trial {row.number} failed: {row.reason}" for row in self.rows if row.state == "failed"]
+        if self.judged < self.asked and len(self.rows) >= MOST_FAILED * self.asked:
+            lines.append(f"The search ended after {self.judged} of {self.asked} trials, as too many others failed.")
         lines += wrap(self.gained(), 120) + wrap(self.optimism(), 120)
         if self.test is not None:
             lines += ["", *self._test()]
@@ -160,7 +175,7 @@ class Tuning:
     def _time(self) -> list[str]:
         if self.budget is None:
             return []
-        ended = f" It ended the search after {len(self.rows)} of {self.asked} trials." if self.budget["ended"] else ""
+        ended = f" It ended the search after {self.judged} of {self.asked} trials." if self.budget["ended"] else ""
         return [f"{self.budget['spent_words']} of {self.budget['words']} were used.{ended}", ""]
 
     def as_json(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,8 @@ from harken.recipes.ranges import ranges_table
 from harken.recipes.reader import check_ranges, with_settings
 from harken.run import default_folder
 from harken.store import Features, joined
-from harken.tune.found import Row, Tuning, header, order
+from harken.tune.cutting import cut
+from harken.tune.found import MOST_FAILED, Row, Tuning, header, order
 from harken.tune.search import Search, need_optuna, number_of, values_of
 from harken.tune.trial import Task, answers_of, failed, run_trial
 
@@ -90,7 +91,7 @@ def tune(
     recipe : str, path or Recipe
         With a table ``[tune]``.
     trials : int
-        From 1 on, in all: the first has the settings as they are.
+        From 1 on, in all: the first has the settings as they are. Others take the place of those that fail, up to as many.
     folds : int, optional
         From 2 on: each track that is not of the test part is judged once; 0: the validation part judges. Default: 3; for
         recipes with a net 0.
@@ -137,6 +138,8 @@ def tune(
     heard = hear_parts(dataset.name, dataset.parts, chosen.frontend, workers=workers, progress=progress)
     parts = parts_of(heard, seed=seed)
     task = _task(chosen, parts, folds, seed=seed, engine=engine, device=device)
+    task = replace(task, recipe=cut(chosen, task))
+    chosen = task.recipe
     with guard.held(_asked(task, parts, folds)):
         search = Search(folder, chosen, seed)
         results = _searched(search, task, folder, trials=trials, jobs=jobs, judge=judge, watch=watch, progress=progress)
@@ -211,13 +214,14 @@ def _searched(
     results = {number_of(one): _known(folder, one) for one in search.trials if one.state.is_finished()}
     if 0 in results:
         _refuse_failed(results[0])
-    progress("trials", len(results), trials)
-    while len(results) < trials:
+    progress("trials", _judged(results.values()), trials)
+    while _judged(results.values()) < trials and len(results) < MOST_FAILED * trials:
         reserved = _judging(task, list(results.values())) if judge else 0.0
         if watch is not None and not _time_for_more(watch, list(results.values()), reserved):
             break
-        waiting = search.open()[: trials - len(results)]
-        batch = waiting + [search.ask() for _ in range(min(jobs, trials - len(results)) - len(waiting))]
+        missing = trials - _judged(results.values())
+        waiting = search.open()[:missing]
+        batch = waiting + [search.ask() for _ in range(min(jobs, missing) - len(waiting))]
         left = float("inf") if watch is None else watch.left - reserved
         found = done_trials(task, search.journal, folder, batch, jobs=jobs, left=left)
         for trial, result in zip(batch, found, strict=True):
@@ -228,7 +232,7 @@ def _searched(
                 results[number_of(trial)] = result
         if watch is not None:
             watch.write()
-        progress("trials", len(results), trials, _stands(list(results.values())))
+        progress("trials", _judged(results.values()), trials, _stands(list(results.values())))
         if any(result["state"] == "cut" for result in found):
             break
     if 0 not in results:
@@ -238,6 +242,11 @@ def _searched(
             f"What was heard is kept. Give --budget {as_option(3 * max(watch.budget, watch.spent))} or more"
         )
     return [(trial, results[number_of(trial)]) for trial in search.trials if number_of(trial) in results]
+
+
+def _judged(results: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many trials did not fail."""
+    return sum(result["state"] != "failed" for result in results)
 
 
 def _refuse_failed(result: Mapping[str, Any]) -> None:
@@ -459,8 +468,9 @@ def _found(
     told = None
     if watch is not None:
         watch.write()
+        ended = _judged(result for _, result in results) < trials and len(results) < MOST_FAILED * trials
         told = {
-            **{"seconds": watch.budget, "spent": round(watch.spent, 1), "ended": len(results) < trials},
+            **{"seconds": watch.budget, "spent": round(watch.spent, 1), "ended": ended},
             **{"words": in_words(watch.budget), "spent_words": in_words(watch.spent)},
         }
     return Tuning(
