@@ -109,9 +109,11 @@ def as_option(seconds: float) -> str:
 
     Examples
     --------
-    >>> as_option(37), as_option(90), as_option(500), as_option(4000)
-    ('40s', '90s', '9m', '1h10m')
+    >>> as_option(6.2), as_option(37), as_option(90), as_option(500), as_option(4000)
+    ('7s', '40s', '90s', '9m', '1h10m')
     """
+    if seconds <= 20:
+        return f"{ceil(seconds)}s"
     if seconds <= 90:
         return f"{10 * ceil(seconds / 10)}s"
     minutes = ceil(seconds / 60) if seconds <= 3600 else 10 * ceil(seconds / 600)

@@ -18,6 +18,7 @@ from harken.budget import within as budgets
 from harken.budget.keeping import Keeper, for_epochs
 from harken.budget.measure import measure
 from harken.budget.plan import (
+    MARGIN,
     RESERVE,
     Costs,
     Part,
@@ -129,12 +130,12 @@ def test_a_larger_budget_never_leaves_out_more_and_no_plan_takes_longer_than_it(
 @pytest.mark.parametrize("seed", range(20))
 def test_a_reserve_is_kept_but_not_of_the_least(seed: int) -> None:
     costs = any_costs(seed)
-    lowest = seconds(costs, least(costs))
+    lowest = seconds(costs, least(costs)) / MARGIN
     assert decide_carefully(costs, 1.01 * lowest) is not None and decide_carefully(costs, 0.99 * lowest) is None
     before: Plan | None = None
     for budget in np.linspace(lowest, 1.3 * seconds(costs, whole(costs)), 40):
         plan = decide_carefully(costs, float(budget))
-        assert plan is not None and seconds(costs, plan) <= max(RESERVE * budget, lowest)
+        assert plan is not None and seconds(costs, plan) <= max(RESERVE * budget, MARGIN * lowest)
         assert before is None or holds(plan, before)
         before = plan
 

@@ -83,8 +83,10 @@ class Keeper(Pace):
         self._open.pop((view, fold), None)
 
     def allow(self, view: Recipe, clips: int, judged: int, fold: int | None) -> Allowed:
-        """Return what may be learnt now (:meth:`harken.learn.pace.Pace.allow`)."""
+        """Return what may be learnt now (:meth:`harken.learn.pace.Pace.allow`); an epoch in any case where nothing else is."""
         key = (view.name, fold)
+        if fold is None and key not in self._open:  # it was to step aside, and is all that there is
+            self._open[key] = self._costs.of(view.name).training(view.epochs)
         cost, mine = self._costs.of(view.name), self._of(key)
         others = sum(self._of(other) for other in self._open if other != key and not self._is_net(other[0]))
         if cost.epochs is None or view.epochs is None:
@@ -96,13 +98,18 @@ class Keeper(Pace):
         available = self._watch.left - self._closing() - others
         limit = mine * available / nets if nets > available else available - (nets - mine)
         epochs = self._epochs(cost, view.epochs, limit, fold)
+        last = fold is None and not self._learnt and not any(name != view.name and of is None for name, of in self._open)
+        epochs = max(epochs, 1) if last else epochs
         if epochs < 1 or (fold and epochs < ceil(view.epochs / LEAST)):
             raise self._none(key)
         if epochs < view.epochs:
             self._correct(view.name, f"{view.name}: {epochs} epochs instead of {view.epochs}")
         end = self._watch.spent + limit
         self._now = (self._watch.spent, mine / view.epochs, epochs)
-        return Allowed(for_epochs(view, epochs), (Deadline(lambda: end - self._watch.spent, self._ended(view.name, epochs)),))
+        return Allowed(
+            for_epochs(view, epochs),
+            (Deadline(lambda: end - self._watch.spent, self._ended(view.name, epochs), first=last),),
+        )
 
     def took(self, view: str, fold: int | None, epochs: int | None) -> None:
         """Take note of how long a training took."""

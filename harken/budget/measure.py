@@ -16,7 +16,7 @@ import numpy as np
 
 from harken.audio import audio_info
 from harken.augment import Augmenter
-from harken.budget.plan import Costs, ViewCost
+from harken.budget.plan import MARGIN, Costs, ViewCost
 from harken.budget.watch import Watch
 from harken.clips import cut, spans
 from harken.datasets import Arrays
@@ -29,6 +29,7 @@ from harken.learn.batches import targets
 from harken.learn.fitting import FITTERS
 from harken.recipes import ClassicalRecipe, NetRecipe, Recipe, StackRecipe
 from harken.recipes.classical import Machine
+from harken.report.examples import MOST_SOUNDS, SHOWN
 from harken.store import as_it_is, features_of_arrays, hear, sharing_cores
 from harken.store.hashes import identities
 from harken.store.shelf import Shelf
@@ -40,10 +41,11 @@ SHARE = 0.05
 """Of the budget, for each kind of measuring."""
 LOOKED_AT, STEPS, ROWS = 100, 4, 300
 """Files whose length is asked for; steps of a net, the first of which does not count; rows of noise."""
-CLOSING = 8.0
-"""Seconds for calibrating, judging, plots and the report, beside what the judged clips take."""
-MARGIN = 1.15
-"""Times more than measured that everything is reckoned at."""
+CLOSING, EXAMPLE = 2.0, 0.1
+"""Seconds for calibrating, judging, plots and the page, beside what the judged clips take; and for an example of the report,
+heard and drawn. Why examples were answered so is told in the time that is left then."""
+SHORT = 10.0
+"""Seconds of a budget, below which it is not measured what triviality costs: there is no time for it, nor for measuring it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class Amounts:
     classes: int
     seconds: float
     missing: int
+
+    @property
+    def examples(self) -> int:
+        """How many telling examples the report has, at most."""
+        return min(self.test or self.valid, len(SHOWN) * self.classes, MOST_SOUNDS)
 
     def clips(self, view: Recipe, piece: AudioFrontend | None, rows: bool) -> float:
         """Return how many clips of a view a track has on average."""
@@ -139,7 +146,9 @@ def measure(
     at_once = min(usable_cores() if workers is None else max(1, workers), max(1, len(missing)))
     sampled = _spread(missing or tracks, 2 * at_once)
     limit = SHARE * watch.budget
-    hearing = None if rows or not sampled else _hearing(recipe, sampled, at_once, limit)
+    asked = baselines and not rows
+    sounds = asked and watch.budget >= SHORT
+    hearing = None if rows or not sampled else _hearing(recipe, sampled, at_once, limit, sounds=sounds)
     piece = recipe.frontend if isinstance(recipe.frontend, Views) else None
     clips = [amounts.clips(view, piece, rows) for view in views]
     frontend = recipe.frontend
@@ -167,8 +176,8 @@ def measure(
         views=tuple(found),
         shared=0.0 if hearing is None else factor * hearing.shared,
         folds=recipe.stack.folds if isinstance(recipe, StackRecipe) and len(views) > 1 else 0,
-        closing=MARGIN * (CLOSING + judging),
-        baselines=max(sound, 0.5) if baselines and not rows else 0.0,
+        closing=MARGIN * (CLOSING + judging + (0.0 if rows else EXAMPLE * amounts.examples)),
+        baselines=max(sound, 0.5) if sounds else watch.budget if asked else 0.0,
     )
 
 
@@ -206,7 +215,7 @@ def _spread(tracks: Sequence[Track], most: int) -> list[Track]:
     return [tracks[round(place)] for place in np.linspace(0, len(tracks) - 1, number).tolist()] if number else []
 
 
-def _hearing(recipe: Recipe, tracks: Sequence[Track], at_once: int, limit: float) -> Hearing:
+def _hearing(recipe: Recipe, tracks: Sequence[Track], at_once: int, limit: float, *, sounds: bool) -> Hearing:
     """Hear a clip of each of some tracks, at once as many as will be heard at once, until time is up."""
     began = time.perf_counter()
 
@@ -214,7 +223,7 @@ def _hearing(recipe: Recipe, tracks: Sequence[Track], at_once: int, limit: float
         if time.perf_counter() - began > limit and track is not tracks[0]:
             return None
         try:
-            return _heard(recipe, track)
+            return _heard(recipe, track, sounds)
         except HarkenError:
             return None
 
@@ -234,7 +243,7 @@ def _hearing(recipe: Recipe, tracks: Sequence[Track], at_once: int, limit: float
     )
 
 
-def _heard(recipe: Recipe, track: Track) -> tuple[float, list[float], list[int], float]:
+def _heard(recipe: Recipe, track: Track, sounds: bool) -> tuple[float, list[float], list[int], float]:
     """Return the seconds of decoding a clip, those of each view, how many clips each has, and the seconds of the sound."""
     frontend = recipe.frontend
     timed = _Timed()
@@ -250,7 +259,8 @@ def _heard(recipe: Recipe, track: Track) -> tuple[float, list[float], list[int],
     else:
         times, _ = next(hear(track, frontend, warn=_silently))
         shared, taken, clips = 0.0, [timed() / len(times)], [len(times)]
-    measure_sound(track)
+    if sounds:
+        measure_sound(track)
     return shared, taken, clips, timed()
 
 

@@ -2,8 +2,10 @@
 
 All plans that are considered stand on one ladder (:func:`ladder`): each rung holds all of the one below and something more, so
 that it takes no less time, and a larger budget never leaves out what a smaller one holds. The view that is cheapest in its
-least form comes first, and is made whole before the next begins; a net grows epoch by epoch, first to half of them, then to all
-inner folds, then to all epochs. Altered copies of the training tracks come last.
+least form comes first (a net only where it is far cheaper): there is a model. Then come those that are fitted at once, the
+cheapest first, each made whole before the next; then what triviality reaches; then nets, which grow epoch by epoch, first to
+half of them, then to all inner folds, at last to all epochs. What is fitted at once and yet takes longer than a whole net, as
+where a large pretrained network listens, comes after that net. Altered copies of the training tracks come last.
 """
 
 from __future__ import annotations
@@ -15,10 +17,14 @@ from typing import Any, Self
 
 from harken.durations import in_words
 
+MARGIN = 1.15
+"""Times more than measured that everything is reckoned at."""
 RESERVE = 0.85
 """Of a budget, what is planned for: the rest is for a reality that is slower, so that the last training is not what suffers."""
 LEAST, FIRST = 4, 2
 """A net in a stack is learnt for a quarter of its epochs at least; it grows to half of them before further inner folds."""
+UNFINISHED = 2
+"""Times cheaper that a net in its least form has to be than a view that is whole at once, to be the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,17 +190,22 @@ def seconds(costs: Costs, plan: Plan) -> float:
 
 def ladder(costs: Costs) -> Iterator[Plan]:
     """Yield all plans, each with all of the one before and something more."""
-    plan = Plan(parts=())
     stacked = costs.folds > 0 and len(costs.views) > 1
-    for view in sorted(costs.views, key=lambda one: (not one.heard, _least_seconds(costs, one))):
-        if view.epochs is not None and plan.parts and costs.baselines and not plan.baselines:
+    first = min(costs.views, key=lambda one: (not one.heard, _least_seconds(costs, one) * _worth(one)))
+    plan = Plan(parts=(Part(name=first.name, epochs=_least(first, stacked)),))
+    yield plan
+    ripe: list[str] = []
+    for view in sorted(costs.views, key=lambda one: (not one.heard, _due(costs, one))):
+        ripe.append(view.name)
+        others = any(part.name != view.name for part in plan.parts)
+        if view.epochs is not None and others and costs.baselines and not plan.baselines:
             plan = replace(plan, baselines=True)
             yield plan
-        if plan.parts:  # from the second view on they are weighed against each other
+        if plan.of(view.name) is None:  # from the second view on they are weighed against each other
             plan = _with(plan, *(replace(part, folds=max(part.folds, 1)) for part in plan.parts))
-        plan = _with(plan, Part(name=view.name, folds=int(bool(plan.parts)), epochs=_least(view, stacked)))
-        yield plan
-        for name in (part.name for part in plan.parts):
+            plan = _with(plan, Part(name=view.name, folds=1, epochs=_least(view, stacked)))
+            yield plan
+        for name in (part.name for part in plan.parts if part.name in ripe or part.epochs is None):
             for part in _grown(costs.of(name), plan, costs.folds if len(plan.parts) > 1 else 0):
                 plan = _with(plan, part)
                 yield plan
@@ -234,6 +245,19 @@ def _least_seconds(costs: Costs, view: ViewCost) -> float:
     return view.hear + view.again + view.training(_least(view, len(costs.views) > 1))
 
 
+def _worth(view: ViewCost) -> float:
+    return 1.0 if view.epochs is None else UNFINISHED
+
+
+def _due(costs: Costs, view: ViewCost) -> float:
+    """Return what decides when a view's turn comes: what it takes in its least form, of a net what all of it takes."""
+    return _least_seconds(costs, view) if view.epochs is None else _whole_seconds(costs, view)
+
+
+def _whole_seconds(costs: Costs, view: ViewCost) -> float:
+    return view.hear + view.training(view.epochs) + costs.folds * view.training(view.epochs, costs.inner)
+
+
 def whole(costs: Costs) -> Plan:
     """Return the plan that leaves nothing out."""
     return list(ladder(costs))[-1]
@@ -263,11 +287,14 @@ def holds(more: Plan, fewer: Plan) -> bool:
     return more.baselines >= fewer.baselines
 
 
+def needed(costs: Costs) -> float:
+    """Return the seconds within which the lowest rung is tried: what was measured, and nothing above it."""
+    return seconds(costs, least(costs)) / MARGIN
+
+
 def decide_carefully(costs: Costs, budget: float) -> Plan | None:
-    """Return what is decided with a reserve of the budget; the lowest rung needs none."""
-    found = decide(costs, RESERVE * budget)
-    lowest = least(costs)
-    return found or (lowest if seconds(costs, lowest) <= budget else None)
+    """Return what is decided with a reserve of the budget; the lowest rung needs none, and no margin."""
+    return decide(costs, RESERVE * budget) or (least(costs) if needed(costs) <= budget else None)
 
 
 def left_out(costs: Costs, plan: Plan) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from harken.budget.keeping import Keeper, for_epochs
 from harken.budget.measure import measure, views_of
 from harken.budget.plan import (
+    MARGIN,
     Costs,
     Part,
     Plan,
@@ -24,6 +25,7 @@ from harken.budget.plan import (
     joined_words,
     least,
     left_out,
+    needed,
     read_again,
     seconds,
 )
@@ -42,8 +44,10 @@ from harken.tracks import Tracks
 
 NOTES = ".budget.json"
 """In the run's folder."""
-MORE = 1.25
+MORE = 1.1
 """Times what the least takes that is advised where a budget is too small."""
+OVER, OVER_SECONDS = 0.25, 5.0
+"""Share of a budget, or seconds, that the least may take more than is left after hearing, so that there is a model."""
 
 LAST = 0.5
 """Seconds for writing the page, when its examples are done."""
@@ -159,13 +163,7 @@ class Within(Unlimited):
             costs, shared=0.0, views=tuple(replace(view, hear=0.0) for view in costs.views if plan.of(view.name) is not None)
         )
         if not self._run.recipe.is_file():
-            other = decide_carefully(ahead, self.watch.left)
-            if other is None:
-                raise HarkenError(
-                    f"of the budget of {in_words(self.watch.budget)} {in_words(self.watch.spent)} went into hearing the data, "
-                    f"longer than expected, and the least of what is left takes {in_words(seconds(ahead, least(ahead)))}. "
-                    "What was heard is kept: --resume with a larger --budget goes on from there"
-                )
+            other = decide_carefully(ahead, self.watch.left) or self._all_the_same(ahead)
             fits = seconds(ahead, plan) <= self.watch.left
             if other != plan and not (fits and holds(plan, other)):
                 self._take(other, "corrected: ", ahead)
@@ -174,6 +172,21 @@ class Within(Unlimited):
         if isinstance(recipe, StackRecipe) and {view.name for view in ahead.views}.issuperset(named):
             self.pace = Keeper(self.watch, replace(ahead, views=tuple(ahead.of(name) for name in named)), plan, self._tell)
         return recipe
+
+    def _all_the_same(self, ahead: Costs) -> Plan:
+        """Return the least of what is still to come, which takes longer than is left: a little longer, or it is refused."""
+        left, takes = max(self.watch.left, 0.0), needed(ahead)
+        if takes - left > max(OVER * self.watch.budget, OVER_SECONDS):
+            raise HarkenError(
+                f"of the budget of {in_words(self.watch.budget)} {in_words(self.watch.spent)} went into hearing the data, "
+                f"longer than expected, and the least of what is left takes {in_words(takes)}. "
+                "What was heard is kept: --resume with a larger --budget goes on from there"
+            )
+        self._say(
+            f"corrected: {in_words(left)} are left after hearing, and {_named(least(ahead))}, the least to learn here, takes "
+            f"about {in_words(takes)}: it is learnt all the same, so that there is a model"
+        )
+        return least(ahead)
 
     def callbacks(self, recipe: Recipe) -> list[Callback]:
         """Return what ends a net's training in time."""
@@ -234,7 +247,10 @@ class Within(Unlimited):
         costs = self._costs
         assert costs is not None
         self._plan = plan
-        expected = seconds(costs, plan) if ahead is None else self.watch.spent + seconds(ahead, plan)
+        coming = seconds(ahead or costs, plan)
+        if self.watch.spent + coming > self.watch.budget:  # the least is tried without a margin
+            coming /= MARGIN
+        expected = self.watch.spent + coming
         self._say(before + in_sentence(costs, plan, self.watch.budget, expected))
         self.watch.write(costs=costs.to_table(), plan=plan.to_table())
 
@@ -266,18 +282,21 @@ class Within(Unlimited):
         return type(recipe).of(views=kept, stack=stack, **top)
 
     def _too_small(self, costs: Costs) -> HarkenError:
-        plan = least(costs)
-        needed = seconds(costs, plan)
-        part = plan.parts[0]
-        what = part.name if part.epochs is None else f"one epoch of {part.name}"
-        view = costs.of(part.name)
-        hearing = costs.shared + view.hear
-        shares = f"{in_words(hearing)} of it to hear the tracks" if hearing > needed / 2 else "as measured just now"
+        plan, takes = least(costs), needed(costs)
+        hearing = (costs.shared + costs.of(plan.parts[0].name).hear) / MARGIN
+        shares = f"{in_words(hearing)} of it to hear the tracks" if hearing > takes / 2 else "as measured just now"
         return HarkenError(
-            f"the budget of {in_words(self.watch.budget)} is too small for anything: {what}, the least to learn here, "
-            f"takes about {in_words(needed)} ({shares}), and {in_words(max(self.watch.left, 0.0))} are left. "
-            f"Give --budget {as_option(MORE * (needed + self.watch.spent))} or more"
+            f"the budget of {in_words(self.watch.budget)} is too small for anything: {_named(plan)}, the least to learn here, "
+            f"takes about {in_words(takes)} ({shares}), and {in_words(max(self.watch.left, 0.0))} are left. "
+            f"Give --budget {as_option(MORE * (takes + self.watch.spent))} or more"
         )
+
+
+def _named(plan: Plan) -> str:
+    """Say what the least is that a plan learns: the first of its views."""
+    part = plan.parts[0]
+    many = "" if part.epochs is None else "one epoch of " if part.epochs == 1 else f"{part.epochs} epochs of "
+    return f"{many}{part.name}"
 
 
 def _as_planned(view: Recipe, part: Part | None) -> Recipe:

@@ -1,0 +1,179 @@
+"""What a budget holds first and last: the order of the ladder, and a model wherever one can be learnt at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harken.budget import within as budgets
+from harken.budget.keeping import Keeper
+from harken.budget.measure import measure
+from harken.budget.plan import Costs, Part, Plan, ViewCost, decide, ladder, least, needed, seconds, whole
+from harken.budget.watch import Watch
+from harken.datasets import read
+from harken.durations import seconds_of
+from harken.learn.pace import Deadline
+from harken.recipes import load_recipe
+from tests.test_budget import Clock, listen, run
+from tests.test_stack import near, small_net, stack
+
+
+def few(timbre: float = 1.5, epoch: float = 0.4) -> Costs:
+    """What the default costs on 24 tracks: a quarter of the net is cheaper than a view that is fitted at once."""
+    views = (
+        ViewCost(name="timbre", hear=timbre, fit=0.4, again=0.4),
+        ViewCost(name="rhythm", hear=0.9, fit=0.05, again=0.05),
+        ViewCost(name="mel-res", hear=0.1, epoch=epoch, epochs=12),
+    )
+    return Costs(views=views, shared=0.3, folds=3, closing=3.0, baselines=0.5)
+
+
+def began(costs: Costs) -> list[str]:
+    """What each view, and triviality, is called when it first stands in a plan, in that order."""
+    found: list[str] = []
+    for plan in ladder(costs):
+        found += [part.name for part in plan.parts if part.name not in found]
+        found += ["triviality"] if plan.baselines and "triviality" not in found else []
+    return found
+
+
+def test_views_that_are_fitted_at_once_come_before_triviality_and_that_before_nets() -> None:
+    costs = few()
+    quarter, at_once = Part(name="mel-res", folds=1, epochs=3), Part(name="timbre", folds=1)
+    rhythm = Part(name="rhythm", folds=1)
+    assert seconds(costs, Plan(parts=(rhythm, quarter))) < seconds(costs, Plan(parts=(rhythm, at_once)))
+    assert began(costs) == began(listen()) == ["rhythm", "timbre", "triviality", "mel-res"]
+    for plan in ladder(costs):
+        if plan.of("mel-res") is not None:
+            assert plan.of("timbre") == Part(name="timbre", folds=3)
+
+
+def test_a_view_that_takes_longer_to_hear_than_a_whole_net_comes_after_that_net() -> None:
+    """Such as a large pretrained network: it must not keep the net from a budget that has room for it."""
+    costs = replace(few(), views=(*few().views, ViewCost(name="large", hear=600.0, fit=0.1, again=0.1)))
+    assert began(costs) == ["rhythm", "timbre", "triviality", "mel-res", "large"]
+    plan = decide(costs, 60.0)
+    assert plan is not None and plan.of("mel-res") == Part(name="mel-res", folds=3, epochs=12) and plan.of("large") is None
+
+
+@pytest.mark.parametrize(("hear", "first"), [(3.0, "timbre"), (30.0, "net")])
+def test_a_quarter_of_a_net_is_the_first_only_where_it_is_far_cheaper(hear: float, first: str) -> None:
+    views = (ViewCost(name="timbre", hear=hear, fit=0.1, again=0.1), ViewCost(name="net", epoch=1.0, epochs=12))
+    costs = Costs(views=views, folds=3, closing=2.0, baselines=0.5)
+    assert least(costs).parts[0].name == first
+    order = [(plan.of("net"), plan.of("timbre"), plan.baselines) for plan in ladder(costs)]
+    if first == "net":  # it waits for timbre before it grows
+        assert order[0] == (Part(name="net", epochs=3), None, False)
+        assert order[1] == (Part(name="net", folds=1, epochs=3), Part(name="timbre", folds=1), False)
+    assert order[-1][:2] == (Part(name="net", folds=3, epochs=12), Part(name="timbre", folds=3))
+    assert decide(costs, seconds(costs, whole(costs))) == whole(costs)
+
+
+def test_the_report_s_examples_are_reckoned_with_by_their_number(songs: Path) -> None:
+    recipe, parts = stack(near(), small_net()), read(songs).parts
+    found = measure(recipe, parts, Watch(600.0))
+    assert found.closing < 5.0  # a report of four examples does not take eight seconds
+    many = {"train": parts["train"], "test": parts["train"]}
+    more = measure(recipe, many, Watch(600.0))
+    assert more.closing > found.closing
+
+
+def test_a_short_budget_does_not_measure_what_triviality_costs(songs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harken.budget import measure as measuring
+
+    heard: list[object] = []
+    monkeypatch.setattr(measuring, "measure_sound", heard.append)
+    recipe, parts = stack(near(), small_net()), read(songs).parts
+    short = measure(recipe, parts, Watch(6.0))
+    assert not heard and short.baselines == 6.0  # and so it is left out, and named
+    measure(recipe, parts, Watch(60.0), baselines=False)
+    assert not heard
+    measure(recipe, parts, Watch(60.0))
+    assert heard
+
+
+# -- a model, wherever one can be learnt ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def songs(tmp_path: Path, conftest_write: Callable[..., None]) -> Path:
+    rng = np.random.default_rng(0)
+    for name, hertz in (("high", 880.0), ("low", 110.0)):
+        (tmp_path / "songs" / name).mkdir(parents=True)
+        for track in range(10):
+            tone = 0.3 * np.sin(2 * np.pi * (hertz + 3 * track) * np.arange(8000) / 8000)
+            samples = (tone + rng.normal(0, 0.05, len(tone))).astype(np.float32)
+            conftest_write(tmp_path / "songs" / name / f"{track}.wav", samples[:, None], 8000)
+    return tmp_path / "songs"
+
+
+@pytest.mark.parametrize("slow", [1.5, 3.0])
+def test_hearing_that_took_too_long_ends_with_the_least_model_and_says_so(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: float
+) -> None:
+    """The plan fits when it is made; then hearing takes longer than was measured: a little, or far too long."""
+    views = (ViewCost(name="timbre", hear=10.0, fit=1.0, again=1.0), ViewCost(name="mel-res", epoch=50.0, epochs=12))
+    costs = Costs(views=views, folds=3, closing=20.0)
+    clock = Clock()
+    real = budgets.Within.corrected
+
+    def late(self, recipe, parts):  # type: ignore[no-untyped-def]
+        clock.now += 30.0 * slow - 20.0
+        return real(self, recipe, parts)
+
+    monkeypatch.setattr(budgets, "measure", lambda *_, **__: costs)
+    monkeypatch.setattr(budgets.Within, "corrected", late)
+    begin = budgets.begin
+    monkeypatch.setattr(budgets, "begin", lambda *args, **how: begin(*args, **{**how, "clock": clock}))
+    code, out, err = run(str(songs), "--budget", "40s", "--out", str(tmp_path / "run"), "--no-baselines")
+    if slow == 1.5:
+        assert code == 0, err
+        assert "timbre, the least to learn here, takes about 19 s: it is learnt all the same" in err
+        assert (tmp_path / "run" / "model.harken").exists() and "it is learnt all the same" in out
+    else:
+        assert code == 2 and "went into hearing the data" in err and "--resume" in err
+
+
+def test_a_budget_is_refused_at_once_with_the_shortest_that_would_do_and_leaves_no_folder(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs = replace(few(), views=few().views[:1])  # the tracks are too short for rhythm
+    monkeypatch.setattr(budgets, "measure", lambda *_, **__: costs)
+    code, _, err = run(str(songs), "--budget", "2s", "--out", str(tmp_path / "runs" / "one"), "--no-baselines")
+    assert code == 2 and "timbre, the least to learn here" in err
+    advised = seconds_of(err.split("--budget ")[1].split()[0])
+    assert needed(costs) < advised <= needed(costs) + 3
+    assert not (tmp_path / "runs").exists()
+    code, _, err = run(str(songs), "--budget", f"{advised:g}s", "--out", str(tmp_path / "runs" / "one"), "--no-baselines")
+    assert code == 0 and f"within {advised:g} s: timbre whole" in err
+
+
+def test_the_report_keeps_to_the_budget_too(songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets.Within, "left", lambda self: 0.0)
+    code, _, err = run(str(songs), "--recipe", "wave-mlp", "--budget", "5m", "--out", str(tmp_path / "run"), "--no-baselines")
+    assert code == 0, err
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "left out, as the time of the budget was up" in page and "<audio" not in page
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["budget"]["left_out"] == []
+
+
+def test_where_nothing_else_is_learnt_a_net_has_an_epoch_in_any_case() -> None:
+    """Inner trainings took all the time: the last view is still learnt, and a deadline lets its first epoch through."""
+    costs, clock = few(), Clock()
+    watch = Watch(10.0, clock=clock)
+    plan = Plan(parts=(Part(name="rhythm", folds=1), Part(name="mel-res", folds=1, epochs=6)))
+    keeper = Keeper(watch, costs, plan, lambda _: None)
+    net, ear = small_net("mel-res", 6), near("rhythm")
+    views = stack(ear, net).named()
+    clock.now += 60.0
+    keeper.failed("rhythm")
+    keeper.failed("mel-res")
+    allowed = keeper.allow(views["mel-res"], 1, 1, None)
+    (ends,) = allowed.callbacks
+    assert allowed.recipe.epochs == 1 and isinstance(ends, Deadline) and ends._first
+    assert load_recipe("mel-res").epochs == 12  # the recipe itself stays as it is
