@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from onnx import TensorProto, helper
 
+from harken.cli import harken
 from harken.errors import HarkenError, ModelError, RecipeError
 from harken.frontends import Backbone, frontend_from_table
 from harken.frontends.backbone import announce, backbone_of, network, places
@@ -226,3 +229,25 @@ def test_answers_that_fail_are_errors_of_harken(tmp_path: Path) -> None:
     assert gives is not None
     with pytest.raises(HarkenError, match="fails at an input of the shape"):
         opened.answer(reads, gives, noise(5)[None])
+
+
+# The list of recipes.
+
+
+def test_heads_stand_in_the_list_of_recipes_and_are_shown_without_a_network() -> None:
+    from harken.recipes.backbones import head_names
+
+    listed = CliRunner().invoke(harken, ["recipes"]).output
+    tables = json.loads(CliRunner().invoke(harken, ["recipes", "--json"]).output)
+    assert len(head_names()) >= 3
+    for name in head_names():
+        (line,) = [each for each in listed.splitlines() if each.startswith(f"{name} ")]
+        assert "a backbone" in line
+        shown = CliRunner().invoke(harken, ["recipes", name])
+        assert shown.exit_code == 0 and "--backbone FILE.onnx" in shown.output and "source:" in shown.output
+        (table,) = [each for each in tables if each["name"] == name]
+        assert table.keys() == tables[0].keys() and table["input_shape"] is None and table["recipe"]["title"] == table["title"]
+        assert json.loads(CliRunner().invoke(harken, ["recipes", name, "--json"]).output) == table
+    assert "--backbone FILE.onnx names it" in listed
+    wrong = CliRunner().invoke(harken, ["recipes", "linear-heat"])
+    assert "did you mean 'linear-head'" in str(wrong.exception) or "did you mean 'linear-head'" in wrong.output

@@ -1,4 +1,4 @@
-"""``harken recipes``: the known systems, with their published figures and their layers."""
+"""``harken recipes``: the known systems, with their published figures and their layers, and the heads of backbones."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from harken.recipes.classical import Fitted
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List the known systems; with NAME (or a TOML file) show one with its layer table."""
+    """List the known systems and the heads of backbones; with NAME (or a TOML file) show one with its layer table."""
     from harken.recipes import load_recipe, recipe_names
+    from harken.recipes.backbones import bare_head, head_names
 
-    recipes = [load_recipe(known) for known in ([name] if name else recipe_names())]
+    heads = {known: bare_head(known) for known in head_names() if name in (None, known)}
+    recipes = [] if name in heads else [load_recipe(known) for known in ([name] if name else recipe_names())]
     if as_json:
-        tables = [_summary(recipe) for recipe in recipes]
+        tables = [*map(_summary, recipes), *(_summary_of_head(known, table) for known, table in heads.items())]
         print_json(tables[0] if name else tables)
+    elif name in heads:
+        _print_head(name, heads[name])
     elif name:
         _print_one(recipes[0])
     else:
-        _print_list(recipes)
+        _print_list(recipes, heads)
 
 
 def _declared(recipe: Recipe) -> Declared:
@@ -66,23 +70,32 @@ def _summary(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def _summary_of_head(name: str, table: dict[str, Any]) -> dict[str, Any]:
+    """Return the same of a head: what it reads, and how many numbers its models keep, depends on the backbone."""
+    told = {key: table.get(key) for key in ("title", "kind", "source")}
+    unknown: dict[str, Any] = {"input_shape": None, "parameters": None, "parameters_classes": None, "layers": []}
+    return {"name": name, **told, "published": None, "notes": table.get("notes", ""), **unknown, "recipe": table}
+
+
 def _published(recipe: Recipe) -> str:
     published = recipe.published
     return f"{published['value']:g} {published['figure']} ({published['data']})" if published else "none"
 
 
-def _print_list(recipes: list[Recipe]) -> None:
+def _print_list(recipes: list[Recipe], heads: dict[str, dict[str, Any]]) -> None:
     cells = [("recipe", "what it is", "reads", "parameters", "published")]
     for recipe in recipes:
         net = _declared(recipe)
         parameters = _parameters(recipe, net)
         kept = "its tracks" if parameters is None else f"{parameters:,}"
         cells.append((recipe.name, recipe.title, str(net.input_shape), kept, _published(recipe)))
+    cells += [(name, str(head["title"]), "a backbone", "-", "none") for name, head in heads.items()]
     widths = [max(len(line[column]) for line in cells) for column in range(4)]
     for line in cells:
         left = "  ".join(f"{cell:<{width}}" for cell, width in zip(line[:3], widths, strict=False))
         click.echo(f"{left}  {line[3]:>{widths[3]}}  {line[4]}")
     click.echo("\nPublished figures come from other data than yours. 'harken recipes NAME' shows the layers.")
+    click.echo("What reads a backbone decides by the numbers of a pretrained network of yours: --backbone FILE.onnx names it.")
 
 
 def _print_one(recipe: Recipe) -> None:
@@ -99,6 +112,20 @@ def _print_one(recipe: Recipe) -> None:
         if isinstance(table, dict):
             click.echo(f"{key + ':':<12}{_options(table)}")
     click.echo(f"\n{_declared(recipe).table()}\n(counted for {_classes(recipe)} classes)")
+
+
+def _print_head(name: str, table: dict[str, Any]) -> None:
+    """Show a head: its layers and sizes depend on the backbone."""
+    click.echo(f"{name}: {table['title']}")
+    click.echo(f"source:     {table['source']}")
+    click.echo(f"notes:      {table['notes']}")
+    click.echo("reads:      the numbers of a backbone: --backbone FILE.onnx")
+    for key, part in table.items():
+        if isinstance(part, dict) and key != "tune":
+            click.echo(f"{key + ':':<12}{_options(part)}")
+        elif isinstance(part, list):
+            click.echo(f"{key + ':':<12}{', '.join(str(layer['layer']) for layer in part)}")
+    click.echo(f"\n'harken recipes {name}+FILE.onnx' shows it whole.")
 
 
 def _options(table: dict[str, Any]) -> str:

@@ -47,8 +47,12 @@ def _heads() -> Traversable:
 
 def head_table(name: str | None, file: str) -> dict[str, Any]:
     """Return the recipe of a head (default: the linear one) on a backbone, as a table."""
-    text = _heads().joinpath(f"{name or HEAD}.toml").read_text("utf-8")
-    return {**tomllib.loads(text), "frontend": backbone_of(file).to_table()}
+    return {**bare_head(name or HEAD), "frontend": backbone_of(file).to_table()}
+
+
+def bare_head(name: str) -> dict[str, Any]:
+    """Return the recipe of a head as its file has it: without what is heard."""
+    return tomllib.loads(_heads().joinpath(f"{name}.toml").read_text("utf-8"))
 
 
 def heard_through(table: Mapping[str, Any], file: str) -> dict[str, Any]:

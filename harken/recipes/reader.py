@@ -328,7 +328,7 @@ def _unknown(name: str) -> RecipeError:
     """Return what to raise for a name that no known system has."""
     if name in head_names():
         return RecipeError(name, ["decides by the numbers of a backbone: name its file too, with --backbone FILE.onnx"])
-    known = suggest(name, recipe_names())
+    known = suggest(name, [*recipe_names(), *head_names()])
     return RecipeError(name, [f"no known system has this name ({known}); a file of your own ends in {SUFFIX}"])
 
 
