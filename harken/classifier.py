@@ -63,9 +63,6 @@ BATCH = 64
 AT_ONCE = 1 << 24
 """Bytes that as many clips may have together, of what a net reads; larger ones are classified fewer at a time."""
 
-_SILENCE = 1e-4
-"""The widest spread of the numbers of a clip without sound."""
-
 
 class Classifier:
     """Learns to tell music apart, and names it.
@@ -481,12 +478,11 @@ class Classifier:
         """Classify what workers hear, a few clips at a time, and answer in the tracks' order."""
         clips: dict[int, tuple[list[tuple[float, float]], list[Probabilities], list[Sayings]]] = {}
         ready: dict[int, Prediction] = {}
-        said, sounding = 0, set[int]()
+        said = 0
         for heard in hear_many(tracks, self._frontend, workers, stream):
             times, probabilities, views = clips.setdefault(heard.position, ([], [], []))
             if heard.x is not None:
                 times += heard.times
-                sounding |= set() if _silent(heard.x) else {heard.position}
                 outputs, said_of_it = self._said(heard.x)
                 probabilities.append(class_probabilities(outputs))
                 views += said_of_it
@@ -496,21 +492,14 @@ class Classifier:
             if heard.failure:
                 ready[heard.position] = failure(path, self.classes, heard.failure)
             else:
-                silent = heard.position not in sounding
-                if silent:
+                if heard.silent:
                     logger.warning("%s is silent: its answer says nothing of music", shown(path))
                 joint = Sayings.together(views) if views else None
                 every = np.concatenate(probabilities)
-                ready[heard.position] = answer(path, self.classes, times, every, confidence, said=joint, silent=silent)
-            sounding.discard(heard.position)
+                ready[heard.position] = answer(path, self.classes, times, every, confidence, said=joint, silent=heard.silent)
             while said in ready:
                 yield ready.pop(said)
                 said += 1
-
-
-def _silent(clips: npt.NDArray[np.floating]) -> bool:
-    """Tell whether clips hold one number everywhere, or but one that is not 0, as every frontend makes it of silence."""
-    return all(np.ptp(clip) <= _SILENCE or np.count_nonzero(np.abs(clip) > _SILENCE) <= 1 for clip in clips)
 
 
 def _given(data: Data, progress: Progress) -> tuple[str, dict[str, Labelled]]:

@@ -104,12 +104,16 @@ def test_who_predicts_loads_nothing_of_runs() -> None:
     assert found.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("kind", ["waveform", "mel", "summary"])
+@pytest.mark.parametrize("kind", ["waveform", "mel", "summary", "timbre", "rhythm"])
 def test_a_silent_file_is_named_as_such(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name, level in (("silent", 0.0), ("a", 0.5), ("b", 0.1), ("c", 0.3), ("d", 0.2)):
-        write_samples(tmp_path / f"{name}.wav", sine(1.0, 8000, amplitude=level), 8000)
+        write_samples(tmp_path / f"{name}.wav", sine(2.0, 8000, amplitude=level), 8000)
     table: dict[str, Any] = {
-        "frontend": {"kind": kind, "rate": 8000, "clip": 0.5},
+        "frontend": {
+            "kind": kind,
+            "clip": 0.5,
+            **({"rate": 8000} if kind in ("waveform", "mel", "summary") else {"clip": 2.0}),
+        },
         "training": {"epochs": 1},
         "net": [{"layer": "flatten"}, {"layer": "dense", "units": "classes", "activation": "softmax"}],
     }
@@ -118,6 +122,7 @@ def test_a_silent_file_is_named_as_such(kind: str, tmp_path: Path, caplog: pytes
     caplog.clear()
     answers = list(classifier.predict_files([tmp_path / "a.wav", tmp_path / "silent.wav"]))
     assert all(each.error is None for each in answers)
+    assert [each.silent for each in answers] == [False, True]
     assert [record.getMessage().rpartition("/")[2] for record in caplog.records] == [
         "silent.wav is silent: its answer says nothing of music"
     ]

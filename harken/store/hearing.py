@@ -35,6 +35,8 @@ HEARD_AT_ONCE = 30.0
 """Seconds of sound that are held beside the decoder's: a batch has no more, or one clip."""
 WAITING = 2
 """Batches that may wait for each worker to be taken."""
+SILENCE = 1e-4
+"""The widest spread of samples, from -1 to 1, in which nothing sounds: three steps of 16 bits."""
 PATIENCE = 0.2
 """Seconds after which a waiting thread looks whether it is still wanted."""
 
@@ -69,6 +71,7 @@ def hear(
     *,
     warn: Callable[[str], None] = logger.warning,
     stream: Stream = as_it_is,
+    each: Callable[[Floats], None] | None = None,
 ) -> Iterator[tuple[Times, Floats]]:
     """Hear a track clip by clip.
 
@@ -83,6 +86,8 @@ def hear(
         Takes the warning about a track that is shorter than a clip, where zeros are put behind it.
     stream : callable
         Gives the track's samples; default: as they are.
+    each : callable, optional
+        Takes the samples of each clip, before it is heard.
 
     Yields
     ------
@@ -106,6 +111,8 @@ def hear(
     times: Times = []
     clips = np.empty((size, frontend.clip_samples), dtype=np.float32)
     for clip in cut(blocks, frontend.rate, clipping, name=shown(track.path), warn=warn if frontend.pads else _no_zeros):
+        if each is not None:
+            each(clip.samples)
         clips[len(times)] = clip.samples
         times.append((track.start + clip.start, track.start + clip.end))
         if len(times) == size:
@@ -140,12 +147,15 @@ class Heard:
         The next clips of the track. None: the track is through.
     failure : str
         Why it is through, where it failed; what was heard of it before does not count.
+    silent : bool
+        It is through, and nothing sounds in any clip of it (:data:`SILENCE`).
     """
 
     position: int
     times: Times
     x: Floats | None
     failure: str = ""
+    silent: bool = False
 
 
 def hear_many(
@@ -260,16 +270,21 @@ class _Crew:
 
 def _heard(position: int, track: Track, frontend: Frontend, warn: Callable[[str], None], stream: Stream) -> Iterator[Heard]:
     """Yield a track's news; whatever is wrong with its file is one of them."""
-    failure = ""
+    failure, sounds = "", False
+
+    def listen(samples: Floats) -> None:
+        nonlocal sounds
+        sounds = sounds or bool(np.ptp(samples) > SILENCE)
+
     try:
-        for times, x in hear(track, frontend, warn=warn, stream=stream):
+        for times, x in hear(track, frontend, warn=warn, stream=stream, each=listen):
             yield Heard(position, times, x)
     except HarkenError as error:
         failure = reason(track.path, error)
     except Exception as error:  # one file's fault, whatever a decoder makes of it, must not stop the others
         logger.warning("%s: %s", shown(track.path), error, exc_info=True)
         failure = f"{type(error).__name__}: {error}"
-    yield Heard(position, [], None, failure)
+    yield Heard(position, [], None, failure, silent=not (sounds or failure))
 
 
 def reason(path: str, error: HarkenError) -> str:
