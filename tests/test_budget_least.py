@@ -139,6 +139,22 @@ def test_hearing_that_took_too_long_ends_with_the_least_model_and_says_so(
         assert code == 2 and "went into hearing the data" in err and "--resume" in err
 
 
+def test_a_view_that_was_left_out_is_not_learnt_where_the_store_has_heard_it(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is heard already stays in the recipe: it must step aside all the same, and the others keep to their time."""
+    known = {"timbre": ViewCost(name="timbre", fit=1.0, again=1.0), "rhythm": ViewCost(name="rhythm", fit=1.0, heard=False)}
+    views = (*known.values(), ViewCost(name="mel-res", epoch=50.0, epochs=12))
+    monkeypatch.setattr(budgets, "measure", lambda *_, **__: Costs(views=views, folds=3, closing=3.0))
+    code, out, err = run(str(songs), "--budget", "40s", "--out", str(tmp_path / "run"), "--no-baselines")
+    assert code == 0 and "within 40 s: timbre whole; left out: rhythm, mel-res" in err
+    told = json.loads((tmp_path / "run" / "metrics.json").read_text())["training"]["stack"]["views"]
+    assert [(view["name"], view["aside"]) for view in told if view["weight"] == 0] == [
+        (name, "the budget leaves no time for it") for name in ("rhythm", "mel-res")
+    ]
+    assert "left out: rhythm, mel-res" in out
+
+
 def test_a_budget_is_refused_at_once_with_the_shortest_that_would_do_and_leaves_no_folder(
     songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ inner fold is left out before it becomes less than a quarter of the planned epoc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import ceil
 
@@ -48,17 +48,15 @@ class Keeper(Pace):
     costs : Costs
     plan : Plan
     tell : callable
-        Takes a sentence whenever reality is slower than the plan.
-
-    Attributes
-    ----------
-    said : list of str
-        These sentences.
+        Takes a sentence when reality is slower than the plan: once for each view and what becomes of it, and again where
+        half of what was told is left.
     """
 
     def __init__(self, watch: Watch, costs: Costs, plan: Plan, tell: Tell) -> None:
         self._watch, self._costs, self._plan, self._tell = watch, costs, plan, tell
-        self.said: list[str] = []
+        self._said: dict[tuple[str, str], str] = {}
+        self._shortest: dict[str, int] = {}
+        self._counted: dict[tuple[str, str], list[int]] = {}
         self._slower: dict[str, float] = {}
         self._open: dict[Key, float] = {}
         for part in plan.parts:
@@ -68,6 +66,11 @@ class Keeper(Pace):
             self._open |= {(part.name, AGAIN): view.again} if view.again else {}
         self._learnt = False
         self._now: tuple[float, float, int | None] = (0.0, 0.0, None)
+
+    @property
+    def said(self) -> list[str]:
+        """What became of the plan, a sentence for each view and what it was: of several trainings together."""
+        return list(self._said.values())
 
     def takes(self, view: str) -> bool:
         """Tell whether a view stands in the plan."""
@@ -103,7 +106,7 @@ class Keeper(Pace):
         if epochs < 1 or (fold and epochs < ceil(view.epochs / LEAST)):
             raise self._none(key)
         if epochs < view.epochs:
-            self._correct(view.name, f"{view.name}: {epochs} epochs instead of {view.epochs}")
+            self._correct(view.name, epochs, view.epochs)
         end = self._watch.spent + limit
         self._now = (self._watch.spent, mine / view.epochs, epochs)
         return Allowed(
@@ -153,23 +156,44 @@ class Keeper(Pace):
             del self._open[other]
         if fold is None or fold == 0:
             self.failed(view)
-            self._say(f"{view} is left out: {self._left()} are left")
+            self._say((view, "out"), f"{view} is left out: {self._left()} are left")
         else:
-            self._say(f"{view} is weighed by {fold} of {self._costs.folds} inner folds: {self._left()} are left")
+            self._say(
+                (view, "folds"), f"{view} is weighed by {fold} of {self._costs.folds} inner folds: {self._left()} are left"
+            )
         return NoTimeLeftError("the budget leaves no time for it")
 
     def _ended(self, view: str, planned: int) -> Callable[[int], None]:
-        return lambda done: self._say(f"{view} ended after {done} of {planned} epochs, as its time was up")
+        def end(done: int) -> None:
+            every = self._count((view, "ended"), done)
+            often = f"in {len(every)} trainings, after {_span(every)}" if len(every) > 1 else f"after {done} of {planned}"
+            self._say((view, "ended"), f"{view} ended {often} epochs, as its time was up", again=False)
 
-    def _correct(self, view: str, text: str) -> None:
+        return end
+
+    def _correct(self, view: str, epochs: int, planned: int) -> None:
         slow = self._slower.get(view, 1.0)
         why = f", as each takes {slow:.1f} times as long as expected" if slow > SLACK else f", with {self._left()} left"
-        if not any(said.startswith(text) for said in self.said):
-            self._say(text + why)
+        every = self._count((view, "epochs"), epochs)
+        again = 2 * epochs <= self._shortest.get(view, planned)
+        self._say((view, "epochs"), f"{view}: {_span(every)} epochs instead of {planned}{why}", again=again)
+        self._shortest[view] = epochs if again or len(every) == 1 else self._shortest[view]
+
+    def _count(self, key: tuple[str, str], number: int) -> list[int]:
+        self._counted.setdefault(key, []).append(number)
+        return self._counted[key]
 
     def _left(self) -> str:
         return in_words(max(self._watch.left, 0.0))
 
-    def _say(self, text: str) -> None:
-        self.said.append(text)
-        self._tell(f"corrected: {text}")
+    def _say(self, key: tuple[str, str], text: str, *, again: bool = True) -> None:
+        """Take note of what became of a view, in the place of what was noted of it; tell it the first time, or again."""
+        first = key not in self._said
+        self._said[key] = text
+        if first or again:
+            self._tell(f"corrected: {text}")
+
+
+def _span(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low} to {high}"

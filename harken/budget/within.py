@@ -159,9 +159,7 @@ class Within(Unlimited):
         """Decide anew after hearing, which may have taken longer than expected, or less; then the trainings may begin."""
         costs, plan = self._known()
         named = [view.name for view in views_of(recipe)]
-        ahead = replace(
-            costs, shared=0.0, views=tuple(replace(view, hear=0.0) for view in costs.views if plan.of(view.name) is not None)
-        )
+        ahead = replace(costs, shared=0.0, views=tuple(replace(view, hear=0.0) for view in costs.views if view.name in named))
         if not self._run.recipe.is_file():
             other = decide_carefully(ahead, self.watch.left) or self._all_the_same(ahead)
             fits = seconds(ahead, plan) <= self.watch.left
@@ -169,7 +167,7 @@ class Within(Unlimited):
                 self._take(other, "corrected: ", ahead)
                 recipe = self._reduced(self._again_whole(recipe), heard=True)
         costs, plan = self._known()
-        if isinstance(recipe, StackRecipe) and {view.name for view in ahead.views}.issuperset(named):
+        if isinstance(recipe, StackRecipe):
             self.pace = Keeper(self.watch, replace(ahead, views=tuple(ahead.of(name) for name in named)), plan, self._tell)
         return recipe
 
