@@ -367,6 +367,32 @@ def test_time_that_was_lost_before_shortens_all_trainings_of_nets_alike() -> Non
     assert len(keeper.said) <= 2
 
 
+@pytest.mark.parametrize("slow", [2.0, 4.0, 20.0])
+def test_a_net_that_is_shortened_again_and_again_is_told_of_once_and_noted_in_one_sentence(slow: float) -> None:
+    costs = listen()
+    plan = decide(costs, 300.0)
+    assert plan is not None and plan.of("mel-res") is not None
+    _, said, _ = simulated(costs, plan, 300.0, lambda name: slow if name == "mel-res" else 1.0)
+    told = [text for text in said if " epochs instead of " in text]
+    assert len(told) <= 3 and len([text for text in said if "ended" in text]) <= 1
+
+
+def test_what_becomes_of_several_trainings_is_one_sentence() -> None:
+    costs, clock, told = listen(), Clock(), list[str]()
+    keeper = Keeper(Watch(2000.0, clock=clock), costs, whole(costs), told.append)
+    for epochs in (9, 8, 7, 4, 3, 2):
+        keeper._correct("mel-res", epochs, 12)
+        keeper._ended("mel-res", epochs)(epochs - 1)
+    assert [text.split(",")[0] for text in told] == [
+        "corrected: mel-res: 9 epochs instead of 12",
+        "corrected: mel-res ended after 8 of 9 epochs",
+        "corrected: mel-res: 4 to 9 epochs instead of 12",
+        "corrected: mel-res: 2 to 9 epochs instead of 12",
+    ]
+    assert len(keeper.said) == 2 and keeper.said[0].startswith("mel-res: 2 to 9 epochs instead of 12")
+    assert keeper.said[1] == "mel-res ended in 6 trainings, after 1 to 8 epochs, as its time was up"
+
+
 def test_a_stack_learns_what_the_pace_allows() -> None:
     recipe = stack(near(), near("other", k=1), small_net(epochs=2))
     given = heard(recipe, sounds(24, lambda _: 2.0))
