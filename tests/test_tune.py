@@ -104,6 +104,8 @@ def test_ranges_travel_with_the_recipe(tmp_path: Path) -> None:
         ({"low": "a", "high": 1}, "finite number"),
         ({"low": True, "high": 3}, "finite number"),
         ({"low": 1, "high": float("inf")}, "finite number"),
+        ({"low": float("nan"), "high": 1}, "finite number"),
+        ({"low": 10**400, "high": 10**401}, "finite number of at most 1e15"),
         ({"low": 1, "high": 2, "log": 1}, "true or false"),
         ({"low": 1, "hihg": 2}, "did you mean 'high'"),
         ({"choices": [1, 2], "low": 1}, "one or the other"),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 from harken.errors import RecipeError, brief, suggest
@@ -24,6 +23,8 @@ SHORT = {
 """Names that stand for longer ways."""
 NEVER = ("frontend", "published", "stack")
 """Tables whose settings are not searched."""
+LARGEST = 1e15
+"""A range's largest border: whole numbers up to it are told apart by floats."""
 MOST_CHOICES = 1000
 
 Scalar = bool | int | float | str
@@ -134,8 +135,10 @@ def _wrong_span(value: Mapping[str, Any]) -> list[str]:
     found = []
     for key in ("low", "high"):
         one = value.get(key)
-        if isinstance(one, bool) or not isinstance(one, int | float) or not isfinite(one):
-            found.append(f"{key} = {brief(one)}: must be a finite number" if key in value else f"{key} is missing")
+        if isinstance(one, bool) or not isinstance(one, int | float) or not abs(one) <= LARGEST:
+            found.append(
+                f"{key} = {brief(one)}: must be a finite number of at most 1e15" if key in value else f"{key} is missing"
+            )
     if not isinstance(value.get("log", False), bool):
         found.append(f"log = {brief(value['log'])}: must be true or false")
     if found:
