@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -226,6 +227,28 @@ def test_predict_asks_several_models(run: Path, tones: Path):
     assert len(table.stdout.splitlines()) == 2 and "agree on 1 of 1 file" in table.stderr
 
 
+def test_predict_tells_files_that_a_model_was_trained_on(run: Path, tones: Path, tmp_path: Path, monkeypatch):
+    parts = {row["path"]: row["part"] for row in csv.DictReader((run / "splits.csv").read_text().splitlines())}
+    learnt = next(path for path, part in parts.items() if part == "train")
+    judged = next(path for path, part in parts.items() if part == "test")
+    copy = shutil.copy(tones / "music" / learnt, tmp_path / "other name.wav")
+    new, fit = write_tone(tmp_path / "new.wav", 1900), run / "model.harken"
+    told = "in the training or validation part of "
+    assert "part of" not in call("predict", fit, new, tones / "music" / judged, tones / "gone.wav").stderr
+    for options in ([], ["--csv"], ["--json"], ["--out", tmp_path / "out.csv"]):
+        done = call("predict", fit, new, copy, *options)
+        assert f"1 of the 2 files was {told}the model: a right answer to it says nothing about new music\n" in done.stderr
+        assert told not in done.stdout
+    assert done.exit_code == 0
+    assert f"the file was {told}the model" in call("predict", fit, copy).stderr
+    both = call("predict", fit, copy, copy, "--also", run / "last.harken").stderr
+    assert f"the file was {told}model:" in both and f"{told}last:" in both
+    assert told not in call("predict", fit, copy, "-q").stderr
+    monkeypatch.setattr("harken.cli.learnt.MOST", 2)
+    assert f"1 of the first 2 files was {told}" in call("predict", fit, copy, new, tones / "music" / judged).stderr
+    assert told not in call("predict", fit, new, tones / "music" / judged, copy).stderr
+
+
 def test_predict_refuses_to_ask_a_model_twice(run: Path, tones: Path):
     high = write_tone(tones / "also" / "a.wav", 1950)
     for also in (run / "model.harken", run / ".." / run.name / "model.harken"):
@@ -304,7 +327,7 @@ def test_names_cannot_move_the_cursor_nor_make_lines(run: Path, tones: Path, tmp
     odd, broken = tmp_path / "a\nb\x1b[2J.wav", tmp_path / "c\r\x1b[1m.wav"
     odd.write_bytes((tones / "music" / "low" / "0.wav").read_bytes())
     broken.write_text("no audio")
-    result = call("predict", run / "model.harken", odd, broken)
+    result = call("predict", run / "model.harken", odd, broken, "-q")
     assert result.exit_code == 1
     assert len(result.stdout.splitlines()) == 2 and len(result.stderr.splitlines()) == 1
     assert not {"\x1b", "\r"} & set(result.output)

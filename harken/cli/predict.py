@@ -14,6 +14,7 @@ import click
 from harken.audio import AUDIO_SUFFIXES
 from harken.cli.answers import print_answers
 from harken.cli.console import (
+    STOPPED,
     backbone_option,
     engine_options,
     exit_code,
@@ -91,8 +92,11 @@ def command(
     With --out nothing that was done is lost when the command is stopped or killed: the same command goes on, and does only what
     is not in FILE yet or has changed.
 
+    Files that a model was trained on are told on standard error, as right answers to them prove nothing.
+
     --engine is for nets; with --also, models that are none (neighbours, classical ones) answer beside them as they always do.
     """
+    from harken.cli.learnt import tell_learnt
     from harken.cli.unfamiliar import Manner
     from harken.engines import check
 
@@ -115,13 +119,17 @@ def command(
         manner.tell()
     shape = _shape(names, models, timeline, paths if out else None, manner.mark)
     share = _share(workers, len(models))
+    heard = [] if quiet else [track.path for track in tracks]
     if out is not None:
-        ctx.exit(_write(out, list(models.values()), tracks, shape, share, manner, retry_failed, quiet))
+        code = _write(out, list(models.values()), tracks, shape, share, manner, retry_failed, quiet)
+        tell_learnt(models, heard if code != STOPPED else ())
+        ctx.exit(code)
     with ExitStack() as open_answers:
         rows = _answers(list(models.values()), tracks, share, manner, open_answers)
         form = _form(as_json, as_csv)
         notes = manner.notes()
         failed = print_answers(rows, shape, names=names, paths=paths, form=form, top=top, views=views, notes=notes)
+    tell_learnt(models, heard)
     name_failures(failed)
     ctx.exit(exit_code(failed))
 
@@ -174,7 +182,7 @@ def _write(
         left = f" of {len(journal.missing):,}" if journal else ""
         where = shown(out)
         click.echo(f"\nharken: stopped; {done:,}{left} files were done and are in {where}: the same command goes on", err=True)
-        return 130
+        return STOPPED
     click.echo(f"{_summary(journal)}; {shown(out)}")
     return exit_code(range(journal.failed + journal.failed_before))
 
