@@ -143,7 +143,7 @@ def test_a_reserve_is_kept_but_not_of_the_least(seed: int) -> None:
 def test_the_default_grows_view_by_view() -> None:
     costs = listen()
     texts = [in_sentence(costs, plan, 600.0) for plan in ladder(costs)]
-    assert texts[0].startswith("within 10 min: rhythm whole; left out: timbre, mel-res")
+    assert texts[0].startswith("within 10 min: rhythm whole and alone; left out: timbre, mel-res")
     assert any(text.startswith("within 10 min: rhythm and timbre whole; left out: mel-res") for text in texts)
     assert "mel-res 3 of 12 epochs, weighed by a held-out part" in " ".join(texts)
     assert texts[-1] == "within 10 min: rhythm, timbre and mel-res whole; nothing is left out"
@@ -489,7 +489,9 @@ def test_a_real_training_of_the_default_says_what_it_leaves_out_and_what_it_spen
     assert metrics["budget"]["left_out"] == []
     card = (tmp_path / "run" / "model-card.md").read_text()
     assert "It was trained within 10 min" in card and "which this command has not" in card and "last digit" not in card
-    assert "which this command has not" in (tmp_path / "run" / "report.html").read_text()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "which this command has not" in page
+    assert "The view mel-res has learnt for 12 epochs" in page and "there are no epochs" not in page
 
 
 def test_a_budget_too_small_for_anything_names_one_that_is_not(songs: Path, tmp_path: Path) -> None:

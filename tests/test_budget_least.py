@@ -19,6 +19,7 @@ from harken.datasets import read
 from harken.durations import seconds_of
 from harken.learn.pace import Deadline
 from harken.recipes import load_recipe
+from harken.report.views import epochs, sentences
 from tests.test_budget import Clock, listen, run
 from tests.test_stack import near, small_net, stack
 
@@ -97,6 +98,18 @@ def test_a_short_budget_does_not_measure_what_triviality_costs(songs: Path, monk
     assert heard
 
 
+def test_reports_tell_a_view_that_decides_alone_and_how_long_nets_have_learnt() -> None:
+    views = [{"name": "a", "weight": 1.0, "aside": ""}, {"name": "b", "weight": 0, "aside": "no time"}]
+    assert sentences({"stack": {"views": views}})[-1] == "Only a was learnt: this view decides alone, and nothing was weighed."
+    assert not any("alone" in each for each in sentences({"stack": {"views": [views[0], views[0]]}}))
+    nets = [{"name": "net", "epochs": 12, "best_epoch": 9}, {"name": "short", "epochs": 1, "best_epoch": 1}, *views]
+    assert epochs({"stack": {"views": nets}}) == [
+        "The view net has learnt for 12 epochs, and is kept as it was after epoch 9.",
+        "The view short has learnt for 1 epoch.",
+    ]
+    assert epochs(None) == epochs({"stack": {"views": views}}) == []
+
+
 # -- a model, wherever one can be learnt ---------------------------------------------------------------------------------
 
 
@@ -133,7 +146,7 @@ def test_hearing_that_took_too_long_ends_with_the_least_model_and_says_so(
     code, out, err = run(str(songs), "--budget", "40s", "--out", str(tmp_path / "run"), "--no-baselines")
     if slow == 1.5:
         assert code == 0, err
-        assert "timbre, the least to learn here, takes about 19 s: it is learnt all the same" in err
+        assert "even timbre takes about 19 s: it is learnt all the same" in err
         assert (tmp_path / "run" / "model.harken").exists() and "it is learnt all the same" in out
     else:
         assert code == 2 and "went into hearing the data" in err and "--resume" in err
@@ -147,7 +160,7 @@ def test_a_view_that_was_left_out_is_not_learnt_where_the_store_has_heard_it(
     views = (*known.values(), ViewCost(name="mel-res", epoch=50.0, epochs=12))
     monkeypatch.setattr(budgets, "measure", lambda *_, **__: Costs(views=views, folds=3, closing=3.0))
     code, out, err = run(str(songs), "--budget", "40s", "--out", str(tmp_path / "run"), "--no-baselines")
-    assert code == 0 and "within 40 s: timbre whole; left out: rhythm, mel-res" in err
+    assert code == 0 and "within 40 s: timbre whole and alone; left out: rhythm, mel-res" in err
     told = json.loads((tmp_path / "run" / "metrics.json").read_text())["training"]["stack"]["views"]
     assert [(view["name"], view["aside"]) for view in told if view["weight"] == 0] == [
         (name, "the budget leaves no time for it") for name in ("rhythm", "mel-res")
@@ -161,7 +174,7 @@ def test_a_budget_is_refused_at_once_with_the_shortest_that_would_do_and_leaves_
     costs = replace(few(), views=few().views[:1])  # the tracks are too short for rhythm
     monkeypatch.setattr(budgets, "measure", lambda *_, **__: costs)
     code, _, err = run(str(songs), "--budget", "2s", "--out", str(tmp_path / "runs" / "one"), "--no-baselines")
-    assert code == 2 and "timbre, the least to learn here" in err
+    assert code == 2 and "even timbre takes about" in err
     advised = seconds_of(err.split("--budget ")[1].split()[0])
     assert needed(costs) < advised <= needed(costs) + 3
     assert not (tmp_path / "runs").exists()

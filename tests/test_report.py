@@ -439,7 +439,7 @@ def test_a_leak_meter_of_odd_shape_is_refused_by_name(run: Path, place: str, val
 def test_a_report_that_cannot_be_written_costs_no_training(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(folder: Path) -> None:
+    def refuse(folder: Path, **_: object) -> None:
         raise DataError("no such thing")
 
     monkeypatch.setattr("harken.train.write_reports", refuse)

@@ -333,6 +333,7 @@ def in_sentence(costs: Costs, plan: Plan, budget: float, expected: float | None 
     full = [part.name for part in plan.parts if _is_whole(costs, plan, part)]
     some = [_partly(costs, plan, part) for part in plan.parts if not _is_whole(costs, plan, part)]
     kept = ", ".join(([f"{joined_words(full)} whole"] if full else []) + some)
+    kept += " and alone" if len(plan.parts) == 1 < len(costs.views) else ""
     lacking = left_out(costs, plan)
     out = f"left out: {', '.join(lacking)}" if lacking else "nothing is left out"
     time = "" if expected is None else f" (about {in_words(expected)} expected)"

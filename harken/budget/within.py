@@ -181,8 +181,8 @@ class Within(Unlimited):
                 "What was heard is kept: --resume with a larger --budget goes on from there"
             )
         self._say(
-            f"corrected: {in_words(left)} are left after hearing, and {_named(least(ahead))}, the least to learn here, takes "
-            f"about {in_words(takes)}: it is learnt all the same, so that there is a model"
+            f"corrected: {in_words(left)} are left after hearing, and {_named(ahead, least(ahead))} takes about "
+            f"{in_words(takes)}: it is learnt all the same, so that there is a model"
         )
         return least(ahead)
 
@@ -284,17 +284,18 @@ class Within(Unlimited):
         hearing = (costs.shared + costs.of(plan.parts[0].name).hear) / MARGIN
         shares = f"{in_words(hearing)} of it to hear the tracks" if hearing > takes / 2 else "as measured just now"
         return HarkenError(
-            f"the budget of {in_words(self.watch.budget)} is too small for anything: {_named(plan)}, the least to learn here, "
+            f"the budget of {in_words(self.watch.budget)} is too small for anything: {_named(costs, plan)} "
             f"takes about {in_words(takes)} ({shares}), and {in_words(max(self.watch.left, 0.0))} are left. "
             f"Give --budget {as_option(MORE * (takes + self.watch.spent))} or more"
         )
 
 
-def _named(plan: Plan) -> str:
+def _named(costs: Costs, plan: Plan) -> str:
     """Say what the least is that a plan learns: the first of its views."""
     part = plan.parts[0]
     many = "" if part.epochs is None else "one epoch of " if part.epochs == 1 else f"{part.epochs} epochs of "
-    return f"{many}{part.name}"
+    others = len(costs.views) > 1
+    return f"even {many}{part.name} alone, the fastest of the views," if others else f"even {many}{part.name}"
 
 
 def _as_planned(view: Recipe, part: Part | None) -> Recipe:

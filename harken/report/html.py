@@ -195,6 +195,10 @@ def trivial(reading: Reading) -> list[tuple[str, dict[str, Any]]]:
 
 def _curves(reading: Reading) -> str:
     if not reading.history:
+        nets = views.epochs(reading.get("training"))
+        if nets:
+            alone = "Of the views of a stack no learning curves are kept; 'harken train' with a view's own recipe draws them."
+            return _p(text(" ".join([*nets, alone])), "soft")
         if words.without_epochs(reading):
             return _p("This kind of recipe is fitted at once: there are no epochs, and no learning curves.", "soft")
         return _p("There is no history of epochs: the run holds figures alone.", "soft")

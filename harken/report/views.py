@@ -38,7 +38,7 @@ def sentences(record: Any) -> list[str]:
     if remark and isinstance(remark, str):
         found.append(f"{remark[0].upper()}{remark[1:]}.")
     if "track_accuracy" not in told:
-        return found
+        return [*found, *_alone(told)]
     if told.get("folds") == 1:
         found.append(
             f"Weights and accuracies come from {told.get('tracks')} tracks of the training part, held out by group: each was "
@@ -65,6 +65,27 @@ def sentences(record: Any) -> list[str]:
         f"{_percent(told.get('any_right'))} of them."
     )
     return [*found, *_pairs(told)]
+
+
+def epochs(record: Any) -> list[str]:
+    """Return for how many epochs each view that is a net has learnt, a sentence each, and which epoch is kept."""
+    found = []
+    for view in _views(_told(record)):
+        done, best = view.get("epochs"), view.get("best_epoch")
+        if isinstance(done, int):
+            kept = f", and is kept as it was after epoch {best}" if isinstance(best, int) and best != done else ""
+            found.append(f"The view {view.get('name')} has learnt for {done} {'epoch' if done == 1 else 'epochs'}{kept}.")
+    return found
+
+
+def _alone(told: Mapping[str, Any]) -> list[str]:
+    """Say which view decides alone, where only one was learnt."""
+    learnt = [view for view in _views(told) if not view.get("aside")]
+    return (
+        [f"Only {learnt[0].get('name')} was learnt: this view decides alone, and nothing was weighed."]
+        if len(learnt) == 1
+        else []
+    )
 
 
 def _behind(told: Mapping[str, Any]) -> list[str]:
