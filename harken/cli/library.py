@@ -148,7 +148,7 @@ def print_scan(folder: str, known: Catalogue, done: Scan) -> None:
     click.echo(f"{shown(folder)}: {files(done.found)}: {found}")
     said = f"named {done.named:,}, {len(done.failed):,} failed"
     if done.known:
-        said += f", {done.known:,} known by their sound"
+        said += f", {done.known:,} known by {'its' if done.known == 1 else 'their'} sound"
     if done.waiting:
         said += f", {done.waiting:,} still growing"
     click.echo(f"{said}; {in_words(done.seconds)}")
