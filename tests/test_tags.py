@@ -27,9 +27,9 @@ from harken.library.sound import Sound, find_sound, hash_of
 from harken.library.tagging import Tagging, labelled, plan
 from harken.library.tags import TagError, Tagged, combined, field_of
 from harken.library.wayback import go_back, rest_spans, way_back
+from tests.collecting import aged
 from tests.conftest import sine, write_samples
 from tests.test_journal import write_model
-from tests.test_library import aged
 
 mutagen = pytest.importorskip("mutagen", reason="tags are written by mutagen, of the extra harken[tags]")
 from mutagen import id3  # noqa: E402

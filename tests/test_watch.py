@@ -19,8 +19,8 @@ from harken.library import Asker, Catalogue, Scan
 from harken.library.catalogue import Stamp
 from harken.library.watching import Settled, watch
 from harken.prediction import Prediction
+from tests.collecting import aged, write_song
 from tests.test_journal import write_model
-from tests.test_library import aged, write_song
 
 
 @pytest.fixture(scope="module")
