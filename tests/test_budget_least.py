@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harken.budget import measure as measuring
 from harken.budget import within as budgets
 from harken.budget.keeping import Keeper
 from harken.budget.measure import measure
 from harken.budget.plan import Costs, Part, Plan, ViewCost, decide, ladder, least, needed, seconds, whole
 from harken.budget.watch import Watch
-from harken.datasets import read
+from harken.datasets import Arrays, read
 from harken.durations import seconds_of
 from harken.learn.pace import Deadline
 from harken.recipes import load_recipe
@@ -85,8 +86,6 @@ def test_the_report_s_examples_are_reckoned_with_by_their_number(songs: Path) ->
 
 
 def test_a_short_budget_does_not_measure_what_triviality_costs(songs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harken.budget import measure as measuring
-
     heard: list[object] = []
     monkeypatch.setattr(measuring, "measure_sound", heard.append)
     recipe, parts = stack(near(), small_net()), read(songs).parts
@@ -108,6 +107,21 @@ def test_reports_tell_a_view_that_decides_alone_and_how_long_nets_have_learnt() 
         "The view short has learnt for 1 epoch.",
     ]
     assert epochs(None) == epochs({"stack": {"views": views}}) == []
+
+
+def test_what_is_loaded_at_the_first_fitting_is_not_reckoned_to_every_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fitting that takes three seconds the first time, and none later: as where libraries are loaded."""
+    clock, fitted = Clock(), list[int]()
+
+    def fit(recipe, train, *_: object, **__: object) -> None:  # type: ignore[no-untyped-def]
+        clock.now += 0.0 if fitted else 3.0
+        fitted.append(len(train))
+
+    monkeypatch.setattr(measuring, "FITTERS", {"classical": fit})
+    monkeypatch.setattr(measuring.time, "perf_counter", clock)
+    rows = Arrays(np.eye(40, 3, dtype=np.float32), np.arange(40) % 2, ("a", "b"))
+    found = measure(load_recipe("summary-lda"), {"train": rows}, Watch(60.0, clock=clock))
+    assert found.of("summary-lda").fit == found.of("summary-lda").again == 0 and len(fitted) == 2
 
 
 # -- a model, wherever one can be learnt ---------------------------------------------------------------------------------
