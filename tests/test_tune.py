@@ -23,7 +23,7 @@ from harken.cli import harken
 from harken.errors import DataError, HarkenError, MissingExtraError, RecipeError, RunError
 from harken.judge.paired import paired
 from harken.learn.pace import Deadline
-from harken.recipes import NetRecipe, Recipe, load_recipe, recipe_from_table, recipe_names
+from harken.recipes import NetRecipe, load_recipe, recipe_from_table, recipe_names
 from harken.recipes.ranges import Choices, Span, names_in, read_ranges, value_at
 from harken.recipes.reader import check_ranges, with_settings
 from harken.tune import running
@@ -31,13 +31,7 @@ from harken.tune import trial as one_trial
 from harken.tune.found import Row, Tuning, order
 from harken.tune.running import tune
 from harken.tune.search import JOURNAL, Pruner, Search, number_of, own_values, values_of, widened
-
-FRONTEND = {"kind": "waveform", "rate": 200, "clip": 1.0, "take": "first"}
-
-
-def near(**ranges: Any) -> dict[str, Any]:
-    """A recipe of the nearest neighbours on samples, with ranges."""
-    return {"kind": "neighbours", "frontend": FRONTEND, "neighbours": {"k": 3, "standardise": False}, "tune": ranges}
+from tests.tuning import FRONTEND, made, near, written
 
 
 def small_net(epochs: int = 3, **ranges: Any) -> dict[str, Any]:
@@ -46,24 +40,14 @@ def small_net(epochs: int = 3, **ranges: Any) -> dict[str, Any]:
     return {"kind": "net", "frontend": FRONTEND, "training": training, "net": layers, "tune": ranges}
 
 
-def made(table: dict[str, Any], name: str = "mine") -> Recipe:
-    return recipe_from_table(table, name)
-
-
 K = {"neighbours.k": {"low": 1, "high": 9}, "neighbours.weights": {"choices": ["uniform", "distance"]}}
 RATE = {"training.learning_rate": {"low": 1e-4, "high": 0.1, "log": True}}
 
 
 @pytest.fixture
 def songs(tmp_path: Path, conftest_write: Callable[..., None]) -> Path:
-    """A folder of two classes of noise that differ a little, ten tracks each, half a second."""
-    rng = np.random.default_rng(1)
-    for name, offset in (("high", 0.05), ("low", 0.0)):
-        for track in range(14):
-            (tmp_path / "songs" / name).mkdir(parents=True, exist_ok=True)
-            samples = rng.normal(offset, 0.1, (200, 1)).astype(np.float32)
-            conftest_write(tmp_path / "songs" / name / f"{track}.wav", samples, 200)
-    return tmp_path / "songs"
+    """A folder of two classes of noise that differ a little, 14 tracks each, a second."""
+    return written(tmp_path / "songs", conftest_write, 14)
 
 
 # -- ranges ----------------------------------------------------------------------------------------------------------

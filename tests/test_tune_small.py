@@ -7,44 +7,37 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from harken.cli import harken
 from harken.errors import RecipeError
-from harken.recipes import Recipe, load_recipe, recipe_from_table
+from harken.recipes import Recipe, load_recipe
 from harken.recipes.ranges import Choices, Span
 from harken.recipes.reader import check_ranges
 from harken.tune import trial as one_trial
 from harken.tune.running import tune
+from tests.tuning import made, near, written
 
-FRONTEND = {"kind": "waveform", "rate": 200, "clip": 1.0, "take": "first"}
 K = "neighbours.k"
 
 
-def near(k: int = 3, **ranges: Any) -> Recipe:
-    table = {"kind": "neighbours", "frontend": FRONTEND, "neighbours": {"k": k, "standardise": False}}
-    return recipe_from_table({**table, "tune": ranges}, "mine")
+def searched(k: int = 3, **ranges: Any) -> Recipe:
+    """A recipe of the nearest neighbours with ranges."""
+    return made(near(k, **ranges))
 
 
 @pytest.fixture
 def songs(tmp_path: Path, conftest_write: Callable[..., None]) -> Path:
     """A folder of two classes of noise that differ a little, ten tracks each, half a second."""
-    rng = np.random.default_rng(1)
-    for name, offset in (("high", 0.05), ("low", 0.0)):
-        for track in range(10):
-            (tmp_path / "songs" / name).mkdir(parents=True, exist_ok=True)
-            samples = rng.normal(offset, 0.1, (100, 1)).astype(np.float32)
-            conftest_write(tmp_path / "songs" / name / f"{track}.wav", samples, 200)
-    return tmp_path / "songs"
+    return written(tmp_path / "songs", conftest_write, 10, samples=100)
 
 
 @pytest.mark.parametrize("folds", [0, 2])
 def test_more_neighbours_than_rows_are_not_searched_for_and_that_is_said(
     songs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, folds: int
 ) -> None:
-    recipe = near(**{K: {"low": 1, "high": 300}})
+    recipe = searched(**{K: {"low": 1, "high": 300}})
     found = tune(songs, recipe, trials=8, folds=folds, out=tmp_path / "out")
     assert len(found.rows) == found.judged == 8 and not any(row.state == "failed" for row in found.rows)
     kept = load_recipe(found.best_recipe).tune[K]
@@ -60,17 +53,17 @@ def test_choices_are_cut_too_and_a_setting_with_nothing_left_is_left_as_it_is(
     songs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     weights = {"neighbours.weights": {"choices": ["uniform", "distance"]}}
-    found = tune(songs, near(**{K: {"choices": [1, 3, 50]}}, **weights), trials=6, folds=0, out=tmp_path / "a")
+    found = tune(songs, searched(**{K: {"choices": [1, 3, 50]}}, **weights), trials=6, folds=0, out=tmp_path / "a")
     assert load_recipe(found.best_recipe).tune[K] == Choices((1, 3)) and found.judged == len(found.rows) == 6
     with caplog.at_level(logging.WARNING):
-        found = tune(songs, near(**{K: {"choices": [3, 50]}}, **weights), trials=3, folds=0, out=tmp_path / "b")
+        found = tune(songs, searched(**{K: {"choices": [3, 50]}}, **weights), trials=3, folds=0, out=tmp_path / "b")
     assert K not in load_recipe(found.best_recipe).tune and f"{K} is left as it is, 3" in caplog.text
     with pytest.raises(RecipeError, match="leaves nothing to choose from"):
-        tune(songs, near(**{K: {"low": 40, "high": 50}}), trials=3, folds=0, out=tmp_path / "c")
+        tune(songs, searched(**{K: {"low": 40, "high": 50}}), trials=3, folds=0, out=tmp_path / "c")
 
 
 def test_settings_as_they_are_that_the_data_do_not_allow_are_told_as_such(songs: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text(near(60, **{K: {"low": 1, "high": 90}}).to_toml())
+    (tmp_path / "mine.toml").write_text(searched(60, **{K: {"low": 1, "high": 90}}).to_toml())
     done = CliRunner().invoke(
         harken, ["tune", str(songs), "--recipe", str(tmp_path / "mine.toml"), "--out", str(tmp_path / "o")]
     )
@@ -89,12 +82,12 @@ def test_where_all_others_fail_nothing_was_compared_and_the_search_ends(
         return before(*given, **how)
 
     monkeypatch.setattr(one_trial, "learn_and_judge", lost)
-    found = tune(songs, near(**{K: {"low": 4, "high": 5}}), trials=4, folds=2, out=tmp_path / "out")
+    found = tune(songs, searched(**{K: {"low": 4, "high": 5}}), trials=4, folds=2, out=tmp_path / "out")
     assert len(found.rows) == 8 and found.judged == 1 and found.best.number == 0
     assert found.gained().startswith("Nothing was compared with the settings as they are: 7 other trials failed")
     assert "The search ended after 1 of 4 trials, as too many others failed." in found.as_text()
     calls.clear()
-    alone = tune(songs, near(**{K: {"low": 4, "high": 5}}), trials=1, folds=2, out=tmp_path / "alone")
+    alone = tune(songs, searched(**{K: {"low": 4, "high": 5}}), trials=1, folds=2, out=tmp_path / "alone")
     assert "there was no other trial" in alone.gained() and "too many" not in alone.as_text()
     assert found.optimism() == alone.optimism() == ""
 
@@ -103,7 +96,7 @@ def test_where_all_others_fail_nothing_was_compared_and_the_search_ends(
 
 
 def test_mistakes_of_form_and_mistakes_of_names_and_values_are_told_in_one_go(tmp_path: Path) -> None:
-    text = near().to_toml() + (
+    text = searched().to_toml() + (
         '\n[tune]\n"neighbours.k" = { low = 9, high = 1 }\n"neighbours.kk" = { low = 2, high = 1 }\n'
         '"neighbours.metric" = { choices = ["euclid", "manhatten"] }\n"training.batch" = { low = 1, high = 9 }\n'
     )
@@ -124,7 +117,8 @@ def test_mistakes_of_form_and_mistakes_of_names_and_values_are_told_in_one_go(tm
 
 def test_ranges_are_held_against_a_recipe_that_is_one_alone(tmp_path: Path) -> None:
     text = (
-        near().to_toml().replace("k = 3", "k = 0") + '\n[tune]\n"neighbours.k" = 3\n"neighbours.kk" = { low = 1, high = 2 }\n'
+        searched().to_toml().replace("k = 3", "k = 0")
+        + '\n[tune]\n"neighbours.k" = 3\n"neighbours.kk" = { low = 1, high = 2 }\n'
     )
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(RecipeError) as error:
@@ -134,8 +128,8 @@ def test_ranges_are_held_against_a_recipe_that_is_one_alone(tmp_path: Path) -> N
 
 def test_mistakes_of_one_kind_are_told_at_once() -> None:
     with pytest.raises(RecipeError) as first:
-        near(a={"low": 9, "high": 1}, b=3, c={"choices": [1]})
+        searched(a={"low": 9, "high": 1}, b=3, c={"choices": [1]})
     assert len(first.value.mistakes) == 3
     with pytest.raises(RecipeError) as second:
-        check_ranges(near(**{"neighbours.kk": {"low": 1, "high": 2}, K: {"choices": ["x", "y"]}}))
+        check_ranges(searched(**{"neighbours.kk": {"low": 1, "high": 2}, K: {"choices": ["x", "y"]}}))
     assert len(second.value.mistakes) == 3  # no such setting, and both of the choices
