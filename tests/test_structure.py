@@ -165,6 +165,13 @@ def test_files_and_functions_stay_small(module: str) -> None:
             assert lines <= MOST_FUNCTION_LINES, f"{module}.{node.name} has {lines} lines"
 
 
+def test_files_beside_the_package_stay_small() -> None:
+    root = PACKAGE.parent
+    others = [path for folder in ("tests", "benchmarks", "examples") for path in (root / folder).rglob("*.py")]
+    long = {path.name: lines for path in others if (lines := len(path.read_text("utf-8").splitlines())) > MOST_LINES}
+    assert len(others) > 100 and not long
+
+
 @pytest.mark.parametrize("module", sorted(FILES))
 def test_every_module_says_what_it_is_for(module: str) -> None:
     assert ast.get_docstring(syntax(module)), f"{module} has no docstring"
