@@ -21,7 +21,12 @@ from harken.cli.console import (
 @click.argument("data", type=click.Path())
 @click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="Whose settings: it has a table [tune].")
 @click.option(
-    "--trials", type=int, default=30, show_default=True, metavar="N", help="In all; the first has the settings as they are."
+    "--trials",
+    type=int,
+    default=30,
+    show_default=True,
+    metavar="N",
+    help="In all, beside those that fail; the first has the settings as they are.",
 )
 @click.option(
     "--folds",
