@@ -166,6 +166,19 @@ def test_hearing_that_took_too_long_ends_with_the_least_model_and_says_so(
         assert code == 2 and "went into hearing the data" in err and "--resume" in err
 
 
+@pytest.mark.parametrize(("share", "fits"), [(0.9, True), (0.75, False)])
+def test_a_budget_that_is_slightly_too_small_is_tried(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, fits: bool
+) -> None:
+    costs = Costs(views=(ViewCost(name="timbre", fit=1.0, again=1.0),), closing=300.0)
+    monkeypatch.setattr(budgets, "measure", lambda *_, **__: costs)
+    budget = share * needed(costs)
+    asked = ("--recipe", "timbre", "--budget", f"{budget:.1f}s", "--out", str(tmp_path / "run"), "--no-baselines")
+    code, _, err = run(str(songs), *asked)
+    assert (code == 0) == fits == ("timbre whole; nothing is left out (about 4 min 2" in err), err
+    assert ("too small for anything" in err) != fits
+
+
 def test_a_view_that_was_left_out_is_not_learnt_where_the_store_has_heard_it(
     songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

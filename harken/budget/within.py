@@ -46,6 +46,9 @@ NOTES = ".budget.json"
 """In the run's folder."""
 MORE = 1.1
 """Times what the least takes that is advised where a budget is too small."""
+SLIGHTLY = 0.15
+"""Share of a budget that the least may seem to take more than there is, before anything is heard: it is tried, as costs are
+measured roughly, and said."""
 OVER, OVER_SECONDS = 0.25, 5.0
 """Share of a budget, or seconds, that the least may take more than is left after hearing, so that there is a model."""
 
@@ -149,8 +152,9 @@ class Within(Unlimited):
         self._whole = recipe
         self._costs = costs = measure(recipe, parts, self.watch, **how)
         plan = decide_carefully(costs, self.watch.left)
-        if plan is None:
+        if plan is None and needed(costs) > self.watch.left + SLIGHTLY * self.watch.budget:
             raise self._too_small(costs)
+        plan = plan or least(costs)
         self._take(plan, "")
         self.watch.write(asked=mark)
         return self._reduced(recipe, heard=costs.shared == 0 and all(view.hear == 0 for view in costs.views))
