@@ -19,28 +19,9 @@ from harken.datasets import read
 from harken.errors import DataError
 from harken.judge import evaluate
 from harken.tracks import Track, Tracks
-from tests.test_audit import CLASSES, GROUPS, predictions, rows_of, write
+from tests.test_audit import CLASSES, GROUPS, paths, predictions, rows_of, shares, truth, write
 
-
-@pytest.fixture
-def truth(tmp_path: Path) -> Path:
-    """A table of tracks whose files are elsewhere."""
-    paths, labels, groups, _ = rows_of()
-    return write(
-        tmp_path / "truth.csv",
-        ["path", "label", "tune"],
-        [[path, CLASSES[label], group] for path, label, group in zip(paths, labels, groups, strict=True)],
-    )
-
-
-@pytest.fixture
-def shares() -> np.ndarray:
-    return rows_of()[3]
-
-
-@pytest.fixture
-def paths() -> list[str]:
-    return rows_of()[0]
+__all__ = ["paths", "shares", "truth"]
 
 
 # ---- both sides

@@ -8,35 +8,9 @@ from hypothesis import strategies as st
 
 from harken.datasets import read
 from harken.datasets.grouping import artist_name, joint_name, normal_name
-from tests.test_datasets import names
+from tests.test_datasets import folder, names, table
 
-
-@pytest.fixture
-def folder(tmp_path):
-    """A function that makes files (empty ones) in a folder and returns it."""
-
-    def make(*names):
-        root = tmp_path / "music"
-        root.mkdir(exist_ok=True)
-        for name in names:
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir() if name.endswith("/") else path.touch()
-        return root
-
-    return make
-
-
-@pytest.fixture
-def table(folder):
-    """A function that writes a table beside the files a.mp3 to d.mp3 and returns its path."""
-
-    def write(text, name="tracks.csv", encoding="utf-8"):
-        path = folder("a.mp3", "b.mp3", "c.mp3", "d.mp3") / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
-        return path
-
-    return write
+__all__ = ["folder", "table"]
 
 
 # ---- names

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sqlite3
 import sys
@@ -19,53 +18,31 @@ from click.testing import CliRunner
 from harken.cli import harken
 from harken.cli.doctor import command as doctor_command
 from harken.datasets import read
-from harken.datasets.demo import synthesise
 from harken.doctor import examine, listening
 from harken.doctor.findings import count, percent
 from harken.errors import DataError, HarkenError, RecipeError
 from harken.store.kept import FINGERPRINTS
 from tests.test_cli import call as call_any
-from tests.test_doctor import call, cases, codes, fill, hiss, named, predictions, rows_of, sure, table, write
-from tests.test_fingerprint import worn_copy
+from tests.test_doctor import (
+    cache,
+    call,
+    cases,
+    codes,
+    fill,
+    hiss,
+    music,
+    named,
+    pairs,
+    predictions,
+    rows_of,
+    small,
+    sure,
+    table,
+    write,
+)
 from tests.test_interrupt import run as run_command
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HARKEN_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture(scope="module")
-def music(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Music that no two files share."""
-    demo = synthesise(tmp_path_factory.mktemp("music") / "demo", tunes=2, recordings=1, unheard=0)
-    return sorted(demo.train.rglob("*.flac"))
-
-
-@pytest.fixture
-def pairs(tmp_path: Path, music: list[Path]) -> Path:
-    """A table with a copy in its class, one in another class, worn ones of both kinds, and what is no copy."""
-    folder = tmp_path / "pairs"
-    folder.mkdir()
-    names = [shutil.copy(path, folder / f"m{number}.flac").name for number, path in enumerate(music[:8])]
-    rows = [(name, "ab"[number % 2], f"artist {number}") for number, name in enumerate(names)]
-    shutil.copy(folder / "m0.flac", folder / "copy-of-m0.flac")
-    rows.append(("copy-of-m0.flac", "a", "artist 0 again"))
-    shutil.copy(folder / "m1.flac", folder / "conflict-with-m1.flac")
-    rows.append(("conflict-with-m1.flac", "a", "artist 1"))
-    worn_copy(folder / "m2.flac", folder / "worn-m2.mp3")
-    rows.append(("worn-m2.mp3", "a", "somebody else"))
-    worn_copy(folder / "m3.flac", folder / "worn-conflict-m3.mp3")
-    rows.append(("worn-conflict-m3.mp3", "a", ""))
-    worn_copy(folder / "m4.flac", folder / "worn-m4.mp3")
-    rows.append(("worn-m4.mp3", "a", ""))
-    return table(folder / "t.csv", rows)
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    return fill(tmp_path / "small", "a", "b")
+__all__ = ["cache", "music", "pairs", "small"]
 
 
 # The cleaned table

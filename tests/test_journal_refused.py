@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from harken.classifier import Classifier
 from harken.errors import MissingExtraError
 from harken.journal import lines, open_journal, parquet
 from harken.prediction import failure
-from tests.test_journal import COUNT, FORMATS, SHAPES, call, refused, table, two_answers, visible, write_model, write_wav
+from tests.test_journal import (
+    FORMATS,
+    SHAPES,
+    asked,
+    call,
+    house,
+    music,
+    refused,
+    table,
+    two_answers,
+    visible,
+    write_model,
+)
 
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two models, and a folder of tiny files of which one is broken."""
-    folder = tmp_path_factory.mktemp("journal")
-    write_model(folder / "one.harken")
-    write_model(folder / "two.harken", ("a", "b", "c"), seed=1)
-    for number in range(COUNT):
-        write_wav(folder / "music" / f"{number:02d}.wav", number)
-    (folder / "music" / "05 broken.wav").write_bytes(b"no sound")
-    return folder
-
-
-@pytest.fixture
-def music(house: Path, tmp_path: Path) -> Path:
-    """A copy of the folder that a test may change."""
-    return Path(shutil.copytree(house / "music", tmp_path / "music"))
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths that models were asked about, in order."""
-    found: list[str] = []
-    true = Classifier.predict_files
-
-    def spy(self: Classifier, files: Any, **options: Any) -> Any:
-        for one in true(self, files, **options):
-            found.append(one.path)
-            yield one
-
-    monkeypatch.setattr(Classifier, "predict_files", spy)
-    return found
+__all__ = ["asked", "house", "music"]
 
 
 # -- refusals ---------------------------------------------------------------------------------------------------------

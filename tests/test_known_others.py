@@ -33,6 +33,7 @@ from tests.test_known_datasets import (
     NAMES,
     SONGS,
     TOOL,
+    cache,
     make_ballroom,
     make_extended,
     make_fma,
@@ -44,11 +45,7 @@ from tests.test_known_datasets import (
     sine,
 )
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("HARKEN_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+__all__ = ["cache"]
 
 
 # ---- FMA

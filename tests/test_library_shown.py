@@ -25,27 +25,12 @@ from harken.library.export import file_names, write_labels, write_playlists
 from harken.library.query import Filter, rows
 from harken.library.timeline import Heard, joined, pack, unpack
 from harken.prediction import Moment
-from tests.collecting import COUNT, call, labels, make_models, make_music, scanned
+from tests.collecting import COUNT, call, labels, scanned
+from tests.test_library import models, music, place
+
+__all__ = ["models", "music", "place"]
 
 VERBS = ("scan", "list", "stats", "export", "tag", "undo", "forget")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return make_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    return make_music(tmp_path / "music")
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the catalogue of each test lies."""
-    path = tmp_path / "library.sqlite"
-    monkeypatch.setenv("HARKEN_CATALOGUE", str(path))
-    return path
 
 
 # Timelines.

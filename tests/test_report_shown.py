@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,37 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.cli import harken
-from harken.files import write_csv, write_json, write_text
-from harken.recipes import recipe_from_table
+from harken.files import write_csv, write_json
 from harken.report import drawing, write_reports
 from harken.report.card import card
 from harken.report.examples import RIGHT_SURE, RIGHT_UNSURE, SHOWN, WRONG_FAR, WRONG_NEAR, mel_picture, telling, with_sound
 from harken.report.page import visible
 from harken.report.reading import Judged, read_run
-from harken.train import train
-from tests.test_report import EVIL, RECIPE, Page, html_of, leak_meter, tone
+from tests.test_report import EVIL, Page, html_of, leak_meter, run, tone, whole
 
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with songs, one of them broken, and the run that has learnt from them; names are as bad as names can be."""
-    root = tmp_path_factory.mktemp("report")
-    for number in range(10):
-        tone(root / "songs" / EVIL / f"<script>{number}&amp;'\".wav", 300 + 10 * number, seed=number)
-        tone(root / "songs" / "waltz|`_*[x](y)" / f"\u202etxt.{number}.wav", 100 + 3 * number, seed=50 + number)
-    (root / "songs" / EVIL / "broken<b>.wav").write_bytes(b"no audio")
-    if sys.platform == "linux":
-        (root / "songs" / EVIL / "<script>9&amp;'\".wav").rename(root / "songs" / EVIL / "caf\udce9.wav")
-    write_text(root / "tiny.toml", recipe_from_table(RECIPE, "tiny").to_toml())
-    train(root / "songs", root / "tiny.toml", out=root / "run", workers=1)
-    return root
-
-
-@pytest.fixture
-def run(whole: Path, tmp_path: Path) -> Path:
-    """A copy of the run's folder, to be spoilt."""
-    shutil.copytree(whole / "run", tmp_path / "run")
-    return tmp_path / "run"
+__all__ = ["run", "whole"]
 
 
 # What others put beside.

@@ -27,25 +27,14 @@ from tests.tagged import (
     call,
     contents,
     labels,
-    make_songs,
-    scanned_copy,
     values,
     with_id3,
 )
+from tests.test_tags import music, songs
+
+__all__ = ["music", "songs"]
 
 mutagen = pytest.importorskip("mutagen", reason="tags are written by mutagen, of the extra harken[tags]")
-
-
-@pytest.fixture(scope="module")
-def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_songs(tmp_path_factory.mktemp("songs"))
-
-
-@pytest.fixture
-def music(songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A scanned collection of them."""
-    monkeypatch.setenv("HARKEN_CATALOGUE", str(tmp_path / "library.sqlite"))
-    return scanned_copy(songs, tmp_path / "music")
 
 
 # Undo.
