@@ -288,7 +288,7 @@ class Within(Unlimited):
         hearing = (costs.shared + costs.of(plan.parts[0].name).hear) / MARGIN
         shares = f"{in_words(hearing)} of it to hear the tracks" if hearing > takes / 2 else "as measured just now"
         return HarkenError(
-            f"the budget of {in_words(self.watch.budget)} is too small for anything: {_named(costs, plan)} "
+            f"the budget of {in_words(self.watch.budget)} is too small for anything: even {_named(costs, plan)} "
             f"takes about {in_words(takes)} ({shares}), and {in_words(max(self.watch.left, 0.0))} are left. "
             f"Give --budget {as_option(MORE * (takes + self.watch.spent))} or more"
         )
@@ -299,7 +299,7 @@ def _named(costs: Costs, plan: Plan) -> str:
     part = plan.parts[0]
     many = "" if part.epochs is None else "one epoch of " if part.epochs == 1 else f"{part.epochs} epochs of "
     others = len(costs.views) > 1
-    return f"even {many}{part.name} alone, the fastest of the views," if others else f"even {many}{part.name}"
+    return f"{many}{part.name} alone, the fastest of the views," if others else f"{many}{part.name}"
 
 
 def _as_planned(view: Recipe, part: Part | None) -> Recipe:
