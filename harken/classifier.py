@@ -32,7 +32,7 @@ from harken.engines import check, check_names
 from harken.errors import DataError, HarkenError, ModelError
 from harken.folds import check_seed, group_numbers
 from harken.frontends import Arrays as ArraysFrontend
-from harken.frontends import Frontend
+from harken.frontends import Frontend, Views
 from harken.judge import Baselines, Evaluation, beside, evaluate_features, measure
 from harken.judge.confidence import at_temperature, fit_confidence
 from harken.judge.unknown import familiarity, places
@@ -458,6 +458,11 @@ class Classifier:
         said = net.sayings(x)
         return net.joint(said), [said]
 
+    def _needs(self, seconds: float) -> str:
+        """Return why sound of so many seconds has no answer by its length; empty where that is not why."""
+        net = self._net()
+        return net.needs(seconds) if isinstance(net, Jury) else ""
+
     def _of_rows(self, rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         shape = self.model.input_shape
         if rows.ndim == 0 or rows.size != len(rows) * int(np.prod(shape)):
@@ -478,7 +483,7 @@ class Classifier:
         """Classify what workers hear, a few clips at a time, and answer in the tracks' order."""
         clips: dict[int, tuple[list[tuple[float, float]], list[Probabilities], list[Sayings]]] = {}
         ready: dict[int, Prediction] = {}
-        said = 0
+        said, short = 0, _Short(self._frontend)
         for heard in hear_many(tracks, self._frontend, workers, stream):
             times, probabilities, views = clips.setdefault(heard.position, ([], [], []))
             if heard.x is not None:
@@ -494,12 +499,41 @@ class Classifier:
             else:
                 if heard.silent:
                     logger.warning("%s is silent: its answer says nothing of music", shown(path))
+                short.note(path, times)
                 joint = Sayings.together(views) if views else None
                 every = np.concatenate(probabilities)
-                ready[heard.position] = answer(path, self.classes, times, every, confidence, said=joint, silent=heard.silent)
+                ready[heard.position] = answer(
+                    path, self.classes, times, every, confidence, said=joint, silent=heard.silent, needs=self._needs
+                )
             while said in ready:
                 yield ready.pop(said)
                 said += 1
+        short.tell()
+
+
+class _Short:
+    """Takes note of files of which the views of a stack hear too little, as nothing is put behind them, and says so."""
+
+    def __init__(self, frontend: Frontend) -> None:
+        self._least = min(ear.clip for ear in frontend.ears) / 2 if isinstance(frontend, Views) else 0.0
+        self._count, self._one = 0, ""
+
+    def note(self, path: str, times: Sequence[tuple[float, float]]) -> None:
+        """Take note of a file and its clips."""
+        if times[-1][1] - times[0][0] < self._least:
+            self._count += 1
+            self._one = self._one or f"{shown(path)} ({times[-1][1] - times[0][0]:.2g} s)"
+
+    def tell(self) -> None:
+        """Say of how many files there is too little sound."""
+        if self._count:
+            others = f" and {self._count - 1} more" if self._count > 1 else ""
+            logger.warning(
+                "%s%s: less than half of the %g s that any view of this model listens to at once; such answers say little",
+                self._one,
+                others,
+                2 * self._least,
+            )
 
 
 def _given(data: Data, progress: Progress) -> tuple[str, dict[str, Labelled]]:

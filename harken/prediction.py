@@ -7,7 +7,7 @@ which a clip has no answer, as :mod:`harken.metrics` has it for tracks.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,7 @@ def answer(
 ) -> Prediction:
     """Decide a track from its clips.
 
+    needs: Callable[[float], str] = lambda _: "",
     Parameters
     ----------
     path : str
@@ -164,11 +165,14 @@ def answer(
     """
     decided = decisions(clips)
     if (decided < 0).any():
+    needs : callable
+        Returns why a clip of so many seconds has no answer, where it is too short for the model; else "".
         start, end = times[int(np.argmin(decided))]
         return failure(
             path,
             classes,
-            f"the model gives no number for the clip from {start:g} s to {end:g} s: its weights or that clip hold NaN or "
+            needs(end - start)
+            or f"the model gives no number for the clip from {start:g} s to {end:g} s: its weights or that clip hold NaN or "
             "infinity; train the model again, or try another one",
         )
     mean = track_probabilities(clips, np.zeros(len(clips), np.int64), 1)

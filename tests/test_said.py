@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.archive import Model, save_model
+from harken.audio import load_audio
 from harken.classifier import Classifier
 from harken.cli import harken
 from harken.confidence import Confidence
+from harken.errors import DataError
+from harken.learn import decider
 from harken.learn.stack.joiner import joined
 from harken.learn.stack.said import Sayings, view_answers, views_table
 from harken.recipes import recipe_from_table
@@ -93,6 +97,73 @@ def test_predictions_carry_what_the_views_say(model: Model, tmp_path: Path, conf
     assert sum(each.contribution for each in long.views) + bias == pytest.approx(wanted, abs=1e-5)
     assert short.views[1].label == "" and short.views[0].label
     assert "views" not in long.to_table(CLASSES) and set(long.to_table(CLASSES, views=True)["views"]) == {"short", "long"}
+
+
+@pytest.fixture
+def one_left(model: Model) -> Model:
+    """The same of which one view is left, as the other has no weight."""
+    weights = {name: values for name, values in model.weights.items() if not name.startswith("short/")}
+    weights[WEIGHTS], weights[BIAS] = np.float32([0.4]), np.float32([0.0, -0.53, 0.53])
+    return replace(model, weights=weights, sizes={"short": 0, "long": 1})
+
+
+def test_the_only_view_that_has_a_weight_answers_as_weighed_and_so_it_is_explained(
+    model: Model, one_left: Model, tmp_path: Path, conftest_write
+) -> None:
+    file = tmp_path / "a.wav"
+    conftest_write(file, np.random.default_rng(0).normal(0, 0.3, (400, 1)).astype(np.float32), RATE)
+    classifier = Classifier.of(one_left)
+    (found,) = classifier.predict_files([str(file)])
+    (both,) = Classifier.of(model).predict_files([str(file)])
+    (said,) = found.views
+    assert (said.view, said.weight) == ("long", pytest.approx(0.4)) and said.probability == both.views[1].probability
+    bare = decider(model).of_views(model.recipe.frontend(_samples(file)[None]))["long"]  # type: ignore[attr-defined]
+    wanted = joined(bare[None], one_left.weights[WEIGHTS], one_left.weights[BIAS])[0]
+    np.testing.assert_allclose(found.probabilities, wanted, atol=1e-6)
+    assert np.abs(found.probabilities - bare[0]).max() > 0.1
+    joint = classifier.explain(str(file)).joint
+    assert joint is not None and joint.views[0].weight == pytest.approx(0.4) and joint.offset != 0
+    first, second = np.argsort(-wanted)[:2]
+    assert joint.log_odds == pytest.approx(np.log(wanted[first] / wanted[second]), abs=1e-5)
+
+
+def test_a_file_too_short_for_all_views_that_count_is_told_what_they_need(
+    one_left: Model, tmp_path: Path, conftest_write
+) -> None:
+    file = tmp_path / "half.wav"
+    conftest_write(file, np.random.default_rng(0).normal(0, 0.3, (100, 1)).astype(np.float32), RATE)
+    (found,) = Classifier.of(one_left).predict_files([str(file)])
+    assert found.error and found.error.startswith("0.5 s of sound are shorter than the 1 s that long needs")
+    assert "NaN" not in found.error and "train" not in found.error
+    with pytest.raises(DataError, match="shorter than the 1 s that long needs"):
+        Classifier.of(one_left).explain(str(file))
+    weights = {**one_left.weights, "long/1_dense/bias": np.full(3, np.nan, np.float32)}
+    conftest_write(file, np.random.default_rng(0).normal(0, 0.3, (400, 1)).astype(np.float32), RATE)
+    (broken,) = Classifier.of(replace(one_left, weights=weights)).predict_files([str(file)])
+    assert broken.error and "NaN" in broken.error  # what is long enough fails for another reason
+
+
+def test_files_that_hold_next_to_nothing_are_answered_with_a_word(
+    model: Model, tmp_path: Path, conftest_write, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = {"a.wav": 0.1, "b.wav": 0.12, "c.wav": 0.13, "d.wav": 2.0}
+    for name, seconds in files.items():
+        noise = np.random.default_rng(0).normal(0, 0.3, (round(seconds * RATE), 1)).astype(np.float32)
+        conftest_write(tmp_path / name, noise, RATE)
+    found = list(Classifier.of(model).predict_files([str(tmp_path / name) for name in files]))
+    assert all(one.label for one in found)
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert " and 1 more: less than half of the 0.25 s" in told and "s)" in told
+    caplog.clear()
+    list(Classifier.of(model).predict_files([str(tmp_path / "a.wav")]))
+    assert "a.wav (0.1 s): less than half" in caplog.text
+    caplog.clear()
+    list(Classifier.of(model).predict_files([str(tmp_path / "c.wav"), str(tmp_path / "d.wav")]))
+    assert not caplog.records
+
+
+def _samples(file: Path) -> np.ndarray:
+    return load_audio(file, RATE)[0]
 
 
 def test_the_command_tells_them_where_asked(model: Model, tmp_path: Path, conftest_write) -> None:

@@ -86,10 +86,10 @@ def explain(
     answers = _answers(net, clips, said)
     mean = track_probabilities(answers, np.zeros(len(clips), np.int64), 1)
     if not np.isfinite(mean).all():
-        raise DataError(
-            f"{shown(given.path)}: the model gives no number for a clip: its weights or the clip hold NaN or infinity, or all "
-            "of its views need a longer file"
-        )
+        short = min(end - start for start, end in clips.times)
+        why = net.needs(short) if isinstance(net, Jury) else ""
+        other = "the model gives no number for a clip: its weights or the clip hold NaN or infinity"
+        raise DataError(f"{shown(given.path)}: {why or other}")
     order = np.argsort(-mean[0], kind="stable")
     first = int(order[0]) if label is None else model.classes.index(label)
     rival = int(next(place for place in order if place != first))

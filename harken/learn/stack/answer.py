@@ -52,6 +52,7 @@ class Jury:
         self._weights, self._bias = arrays[WEIGHTS], arrays[BIAS]
         self._offsets, self._most = self._frontend.offsets, self._frontend.most
         self._places = {name: number for number, name in enumerate(recipe.named())}
+        self._bare = len(self.views) == 1 and float(self._weights[0]) == 1 and not self._bias.any()
 
     def working(self) -> AbstractContextManager[None]:
         """Return what to hold while answering many batches."""
@@ -74,18 +75,29 @@ class Jury:
         return np.asarray(track_probabilities(found, row, len(rows)), dtype=np.float64)
 
     def sayings(self, x: npt.ArrayLike, /) -> Sayings:
-        """Return what the views say of a batch, with what joins them; one view alone is not weighed, but is the answer."""
+        """Return what the views say of a batch, with what joins them."""
         found = self.of_views(x)
         answers = np.stack(list(found.values()))
-        if len(found) == 1:
-            return Sayings(tuple(found), answers, np.ones(1), np.zeros(self.net.classes))
         return Sayings(tuple(found), answers, self._weights.astype(np.float64), self._bias.astype(np.float64))
 
     def joint(self, said: Sayings) -> Floats:
-        """Return the joint probabilities of what the views say, (batch, classes); NaN where none that counts has an answer."""
-        if len(said.names) == 1:
+        """Return the joint probabilities of what the views say, (batch, classes); NaN where none that counts has an answer.
+
+        A view that nothing was weighed against (all others stepped aside) answers as it is; one that is left because the
+        others have no weight is weighed as it was fitted.
+        """
+        if self._bare:
             return np.asarray(said.answers[0], dtype=np.float32)
         return joined(said.answers, self._weights, self._bias).astype(np.float32)
+
+    def needs(self, seconds: float) -> str:
+        """Return why a piece of so many seconds has no answer: what its views need; empty where one of them hears it."""
+        samples = round(seconds * self._frontend.rate)
+        if any(self._frontend.clips_of(self._places[name], samples) for name in self.views):
+            return ""
+        needed = [f"the {self._frontend.least[self._places[name]]:g} s that {name} needs" for name in self.views]
+        others = "" if len(self._places) == len(needed) else ", and the model listens with no other view"
+        return f"{seconds:.3g} s of sound are shorter than {' and '.join(needed)}{others}; give it a longer file"
 
     def forward(self, x: npt.ArrayLike, /) -> Floats:
         """Return the joint probabilities, (batch, classes); NaN where no view has an answer."""
