@@ -14,7 +14,7 @@ from harken.learn.inner import inner_folds, learning_folds
 from harken.learn.learnt import Learnt
 from harken.learn.recipe import learn
 from harken.learn.stack.fitting import fit_stack
-from harken.learn.stack.joiner import fit_joiner
+from harken.learn.stack.joiner import fit_joiner, joined
 from harken.learn.stack.keeping import Kept
 from harken.recipes import Recipe
 from harken.report.views import lines, sentences
@@ -214,6 +214,56 @@ def test_a_class_of_which_no_row_is_asked_is_neither_favoured_nor_ruled_out() ->
     other = fit_joiner(two / two.sum(axis=2, keepdims=True), labels // 2)[0]
     assert other.sum() > 1.2  # surer than the views, which nobody may be of the class in between
     np.testing.assert_allclose(weights, other / other.sum(), rtol=0.1)  # but for the share that is spread over all classes
+
+
+def lots(counts: tuple[int, ...], views: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Answers of views that lean to the first class, whatever is asked; and the classes that are asked for."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    given = rng.dirichlet(np.ones(len(counts)), (views, len(labels)))
+    given[:, np.arange(len(labels)), labels] += 0.5
+    given[:, :, 0] += 0.3
+    return given / given.sum(axis=2, keepdims=True), labels
+
+
+@pytest.mark.parametrize("counts", [(1, 2, 2), (2, 2, 1), (5, 5, 5), (7, 7, 7), (2, 3, 20)])
+def test_of_a_few_tracks_classes_have_no_numbers_of_their_own(counts: tuple[int, ...]) -> None:
+    for seed in range(3):
+        given, labels = lots(counts, seed=seed)
+        weights, bias = fit_joiner(given, labels)
+        assert not bias.any() and (weights > 0).any()
+        assert np.abs(fit_joiner(given, labels, numbers=range(len(counts)))[1]).max() > 0.1
+
+
+def test_classes_of_enough_tracks_have_numbers_and_those_of_a_few_lie_at_their_mean() -> None:
+    given, labels = lots((20, 20, 3, 20))
+    bias = fit_joiner(given, labels)[1]
+    assert bias[2] == 0 and bias.sum() == pytest.approx(0, abs=1e-9) and bias[0] < -0.1 < bias[1]
+    double = fit_joiner(np.repeat(given, 2, axis=1), np.repeat(labels, 2), np.full(126, 0.5))[1]
+    np.testing.assert_allclose(double, bias, atol=1e-3)  # two rows of a track are one track
+    given, labels = lots((8, 9, 30))
+    every = fit_joiner(given, labels, numbers=range(3))
+    for one, other in zip(fit_joiner(given, labels), every, strict=True):
+        np.testing.assert_array_equal(one, other)  # what has enough tracks is fitted as it is without any bound
+    assert every[1].any()
+
+
+@pytest.mark.parametrize("counts", [(20, 20, 3), (9, 9, 2, 2, 30)])
+def test_numbers_of_some_classes_are_the_best_of_their_kind(counts: tuple[int, ...]) -> None:
+    given, labels = lots(counts, seed=4)
+    weights, bias = fit_joiner(given, labels)
+    free = np.flatnonzero(np.array(counts) >= 8)
+
+    def loss(weights: np.ndarray, bias: np.ndarray) -> float:
+        likely = joined(given, weights, bias)[np.arange(len(labels)), labels]
+        return float(-np.log(likely).sum() + (np.square(weights - 0.5).sum() + np.square(bias).sum()) / 2)
+
+    best = loss(weights, bias)
+    for one in free[1:]:
+        for step in (-0.05, 0.05):
+            moved = bias.copy()
+            moved[one], moved[free[0]] = moved[one] + step, moved[free[0]] - step
+            assert loss(weights, moved) > best
 
 
 # -- what is said ----------------------------------------------------------------------------------------------------

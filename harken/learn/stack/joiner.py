@@ -4,7 +4,8 @@ A class' score is Σ weight · log(probability) over the views, plus a number of
 One weight a view, none below 0, and one number a class: so few that some dozens of tracks settle them, and each says something
 (a weight of 0: not listened to; all weights small: they are surer than they should be). The loss is the mean log loss, with a
 penalty for leaving equal weights that counts as much as :data:`PRIOR` tracks would: where little is known, all views count
-alike. It is convex: one answer, whatever it begins with.
+alike. Numbers are fitted to classes of :data:`FEWEST` tracks and more: of a few, they tell those tracks' chances, and tilt the
+answer to everything else. It is convex: one answer, whatever it begins with.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ FLOOR = 0.01
 """The share of every answer that is spread evenly over the classes first, so that no view alone rules a class out."""
 PRIOR = 1.0
 """How much the penalty counts beside the tracks: the squares of what weights are off from equal ones, and of the numbers."""
+FEWEST = 8
+"""Tracks of a class from which on it has a number of its own. On emotify's genres, with 2 to 6 tracks of each that are asked,
+answers without numbers are right as often or more often than with them, are spread better over classes of which there are as
+many, and cost no log-loss; from about 10 on numbers gain (0.66 against 0.70)."""
 IDLE = 1e-3
 """A smaller weight is none."""
 
@@ -71,8 +76,29 @@ def joined(probabilities: npt.ArrayLike, weights: npt.ArrayLike, bias: npt.Array
     return found
 
 
+def numbered(labels: npt.ArrayLike, share: npt.ArrayLike | None = None) -> Positions:
+    """Return the classes that have numbers of their own: of :data:`FEWEST` tracks and more.
+
+    Parameters
+    ----------
+    labels : array of int, shape (rows,)
+    share : array, shape (rows,), optional
+        How much each row counts: the rows of a track together 1. Default: 1 each.
+
+    Examples
+    --------
+    >>> numbered([0] * 8 + [1] * 7 + [2] * 20)
+    array([0, 2])
+    """
+    tracks = np.bincount(np.asarray(labels, dtype=np.int64), weights=None if share is None else np.asarray(share))
+    return np.flatnonzero(tracks > FEWEST - 0.5)
+
+
 def fit_joiner(
-    probabilities: npt.ArrayLike, labels: npt.ArrayLike, share: npt.ArrayLike | None = None
+    probabilities: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    share: npt.ArrayLike | None = None,
+    numbers: npt.ArrayLike | None = None,
 ) -> tuple[Doubles, Doubles]:
     """Return the weights of views, and what is added to each class.
 
@@ -83,6 +109,8 @@ def fit_joiner(
     labels : array of int, shape (rows,)
     share : array, shape (rows,), optional
         How much each row counts: the rows of a track together 1. Default: 1 each.
+    numbers : array of int, optional
+        The classes to which numbers are fitted. Default: :func:`numbered`.
 
     Returns
     -------
@@ -90,7 +118,8 @@ def fit_joiner(
         From 0 on. Where no row is of some class, at most 1 together: the rows say nothing on how sure one may be that a track
         is not of that class, so all together are no surer of it than the views are.
     bias : ndarray of float64, shape (classes,)
-        They sum to 0. A class that no row is of has 0: nothing is known of it, and that it is rare here says nothing.
+        They sum to 0. A class that no row is of has 0, as nothing is known of it, and that it is rare here says nothing; so
+        has a class to which none is fitted.
     """
     from scipy.optimize import minimize  # noqa: PLC0415 (who predicts fits nothing)
 
@@ -101,14 +130,19 @@ def fit_joiner(
     counts = np.ones(rows) if share is None else np.asarray(share, dtype=np.float64)
     even, nothing = even_weights(views, known.shape[2])
     wanted = np.eye(known.shape[2])[truth]
+    free = np.isin(asked, numbered(labels, share) if numbers is None else numbers) if rows else nothing == 0
+
+    def own(given: Doubles) -> Doubles:
+        """Return the numbers of all classes that are asked: those without one are at the mean of the others."""
+        return given if free.all() else np.where(free, given - given[free].sum() / max(1, free.sum()), 0.0)
 
     def loss(given: Doubles) -> tuple[float, Doubles]:
-        weights, bias = given[:views], given[views:]
+        weights, bias = given[:views], own(given[views:])
         likely = _softmax(np.tensordot(weights, known, axes=1) + bias)
         off = counts[:, None] * (likely - wanted)
         value = -(counts * np.log(np.maximum(likely[np.arange(rows), truth], np.finfo(float).tiny))).sum()
         value += PRIOR / 2 * (np.square(weights - even).sum() + np.square(bias).sum())
-        slope = [np.tensordot(known, off, axes=2) + PRIOR * (weights - even), off.sum(axis=0) + PRIOR * bias]
+        slope = [np.tensordot(known, off, axes=2) + PRIOR * (weights - even), own(off.sum(axis=0) + PRIOR * bias)]
         return float(value), np.concatenate(slope)
 
     begin = np.concatenate([even, nothing])
@@ -116,7 +150,8 @@ def fit_joiner(
     found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500, "ftol": 1e-12}).x
     weights = np.where(found[:views] < IDLE, 0.0, found[:views])
     bias = np.zeros(classes)
-    bias[asked if rows else slice(None)] = found[views:] - found[views:].mean()
+    settled = own(found[views:])
+    bias[asked if rows else slice(None)] = settled - settled.mean() if free.all() else settled
     if not weights.any():
         return even, bias
     surer = max(1.0, float(weights.sum())) if rows and len(asked) < classes else 1.0

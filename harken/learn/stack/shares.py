@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harken.learn.learnt import Learnt
-from harken.learn.stack.joiner import fit_joiner, joined
+from harken.learn.stack.joiner import fit_joiner, joined, numbered
 from harken.metrics import decisions, track_probabilities
 from harken.recipes.stack import StackRecipe
 from harken.store import Features
@@ -89,10 +89,11 @@ class Share:
     def joint(self) -> Doubles:
         """Return the joint answers to each fold by a joiner fitted on the other folds, (rows, classes); NaN for one alone."""
         found = np.full(self.answers.shape[1:], np.nan)
+        numbers = numbered(self.labels, self.counts)  # those that the joiner of all folds has
         for number in np.unique(self.fold).tolist():
             held = self.fold == number
             if len(np.unique(self.labels[~held])) > 1:
-                weights, bias = fit_joiner(self.answers[:, ~held], self.labels[~held], self.counts[~held])
+                weights, bias = fit_joiner(self.answers[:, ~held], self.labels[~held], self.counts[~held], numbers)
                 found[held] = joined(self.answers[:, held], weights, bias)
         return found
 
