@@ -498,12 +498,12 @@ class Classifier:
                 ready[heard.position] = failure(path, self.classes, heard.failure)
             else:
                 if heard.silent:
-                    logger.warning("%s is silent: its answer says nothing of music", shown(path))
+                    logger.warning("%s %s", shown(path), heard.silent)
                 short.note(path, times)
                 joint = Sayings.together(views) if views else None
                 every = np.concatenate(probabilities)
                 ready[heard.position] = answer(
-                    path, self.classes, times, every, confidence, said=joint, silent=heard.silent, needs=self._needs
+                    path, self.classes, times, every, confidence, said=joint, silent=bool(heard.silent), needs=self._needs
                 )
             while said in ready:
                 yield ready.pop(said)

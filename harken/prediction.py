@@ -27,6 +27,9 @@ from harken.tracks import Track
 
 Probabilities = npt.NDArray[np.float64]
 
+SILENT = "silent"
+"""What an answer is called where nothing sounds: its label and its probability say nothing of music."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -144,10 +147,10 @@ def answer(
     *,
     said: Sayings | None = None,
     silent: bool = False,
+    needs: Callable[[float], str] = lambda _: "",
 ) -> Prediction:
     """Decide a track from its clips.
 
-    needs: Callable[[float], str] = lambda _: "",
     Parameters
     ----------
     path : str
@@ -162,11 +165,11 @@ def answer(
         What the views of a stack say of the clips.
     silent : bool
         Nothing sounds in the clips.
+    needs : callable
+        Returns why a clip of so many seconds has no answer, where it is too short for the model; else "".
     """
     decided = decisions(clips)
     if (decided < 0).any():
-    needs : callable
-        Returns why a clip of so many seconds has no answer, where it is too short for the model; else "".
         start, end = times[int(np.argmin(decided))]
         return failure(
             path,

@@ -19,13 +19,15 @@ from harken.cli import harken
 from harken.datasets import Arrays
 from harken.errors import AudioError, DataError, HarkenError, ModelError
 from harken.explain import words
+from harken.explain.result import Findings, Said
 from harken.frontends import Mel
 from harken.recipes import load_recipe, recipe_from_table
-from harken.report.examples import RIGHT_SURE, Example
+from harken.report.examples import RIGHT_SURE, Example, endless, moved, telling, with_sound
 from harken.report.heat import GREYS, STRENGTHS, heat_points, palette
+from harken.report.html import _examples
 from harken.report.picture import BANDS, HOP
 from harken.report.reading import Judged, Reading
-from harken.report.why import Reasons, most_explained, whys
+from harken.report.why import Reasons, most_explained, played, whys
 from harken.tracks import Track
 from tests.explaining import (
     RATE,
@@ -39,7 +41,7 @@ from tests.explaining import (
 # -- whole files, stacks, the command ------------------------------------------------------------------------------------
 
 
-def stack() -> Model:
+def stack(clip: float = 3.0) -> Model:
     """A stack of the cue's net and of a nearest neighbour on samples."""
     net = cue_net(True)
     near = {
@@ -50,7 +52,7 @@ def stack() -> Model:
     }
     table = {
         "kind": "stack",
-        "stack": {"clip": 3.0, "least": {"near": 2.0}},
+        "stack": {"clip": clip, "least": {"near": 2.0}},
         "views": [{**net.recipe.to_table(), "name": "cue"}, near],
     }
     recipe = recipe_from_table(table, "both")
@@ -217,7 +219,8 @@ def test_a_second_must_lie_in_a_clip_and_weights_must_be_numbers(songs: Path) ->
 def test_silence_is_explained_too(tmp_path: Path, conftest_write: Callable[..., None]) -> None:
     conftest_write(tmp_path / "quiet.wav", np.zeros((RATE, 1), np.float32), RATE)
     found = Classifier.of(cue_net(True)).explain(tmp_path / "quiet.wav")
-    assert np.isfinite(found.findings.heat.values).all() and words.lines(found)
+    assert np.isfinite(found.findings.heat.values).all()
+    assert words.lines(found)[1] == "  It is silent: its answer says nothing of music." and found.to_table()["silent"] is True
 
 
 @pytest.mark.parametrize(
@@ -308,3 +311,35 @@ def test_the_report_says_why_of_a_few_examples(songs: Path, tmp_path: Path) -> N
     assert most_explained(cue_net(True)) == most_explained(stack()) == 12
     large = load_recipe("dance-cnn")
     assert most_explained(Model(large, ("a", "b"), {}, large.frontend.shape)) == 3
+
+
+def test_the_sound_of_an_example_of_a_stack_is_of_what_its_explanation_shows(tmp_path: Path, conftest_write) -> None:
+    """The cue sounds at 14.5 s of a piece of 20 s: its beginning is not what is spoken of."""
+    rng = np.random.default_rng(4)
+    sound = np.concatenate([cued(rng, second == 14, 0.5) for second in range(20)])
+    conftest_write(tmp_path / "late.wav", sound[:, None], RATE)
+    save_model(tmp_path / "model.harken", stack(clip=20.0))
+    track = Judged(str(tmp_path / "late.wav"), WITH, WITH, "", 0.0, 20.0, {WITH: 0.6, WITHOUT: 0.4}, (0.0, 20.0))
+    reading = Reading(folder=tmp_path, metrics={}, model_hash="x", classes=(WITH, WITHOUT), judged=[track])
+    (before,) = with_sound(telling([track], (WITH, WITHOUT)), tmp_path)
+    assert before.span == (0.0, 6.0)
+    why = whys([before], reading).of[0]
+    assert why.clip is not None and why.clip[0] <= 14.5 < why.clip[1] <= 16 and why.span.startswith("0:14")
+    page = _examples(reading, endless)
+    assert "11.5 s to 17.5 s" in page and "0.0 s to 6.0 s" not in page
+    after = moved(before, why.clip, tmp_path)
+    assert after.track is track and after.sound != before.sound and after.wave != before.wave
+    assert moved(before, (0.0, 20.0), tmp_path) is before  # that is heard already
+    (tmp_path / "late.wav").unlink()
+    assert moved(before, why.clip, tmp_path) is before
+
+
+def test_of_a_long_clip_the_spot_that_counts_most_is_heard() -> None:
+    found, _, _ = heat(cue_net(True), cued(np.random.default_rng(0), True, 0.4))
+    spot = replace(found.spots[0], start=8.0, end=8.5)
+    long = Findings("cue", "net", 0, (Said(0.0, 10.0, WITH, 0.9),), heat=replace(found, spots=(spot,)))
+    assert played(long) == (4.0, 10.0)  # so as to stay within the clip
+    assert played(replace(long, heat=replace(found, spots=(replace(spot, start=4.0, end=5.0),)))) == (1.5, 7.5)
+    assert played(replace(long, heat=replace(found, spots=()))) == played(replace(long, heat=None)) == (0.0, 10.0)
+    short = replace(long, clips=(Said(3.0, 6.0, WITH, 0.9),))
+    assert played(short) == (3.0, 6.0)

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+import soundfile
 
 from harken.cli import library
 from harken.cli.watch import command as watching
@@ -25,7 +26,7 @@ from harken.library.export import file_names, write_labels, write_playlists
 from harken.library.query import Filter, rows
 from harken.library.timeline import Heard, joined, pack, unpack
 from harken.prediction import Moment
-from tests.collecting import COUNT, call, labels, scanned
+from tests.collecting import COUNT, aged, call, labels, scanned
 from tests.test_library import models, music, place
 
 __all__ = ["models", "music", "place"]
@@ -147,14 +148,19 @@ def test_stats_name_as_many_failures_as_the_list_does(named: Path, models: tuple
     assert "1 cannot be read at all, and no model was asked for it" in text
     assert text.count("2 failed when the model was to hear them") == 2
     assert len(listed) == 1 + 2 * 2
-    assert f"'harken library list --failed' says why these {len(listed)} have no answer" in text
+    assert "'harken library list --failed' says why these 3 files have no answer of a model" in text
+    assert json.loads(call("stats", "--json").stdout)["failed"] == 3
 
 
 @pytest.mark.parametrize("verb", [["list"], ["stats"], ["export", "all.csv"], ["tag"]])
 def test_a_label_that_no_model_has_is_refused_with_those_that_there_are(named: Path, verb: list[str]) -> None:
     error = str(call(*verb, "--label", "high", "--label", "jazz", code=2).exception)
-    assert error == "the label 'jazz': no model that is asked for has such a class; known: high, low, unknown"
-    call("list", "--label", "unknown")
+    assert error == "the label 'jazz': no model that is asked for has such a class; known: high, low"
+    for label in ("unknown", "silent"):
+        assert call("list", "--label", label).stdout == ""
+    with Catalogue() as catalogue:
+        catalogue.execute("UPDATE models SET threshold = -1")
+    assert str(call(*verb, "--label", "jazz", code=2).exception).endswith("; known: high, low, unknown")
 
 
 @pytest.mark.parametrize("relative", [False, True])
@@ -205,6 +211,45 @@ def test_audacitys_labels_are_the_timeline(named: Path, tmp_path: Path) -> None:
         assert [(float(start), float(end)) for start, end, _ in lines] == [(run.start, run.end) for run in joined(row.timeline)]
         assert [text.split(" ")[0] for *_, text in lines] == [run.label for run in joined(row.timeline)]
     assert "labels of 13 files" in call("export", tmp_path / "again", "--as", "audacity").output
+
+
+# Silence.
+
+
+@pytest.fixture
+def quiet(music: Path, models: tuple[Path, Path]) -> Path:
+    """The collection with a file in which nothing sounds."""
+    soundfile.write(music / "still.wav", np.zeros(680), 400)
+    return aged(music / "still.wav").parent
+
+
+def test_silence_is_listed_as_such_and_in_no_playlist(quiet: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    said = call("scan", quiet, "--model", models[0], code=1).output
+    assert f"named {COUNT + 1}, 1 failed, 1 silent" in said
+    still = str(quiet / "still.wav")
+    assert labels()[still] == labels(guess=True)[still] == "silent"
+    assert list(labels(silent=True)) == list(labels(labels=("Silent",))) == [still]
+    assert re.search(r"still\.wav\tsilent \((high|low) 0\.\d+\)", call("list").output)
+    assert re.search(r"\n  silent +1\n", call("stats").output)
+    document = {one["path"]: one for one in json.loads(call("list", "--json").stdout)["files"]}
+    assert [path for path, one in document.items() if one["silent"]] == [still]
+    assert document[still]["best"] in ("high", "low")
+    for form in ("m3u", "audacity"):
+        told = call("export", tmp_path / form, "--as", form)
+        assert "still.wav: left out: nothing sounds in it" in told.output
+        held = [path for path in (tmp_path / form).rglob("*") if path.is_file()]
+        assert held and not any("still" in path.name or "still.wav" in path.read_text("utf-8") for path in held)
+    with Catalogue() as catalogue:
+        counts, failed = write_playlists(tmp_path / "lists", rows(catalogue, Filter()))
+        assert (sum(counts.values()), failed) == (COUNT + 1, [])
+
+
+def test_one_rows_figures_are_the_same(named: Path) -> None:
+    with Catalogue() as catalogue:
+        some = [row for row in rows(catalogue, Filter()) if row.label]
+    for row in some:
+        assert row.probabilities[row.best] == row.confidence
+        assert all(len(str(value)) < 14 for label, value in row.probabilities.items() if label != row.best)
 
 
 def test_names_of_playlists_suit_every_system() -> None:

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 
 from harken import Arrays, Classifier
 from harken.archive import Model
+from harken.explain.hearing import clips_of
+from harken.frontends import Waveform
 from harken.metrics import decisions, track_probabilities
 from harken.prediction import answer, failure
 from harken.recipes import recipe_from_table
+from harken.store import hear_many
 from harken.tracks import Track, Tracks
 from tests.conftest import sine, write_samples
 
@@ -126,3 +129,27 @@ def test_a_silent_file_is_named_as_such(kind: str, tmp_path: Path, caplog: pytes
     assert [record.getMessage().rpartition("/")[2] for record in caplog.records] == [
         "silent.wav is silent: its answer says nothing of music"
     ]
+
+
+@pytest.mark.parametrize(
+    ("take", "skip", "parts", "said"),
+    [
+        ("all", 0.0, (0, 0), "is silent: "),
+        ("first", 0.0, (0,), "is silent: "),
+        ("first", 0.0, (0, 0, 1), "is silent in its first 0.5 s, which is all that was heard: "),
+        ("first", 0.5, (1, 0, 1), "is silent from 0.5 s to 1 s, which is all that was heard: "),
+        ("all", 0.5, (1, 0, 0), "is silent from 0.5 s to 1.5 s, which is all that was heard: "),
+        ("all", 0.0, (0, 0, 1), ""),
+        ("first", 0.0, (1, 0), ""),
+    ],
+)
+def test_silence_is_claimed_only_of_what_was_heard(
+    take: str, skip: float, parts: tuple[float, ...], said: str, tmp_path: Path
+) -> None:
+    samples = np.concatenate([level * sine(0.5, 8000) for level in parts])
+    write_samples(tmp_path / "x.wav", samples, 8000)
+    frontend = Waveform(rate=8000, clip=0.5, take=take, skip=skip)
+    track = Track(str(tmp_path / "x.wav"))
+    *_, last = hear_many([track], frontend, 1)
+    assert last.silent == (said and f"{said}its answer says nothing of music")
+    assert clips_of(track, frontend, str).silence == last.silent

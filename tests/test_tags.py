@@ -131,6 +131,22 @@ def test_a_dry_run_is_the_default_and_changes_nothing(music: Path, songs: Path, 
     assert call("undo", "--list").output == ""
 
 
+def test_silence_is_left_out_and_named(music: Path, songs: Path) -> None:
+    with Catalogue() as catalogue:
+        sounds = {row.path: row.sound for row in rows(catalogue, Filter())}
+        silent = str(music / next(iter(KINDS)))
+        catalogue.execute("UPDATE answers SET silent = 1 WHERE sound = ?", (sounds[silent],))
+        left: list[str] = []
+        assert silent not in [row.path for row in labelled(catalogue, Filter(guess=True), left)]
+    same = sorted(path for path, sound in sounds.items() if sound == sounds[silent])
+    assert left == same
+    done = call("tag", "--write")
+    assert f"{len(KINDS) - len(same)} files tagged" in done.output
+    assert all(f"{path}: left out: nothing sounds in it" in done.output for path in same)
+    assert all(contents(music)[Path(path).name] == contents(songs)[Path(path).name] for path in same)
+    assert call("tag", "--silent", code=2).exit_code
+
+
 def test_a_dry_run_says_how_doubtful_labels_are_left_out(music: Path) -> None:
     with Catalogue() as catalogue:
         catalogue.execute("UPDATE answers SET probability = 0.6")

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from click.testing import CliRunner
 
 from harken.cli import harken
@@ -189,3 +191,20 @@ def test_it_ends_when_it_is_asked_to(inbox: Path, model: Path, number: signal.Si
 def test_what_is_no_folder(inbox: Path, model: Path) -> None:
     done = CliRunner().invoke(harken, ["watch", str(inbox / "0.wav"), "--model", str(model)])
     assert "no such folder" in str(done.exception)
+
+
+def test_silence_is_called_so_whether_it_is_new_or_known(inbox: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(inbox / "still.wav", np.zeros(680), 400)
+    aged(inbox / "still.wav", 7200)
+
+    def copied() -> None:
+        shutil.copy2(inbox / "still.wav", inbox / "again.wav")
+        aged(inbox / "again.wav", 7200)
+
+    said, looks = watched(inbox, model, nothing, copied, nothing)
+    assert {Path(one.path).name: one.silent for one in said} == {"0.wav": False, "still.wav": True, "again.wav": True}
+    assert sum(look.silent for look in looks) == 1
+    monkeypatch.setattr("harken.library.watching.SETTLED", -1.0)
+    shutil.copy2(inbox / "still.wav", inbox / "third.wav")
+    done = CliRunner().invoke(harken, ["watch", str(inbox), "--model", str(model), "--once"], catch_exceptions=False)
+    assert "third.wav\tsilent (" in done.output

@@ -21,9 +21,9 @@ class Agreement:
         self._pairs = {pair: [0, 0] for pair in combinations(range(models), 2)}
 
     def add(self, row: Sequence[Prediction]) -> None:
-        """Count the answers of all models for one file."""
+        """Count the answers of all models for one file; what they make of silence does not count."""
         for (one, two), counts in self._pairs.items():
-            if row[one].error is None and row[two].error is None:
+            if all(said.error is None and not said.silent for said in (row[one], row[two])):
                 counts[0] += 1
                 counts[1] += row[one].label == row[two].label
 

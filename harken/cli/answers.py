@@ -14,7 +14,7 @@ from harken.errors import Failure
 from harken.journal import Shape
 from harken.journal.shape import as_csv, csv_line, encoded
 from harken.learn.stack.said import ViewAnswer
-from harken.prediction import Prediction
+from harken.prediction import SILENT, Prediction
 
 Row = tuple[Prediction, ...]
 """The answers of all models for one file."""
@@ -97,8 +97,13 @@ def _print_text(rows: Iterable[Row], shape: Shape, names: Sequence[str], top: in
 
 
 def _cell(answer: Prediction, classes: Sequence[str], top: int | None) -> str:
-    """Return an answer as text: ``jig 0.963``, or ``unknown (jig 0.963)`` where the most probable class is not the answer."""
+    """Return an answer as text: ``jig 0.963``, or ``unknown (jig 0.963)`` where the most probable class is not the answer.
+
+    So with ``silent`` where nothing sounds.
+    """
     ranked = answer.ranked(classes)
+    if answer.silent and ranked:
+        return f"{SILENT} ({_shown(ranked, top)})"
     known = not ranked or answer.label == ranked[0][0]
     return _shown(ranked, top) if known else f"{shown(answer.label)} ({_shown(ranked, top)})"
 

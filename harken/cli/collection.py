@@ -14,6 +14,7 @@ from harken.cli.console import exit_code, json_option, name_failures, print_json
 from harken.cli.library import catalogue_option, files, in_words
 from harken.decoders import shown
 from harken.errors import printable
+from harken.prediction import SILENT
 
 if TYPE_CHECKING:
     from harken.library.query import Filter, Row, Stats
@@ -38,6 +39,7 @@ def filter_options(function: _F) -> _F:
         ),
         click.option("--folder", type=click.Path(), metavar="FOLDER", help="Only files in FOLDER and below it."),
         click.option("--unknown", is_flag=True, help="Only files that are unlike what the model was trained on."),
+        click.option("--silent", is_flag=True, help="Only files in which nothing sounds, as far as the model hears them."),
         click.option("--guess", is_flag=True, help="Take the most probable class where the answer is 'unknown'."),
     ]
     for option in reversed(options):
@@ -49,7 +51,7 @@ def filter_of(options: dict[str, Any], **more: Any) -> Filter:
     """Return the filter that the options ask for."""
     from harken.library.query import Filter
 
-    names = ("labels", "min_confidence", "model", "contains", "folder", "unknown", "guess")
+    names = ("labels", "min_confidence", "model", "contains", "folder", "unknown", "guess", "silent")
     if options["unknown"] and options["guess"]:
         raise click.UsageError("--unknown and --guess exclude each other")
     return Filter(**{name: options[name] for name in names}, **more)
@@ -104,13 +106,16 @@ def _line(row: Row, several: bool) -> str:
 
 
 def answer_of(row: Row) -> str:
-    """Return an answer as text: ``waltz 0.963``, ``unknown (waltz 0.412)``, ``(failed: why)``, or ``(not named yet)``."""
+    """Return an answer as text: ``waltz 0.963``, ``unknown (waltz 0.412)``, ``(failed: why)``, or ``(not named yet)``.
+
+    Where nothing sounds it is ``silent (waltz 0.412)``.
+    """
     if row.reason is not None:
         return f"(failed: {printable(row.reason)})"
     if not row.best:
         return "(not named yet)"
     best = f"{shown(row.best)} {row.confidence:.3f}"
-    return best if row.label == row.best else f"{row.label} ({best})"
+    return best if row.label == row.best and not row.silent else f"{row.label} ({best})"
 
 
 @click.command("stats", short_help="Count files, hours, copies, labels.")
@@ -143,13 +148,14 @@ def _in_text(counted: Stats) -> Iterator[str]:
         yield f"\n{shown(one.model.name)} ({one.model.hash}{sure})"
         width = max([len(shown(label)) for label in one.counts], default=0)
         for label, number in one.counts.most_common():
-            yield f"  {shown(label):<{width}}  {number:>7,}  mean confidence {one.confidence[label]:.2f}"
+            mean = "" if label == SILENT else f"  mean confidence {one.confidence[label]:.2f}"
+            yield f"  {shown(label):<{width}}  {number:>7,}{mean}"
         rest = {"failed when the model was to hear {}": one.failed, "not named yet": one.unnamed}
         yield from (f"  {number:,} {what.format(_it(number))}" for what, number in rest.items() if number)
-    reasons = counted.unreadable + sum(one.failed for one in counted.models)
-    if reasons:
-        these = "this one has" if reasons == 1 else f"these {reasons:,} have"
-        yield f"\n'harken library list --failed' says why {these} no answer"
+    if counted.failed:
+        these = "this one has" if counted.failed == 1 else f"these {files(counted.failed)} have"
+        whose = " of a model" if len(counted.models) > 1 else ""
+        yield f"\n'harken library list --failed' says why {these} no answer{whose}"
 
 
 def _it(number: int) -> str:
@@ -199,20 +205,29 @@ def export(
             wanted = replace(wanted, model=one_model(known, wanted.model).hash)
         found = rows(known, wanted)
         left: list[Any] = []
+        still: list[str] = []
         if form == "csv":
             click.echo(f"{shown(target)}: {ways.write_table(target, found):,} rows")
         elif form == "json":
             click.echo(f"{shown(target)}: {ways.write_document(target, found):,} rows")
         elif form == "m3u":
+            found = ways.sounding(found, still)
             ordered = found if sort == "path" else iter(sorted(found, key=lambda row: -(row.confidence or 0)))
             counts, left = ways.write_playlists(target, ordered, relative=relative)
             for name, count in sorted(counts.items()):
                 click.echo(f"{shown(str(Path(target, name)))}: {files(count)}")
         else:
-            count, left = ways.write_labels(target, found)
+            count, left = ways.write_labels(target, ways.sounding(found, still))
             click.echo(f"{shown(target)}: labels of {files(count)}")
+    name_silent(still)
     name_failures(left)
     ctx.exit(exit_code(left))
+
+
+def name_silent(paths: list[str]) -> None:
+    """Name the files that are left out because nothing sounds in them."""
+    for path in paths:
+        click.echo(f"harken: {shown(path)}: left out: nothing sounds in it, and its label says nothing of music", err=True)
 
 
 @click.command("forget", short_help="Take files out of the catalogue.")

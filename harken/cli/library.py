@@ -147,6 +147,8 @@ def print_scan(folder: str, known: Catalogue, done: Scan) -> None:
     found = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing"
     click.echo(f"{shown(folder)}: {files(done.found)}: {found}")
     said = f"named {done.named:,}, {len(done.failed):,} failed"
+    if done.silent:
+        said += f", {done.silent:,} silent"
     if done.known:
         said += f", {done.known:,} known by {'its' if done.known == 1 else 'their'} sound"
     if done.waiting:

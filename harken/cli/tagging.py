@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harken.cli.collection import filter_of, filter_options
+from harken.cli.collection import filter_of, filter_options, name_silent
 from harken.cli.console import end_bars, exit_code, goes_on, name_failures, progress_for, quiet_option
 from harken.cli.library import catalogue_option, files, waiting
 from harken.decoders import shown
@@ -55,8 +55,8 @@ def tag(
 ) -> None:
     """Write the labels of a collection into its files' own tags: MP3, FLAC, Ogg, Opus, M4A, WAV, AIFF.
 
-    Without --write nothing is changed, and each change is shown. Files whose answer is 'unknown' are left alone. The sound is
-    never altered, and 'harken library undo' takes everything back.
+    Without --write nothing is changed, and each change is shown. Files whose answer is 'unknown' are left alone, and so are
+    those in which nothing sounds. The sound is never altered, and 'harken library undo' takes everything back.
     """
     from harken.library import Catalogue
     from harken.library.query import one_model
@@ -65,14 +65,17 @@ def tag(
 
     if keep and append:
         raise click.UsageError("--keep and --append exclude each other")
-    if options["unknown"]:
-        raise click.UsageError("--unknown chooses files without a label, and nothing can be written for them; leave it out")
+    for name_ in ("unknown", "silent"):
+        if options[name_]:
+            raise click.UsageError(f"--{name_} chooses files without a label that could be written; leave it out")
     need_mutagen()
     field = field_of(name)
     mode = "keep" if keep else "append" if append else "replace"
     with Catalogue(catalogue) as known:
         wanted = filter_of(options)
-        found = labelled(known, wanted)
+        still: list[str] = []
+        found = labelled(known, wanted, still)
+        name_silent(still)
         if not found:
             raise DataError("no file with a label is chosen; 'harken library list' with the same options shows why")
         changes = _planned(found, field, mode, quiet)

@@ -11,6 +11,7 @@ from harken.cli.console import backbone_option, engine_options, exit_code, goes_
 from harken.cli.library import asker_for, catalogue_option, check_engine, files, model_option, waiting
 from harken.decoders import shown
 from harken.errors import HarkenError, printable
+from harken.prediction import SILENT
 
 if TYPE_CHECKING:
     from harken.library import Scan
@@ -96,7 +97,7 @@ class _Said:
         if answer.error is not None:
             click.echo(f"harken: {shown(answer.path)}: {printable(answer.error)}", err=True)
         else:
-            label = answer.or_unknown(self._threshold).label
+            label = SILENT if answer.silent else answer.or_unknown(self._threshold).label
             best = f"{shown(answer.label)} {answer.probability:.3f}"
             click.echo(f"{shown(answer.path)}\t{best if label == answer.label else f'{label} ({best})'}")
 

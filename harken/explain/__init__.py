@@ -105,6 +105,7 @@ def explain(
         against=model.classes[rival],
         findings=findings_of(case, answers),
         joint=joint,
+        silence=clips.silence,
     )
 
 

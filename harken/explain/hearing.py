@@ -14,7 +14,7 @@ from harken.decoders import shown
 from harken.errors import AudioError, DataError
 from harken.frontends import AudioFrontend, Views
 from harken.store import hear
-from harken.store.hearing import Times
+from harken.store.hearing import Silence, Times, as_it_is
 from harken.tracks import Track
 
 Floats = npt.NDArray[np.float32]
@@ -34,12 +34,15 @@ class Clips:
     times : list of (start, end)
         Seconds of the file; where a short clip is padded, ``end`` is where its sound ends.
     x : ndarray of float32, shape (clips, *shape)
+    silence : str
+        What there is to say where nothing sounds in them (:meth:`harken.store.hearing.Silence.remark`); else empty.
     """
 
     path: str
     frontend: AudioFrontend
     times: Times
     x: Floats
+    silence: str = ""
 
     def __len__(self) -> int:
         return len(self.times)
@@ -94,7 +97,8 @@ def clips_of(track: Track, frontend: AudioFrontend, silently: Callable[[str], No
     times: Times = []
     rows: list[Floats] = []
     most = max(1, MOST_BYTES // (4 * prod(frontend.shape)))
-    for spans, x in hear(track, frontend, warn=silently):
+    silence = Silence(track, as_it_is)
+    for spans, x in hear(track, frontend, warn=silently, stream=silence.stream, each=silence.clip):
         times += spans
         rows.append(x)
         if len(times) >= most:
@@ -102,4 +106,4 @@ def clips_of(track: Track, frontend: AudioFrontend, silently: Callable[[str], No
             break
     if not rows:
         raise AudioError(f"{shown(track.path)} holds no clip")
-    return Clips(track.path, frontend, times[:most], np.concatenate(rows)[:most])
+    return Clips(track.path, frontend, times[:most], np.concatenate(rows)[:most], silence.remark(times[:most]))

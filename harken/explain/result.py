@@ -385,6 +385,8 @@ class Explanation:
     findings : Findings
     joint : Joint, optional
         Of a stack.
+    silence : str
+        "is silent …" where nothing sounds in what the model heard, and the answer says nothing of music; else empty.
     """
 
     path: str
@@ -395,6 +397,7 @@ class Explanation:
     against: str
     findings: Findings
     joint: Joint | None = None
+    silence: str = ""
 
     @property
     def every(self) -> dict[str, Findings]:
@@ -413,6 +416,7 @@ class Explanation:
         table: dict[str, Any] = {
             "path": self.path,
             "answer": self.answer,
+            "silent": bool(self.silence),
             "explained": self.label,
             "against": self.against,
             "probabilities": {self.classes[place]: float(self.probabilities[place]) for place in order},

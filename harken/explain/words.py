@@ -96,6 +96,8 @@ def lines(explanation: Explanation, top: int = MOST_PARTS) -> list[str]:
         Numbers, groups and neighbours that are told of each kind.
     """
     said = [answer(explanation)]
+    if explanation.silence:
+        said.append(f"  It {explanation.silence}.")
     label, against = explanation.label, explanation.against
     if explanation.joint is None:
         return said + [f"  {line}" for line in of_findings(explanation.findings, label, against, top)]

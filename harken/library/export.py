@@ -19,7 +19,10 @@ from harken.files import atomic_write, json_bytes, plain, write_csv, write_text
 from harken.library.query import Row
 from harken.library.timeline import joined
 
-COLUMNS = ("path", "label", "confidence", "best", "familiarity", "seconds", "model", "model_hash", "sound", "gone", "error")
+COLUMNS = (
+    *("path", "label", "confidence", "best", "familiarity", "seconds", "model", "model_hash", "sound", "gone", "silent"),
+    "error",
+)
 """Of a CSV table."""
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
@@ -29,7 +32,7 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 def cells(row: Row) -> list[object]:
     """Return a row's cells, in the order of :data:`COLUMNS`."""
     table = row.to_table()
-    table["gone"] = "yes" if row.gone else "no"
+    table |= {name: "yes" if table[name] else "no" for name in ("gone", "silent")}
     return [table[column] for column in COLUMNS]
 
 
@@ -68,7 +71,7 @@ def write_playlists(
     folder : path-like
         Made where it is not there. Playlists of these names are replaced, others are left.
     rows : iterable of Row
-        Their order is that of the playlists; files without an answer are left out.
+        Their order is that of the playlists; files without an answer, and those in which nothing sounds, are left out.
     relative : bool
         Name the files as they lie from the playlist, so that both can be moved together; else from the root.
 
@@ -83,7 +86,7 @@ def write_playlists(
     lists: dict[str, list[str]] = {}
     failed = []
     for row in rows:
-        if not row.label:
+        if not row.label or row.silent:
             continue
         if "\n" in row.path or "\r" in row.path:
             failed.append(Failure(row.path, "its name holds a line break, and a playlist has a name a line; rename it"))
@@ -96,6 +99,15 @@ def write_playlists(
         text = f"#EXTM3U\n#PLAYLIST:{' '.join(label.split())}\n" + "".join(entries)
         write_text(where / f"{names[label]}.m3u8", text)
     return {f"{names[label]}.m3u8": len(entries) for label, entries in lists.items()}, failed
+
+
+def sounding(rows: Iterable[Row], left: list[str]) -> Iterator[Row]:
+    """Yield the rows in which something sounds, and note the paths of the others: their labels say nothing of music."""
+    for row in rows:
+        if row.silent:
+            left.append(row.path)
+        else:
+            yield row
 
 
 def _entry(path: str, base: Path | None) -> str:
@@ -111,7 +123,7 @@ def _entry(path: str, base: Path | None) -> str:
 
 
 def write_labels(folder: str | os.PathLike[str], rows: Iterable[Row]) -> tuple[int, list[Failure]]:
-    """Write a label file ``SONG.txt`` for each file that has a timeline, in folders as the files have them.
+    """Write a label file ``SONG.txt`` for each file that has a timeline and in which something sounds, in folders as they lie.
 
     Audacity opens it beside the song by File, Import, Labels. Clips that follow one another and are heard as the same are one
     label, with the mean of their probabilities.
@@ -123,7 +135,7 @@ def write_labels(folder: str | os.PathLike[str], rows: Iterable[Row]) -> tuple[i
         Files whose timeline cannot be read.
     """
     where = _folder(folder)
-    some = [row for row in rows if row.label]
+    some = [row for row in rows if row.label and not row.silent]
     tops = [os.path.dirname(row.path) for row in some]  # noqa: PTH120
     top = os.path.commonpath(tops) if len({Path(path).drive for path in tops}) == 1 else ""
     failed = []

@@ -17,6 +17,7 @@ from harken.errors import DataError, brief, suggest
 from harken.journal import model_hash
 from harken.library.catalogue import Catalogue
 from harken.library.timeline import Heard, unpack
+from harken.prediction import SILENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ class Filter:
         A part of the path, whatever the case.
     folder : str, optional
         Files in it and below it.
-    failed, unknown, gone : bool
-        Only files that failed, whose answer is "unknown", that are not there any more.
+    failed, unknown, gone, silent : bool
+        Only files that failed, whose answer is "unknown", that are not there any more, in which nothing sounds.
     guess : bool
         Take the most probable class where the answer is "unknown".
     """
@@ -75,6 +76,7 @@ class Filter:
     unknown: bool = False
     gone: bool = False
     guess: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Row:
     model : Named, optional
         None where no model has an answer.
     label : str
-        The answer: a class, "unknown", or empty where there is none.
+        The answer: a class, "unknown", "silent" where nothing sounds, or empty where there is none.
     best : str
         The most probable class.
     confidence : float, optional
@@ -101,6 +103,8 @@ class Row:
         Why there is no answer.
     gone : bool
         The file was not there at the last scan.
+    silent : bool
+        Nothing sounds in what the model heard, and its answer says nothing of music.
     """
 
     path: str
@@ -113,6 +117,7 @@ class Row:
     seconds: float | None
     reason: str | None
     gone: bool
+    silent: bool = False
     _shares: bytes | None = None
     _timeline: bytes | None = None
 
@@ -121,8 +126,9 @@ class Row:
         """The probability of every class, the highest first; empty where there is no answer."""
         if self.model is None or self._shares is None:
             return {}
-        shares = zip(self.model.classes, np.frombuffer(self._shares, "<f4").tolist(), strict=True)
-        return dict(sorted(shares, key=lambda pair: -pair[1]))
+        kept = map(_kept, np.frombuffer(self._shares, "<f4"))
+        shares = dict(sorted(zip(self.model.classes, kept, strict=True), key=lambda pair: -pair[1]))
+        return shares if self.confidence is None else shares | {self.best: self.confidence}  # which is kept in full
 
     @property
     def timeline(self) -> list[Heard]:
@@ -143,6 +149,7 @@ class Row:
             "model_hash": None if self.model is None else self.model.hash,
             "sound": self.sound,
             "gone": self.gone,
+            "silent": self.silent,
             "error": self.reason,
         }
         if timeline:
@@ -201,8 +208,10 @@ def _refuse_labels(catalogue: Catalogue, wanted: Filter) -> None:
     if not wanted.labels:
         return
     asked = models(catalogue) if wanted.model is None else [find_model(catalogue, wanted.model)]
-    known = {label for one in asked for label in one.classes} | {UNKNOWN}
-    folded = {label.casefold() for label in known}
+    known = {label for one in asked for label in one.classes}
+    if any(one.threshold is not None or any(map(is_background, one.classes)) for one in asked):
+        known.add(UNKNOWN)
+    folded = {label.casefold() for label in known | {UNKNOWN, SILENT}}
     strange = next((label for label in wanted.labels if label.casefold() not in folded), None)
     if strange is not None:
         raise DataError(f"the label {brief(strange)!r}: no model that is asked for has such a class; {suggest(strange, known)}")
@@ -214,7 +223,8 @@ def _listed(known: list[Named]) -> str:
 
 _COLUMNS = """
     SELECT files.path, files.sound, files.reason, files.gone IS NOT NULL, answers.model, answers.label, answers.probability,
-           answers.familiarity, answers.seconds, answers.reason, answers.probabilities, answers.timeline
+           answers.familiarity, answers.seconds, answers.reason, answers.probabilities, answers.timeline,
+           answers.silent
     FROM files LEFT JOIN answers ON answers.sound = files.sound
 """
 
@@ -242,9 +252,9 @@ def rows(catalogue: Catalogue, wanted: Filter) -> Iterator[Row]:
 
 
 def _row(row: tuple[Any, ...], model: Named | None, guess: bool) -> Row:
-    path, sound, unread, gone, _, best, share, familiarity, seconds, why, shares, timeline = row
-    label = best or ""
-    if best and not guess and model is not None:
+    path, sound, unread, gone, _, best, share, familiarity, seconds, why, shares, timeline, still = row
+    label = SILENT if best and still else best or ""
+    if best and not still and not guess and model is not None:
         strange = model.threshold is not None and familiarity is not None and familiarity < model.threshold
         label = UNKNOWN if strange or is_background(best) else best
     return Row(
@@ -258,13 +268,21 @@ def _row(row: tuple[Any, ...], model: Named | None, guess: bool) -> Row:
         seconds,
         unread or why,
         bool(gone),
+        bool(still),
         shares,
         timeline,
     )
 
 
+def _kept(share: float) -> float:
+    """Return a probability in as many digits as the catalogue keeps: those of single precision."""
+    return float(str(np.float32(share)))
+
+
 def _lets_through(wanted: Filter, row: Row) -> bool:
     if row.gone != wanted.gone or (wanted.failed and row.reason is None) or (wanted.unknown and row.label != UNKNOWN):
+        return False
+    if wanted.silent and not row.silent:
         return False
     if wanted.labels and row.label.casefold() not in {label.casefold() for label in wanted.labels}:
         return False
@@ -303,8 +321,9 @@ class Stats:
 
     Attributes
     ----------
-    files, gone, unreadable : int
-        Paths that are there, that are not, and that are there and cannot be read.
+    files, gone, unreadable, failed : int
+        Paths that are there, that are not, that are there and cannot be read, and those that have no answer of a model, these
+        among them.
     sounds : int
         Different sounds among the files that are there.
     copies : int
@@ -317,6 +336,7 @@ class Stats:
     files: int
     gone: int
     unreadable: int
+    failed: int
     sounds: int
     copies: int
     seconds: float
@@ -324,7 +344,7 @@ class Stats:
 
     def to_table(self) -> dict[str, Any]:
         """Return the counts as JSON shows them."""
-        table = {name: getattr(self, name) for name in ("files", "gone", "unreadable", "sounds", "copies", "seconds")}
+        table = {name: getattr(self, name) for name in ("files", "gone", "unreadable", "failed", "sounds", "copies", "seconds")}
         table["models"] = [
             {
                 "model": one.model.name,
@@ -350,12 +370,15 @@ def stats(catalogue: Catalogue, wanted: Filter | None = None) -> Stats:
     sums: Counter[tuple[int, str]] = Counter()
     paths: dict[str, str | None] = {}
     unreadable: set[str] = set()
+    failed: set[str] = set()
     lengths: dict[str, float] = {}
     named: Counter[int] = Counter()
     for row in rows(catalogue, wanted):
         paths[row.path] = row.sound
         if row.sound is None:
             unreadable.add(row.path)
+        if row.reason is not None:
+            failed.add(row.path)
         if row.model is None or row.sound is None:
             continue
         table = tables[row.model.number]
@@ -372,4 +395,5 @@ def stats(catalogue: Catalogue, wanted: Filter | None = None) -> Stats:
     sounds = {sound for sound in paths.values() if sound is not None}
     ((gone,),) = catalogue.execute("SELECT count(*) FROM files WHERE gone IS NOT NULL")
     copies = len(paths) - len(unreadable) - len(sounds)
-    return Stats(len(paths), gone, len(unreadable), len(sounds), copies, sum(lengths.values()), list(tables.values()))
+    counts = (len(paths), gone, len(unreadable), len(failed), len(sounds), copies)
+    return Stats(*counts, sum(lengths.values()), list(tables.values()))

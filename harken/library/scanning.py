@@ -56,6 +56,8 @@ class Scan:
         Files that were there and are not any more, neither here nor, as a moved one, elsewhere in the folder.
     named : int
         Sounds that the model was asked for, and answered.
+    silent : int
+        Those of them in which nothing sounds, as far as the model hears them.
     known : int
         Files whose sound had an answer already, or got it in this scan by another file: moved ones and copies.
     failed : list of Failure
@@ -75,6 +77,7 @@ class Scan:
     same: int = 0
     gone: int = 0
     named: int = 0
+    silent: int = 0
     known: int = 0
     failed: list[Failure] = field(default_factory=list)
     failed_before: int = 0
@@ -120,13 +123,14 @@ class Asker:
 
     def remembered(self, path: str, sound: str) -> Prediction:
         """Return the answer that the catalogue holds, for another file of that sound; without its timeline."""
-        ((label, shares, familiarity, why),) = self.catalogue.execute(
-            "SELECT label, probabilities, familiarity, reason FROM answers WHERE sound = ? AND model = ?", (sound, self.number)
+        ((label, shares, familiarity, why, still),) = self.catalogue.execute(
+            "SELECT label, probabilities, familiarity, reason, silent FROM answers WHERE sound = ? AND model = ?",
+            (sound, self.number),
         )
         if why is not None:
             return failure(path, self.classifier.classes, why)
         known = float("nan") if familiarity is None else familiarity
-        return Prediction(path, label, np.frombuffer(shares, "<f4").astype(np.float64), familiarity=known)
+        return Prediction(path, label, np.frombuffer(shares, "<f4").astype(np.float64), familiarity=known, silent=bool(still))
 
     def answers(self, paths: Sequence[str]) -> Generator[Prediction, None, None]:
         """Name files."""
@@ -141,8 +145,8 @@ class Asker:
             timeline = pack(answer.timeline, self.classifier.classes)
             row = (answer.label, answer.probability, familiarity, shares, timeline, answer.timeline[-1].end)
         self.catalogue.execute(
-            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (sound, self.number, *row, answer.error, time.time_ns()),
+            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (sound, self.number, *row, answer.error, time.time_ns(), int(answer.silent)),
         )
 
 
@@ -389,6 +393,7 @@ class _Scanning:
             self._fail(answer.path, answer.error)
             return
         self.result.named += 1
+        self.result.silent += answer.silent
         if self.told is not None:
             self.told(answer)
 

@@ -5,7 +5,8 @@ none, so that every older catalogue becomes the newest in order, each step whole
 the system has them; times are nanoseconds since 1970, unless they are called seconds.
 
 ``files`` holds every path that was found, with what the file was then (size, times, inode) and its sound's hash; ``answers``
-holds a model's answer for a sound, so that all files of one sound share it; ``models`` the models by their file's hash.
+holds a model's answer for a sound, so that all files of one sound share it, and whether nothing sounded (answers that were
+entered before that was kept count as sounding); ``models`` the models by their file's hash.
 ``taggings`` and ``changes`` are the undo journal: what was written into which file's tags, the hashes of the file before and
 after, the way back (:mod:`harken.library.wayback`), and why an undo had to leave a file; ``unfinished`` names temporary files
 that a killed tagging may leave.
@@ -54,6 +55,9 @@ STEPS = (
     """,
     """
     ALTER TABLE changes ADD COLUMN stays TEXT;
+    """,
+    """
+    ALTER TABLE answers ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;
     """,
 )
 """The steps of all versions so far, in order."""

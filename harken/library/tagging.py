@@ -27,6 +27,7 @@ from harken.decoders import shown
 from harken.errors import HarkenError
 from harken.files import is_full, put_in_place, temporary_beside, why_not
 from harken.library.catalogue import Catalogue, stamp_of
+from harken.library.export import sounding
 from harken.library.query import Filter, Row, one_model, rows
 from harken.library.sound import Sound, find_sound, hash_of
 from harken.library.tags import Field, TagError, Tagged, combined, need_mutagen
@@ -71,8 +72,15 @@ class Change:
         return self.reason is None and self.old != self.new
 
 
-def labelled(catalogue: Catalogue, wanted: Filter) -> list[Row]:
+def labelled(catalogue: Catalogue, wanted: Filter, silent: list[str] | None = None) -> list[Row]:
     """Return the rows whose labels can be written: those that a filter lets through, of one model, with a class for an answer.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    wanted : Filter
+    silent : list of str, optional
+        Takes the paths that are left out because nothing sounds in them.
 
     Raises
     ------
@@ -80,7 +88,8 @@ def labelled(catalogue: Catalogue, wanted: Filter) -> list[Row]:
         There are several models and none is named, or the catalogue does not know it.
     """
     wanted = replace(wanted, model=one_model(catalogue, wanted.model).hash)
-    return [row for row in rows(catalogue, wanted) if row.label and row.label != UNKNOWN]
+    found = sounding(rows(catalogue, wanted), [] if silent is None else silent)
+    return [row for row in found if row.label and row.label != UNKNOWN]
 
 
 def plan(row: Row, field: Field, mode: str = "replace") -> Change:

@@ -57,6 +57,8 @@ def page(found: Sequence[Explanation], model: str) -> str:
 def _section(number: int, one: Explanation) -> str:
     parts = [f'<h2 id="file{number}">{text(Path(one.path).name)}</h2>', f'<p class="file">{text(one.path)}</p>']
     parts.append(f"<p><strong>{text(answer(one))}</strong></p>")
+    if one.silence:
+        parts.append(f"<p>It {text(one.silence)}.</p>")
     if one.joint is None:
         parts.append(of_findings(one.path, one.findings, one.label, one.against))
         return f'<section aria-labelledby="file{number}">{"".join(parts)}</section>'

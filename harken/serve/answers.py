@@ -11,12 +11,10 @@ from typing import Any
 
 from harken.confidence import UNKNOWN
 from harken.learn.stack.said import views_table
-from harken.prediction import Prediction
+from harken.prediction import SILENT, Prediction
 
 WORDS = ((0.9, "sure"), (0.7, "fairly sure"), (0.5, "unsure"), (0.0, "very unsure"))
 """From which probability on an answer is called what."""
-SILENT = "silent"
-"""What an answer is called where nothing sounds: its label and its probability say nothing of music."""
 
 
 def in_words(probability: float) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from harken import __version__
 from harken.durations import in_words
-from harken.serve.answers import SILENT, WORDS
+from harken.prediction import SILENT
+from harken.serve.answers import WORDS
 from harken.serve.problems import MEDIA_TYPE
 from harken.serve.settings import Settings, size_in_words
 

@@ -59,6 +59,61 @@ class Altered:
     stream: Stream
 
 
+class Silence:
+    """Tells whether anything sounds in what is heard of a track (:data:`SILENCE`): the one judgement that all of Harken shares.
+
+    Parameters
+    ----------
+    track : Track
+    stream : callable
+        Gives the track's samples.
+    """
+
+    def __init__(self, track: Track, stream: Stream) -> None:
+        self._track, self._stream = track, stream
+        self._coming: Iterator[Floats] = iter(())
+        self._clips = self._blocks = False
+
+    def stream(self, track: Track, rate: int) -> Iterator[Floats]:
+        """Yield the track's samples, and take note of all that comes."""
+        self._coming = self._stream(track, rate)
+        for block in self._coming:
+            self._blocks = self._blocks or _sounds(block)
+            yield block
+
+    def clip(self, samples: Floats) -> None:
+        """Take the samples of a clip that is heard."""
+        self._clips = self._clips or _sounds(samples)
+
+    def remark(self, times: Times) -> str:
+        """Say of which part of the track that was heard nothing sounds: "is silent …"; empty where something does.
+
+        Parameters
+        ----------
+        times : list of (start, end)
+            Of all clips, in seconds of the file.
+        """
+        if self._clips or not times:
+            return ""
+        where = ""
+        if self._blocks or self._goes_on():
+            begin, end = times[0][0], times[-1][1]
+            span = f"in its first {end:.3g} s" if begin == 0 else f"from {begin:.3g} s to {end:.3g} s"
+            where = f" {span}, which is all that was heard"
+        return f"is silent{where}: its answer says nothing of music"
+
+    def _goes_on(self) -> bool:
+        """Tell whether the track holds more than was taken of it."""
+        try:
+            return any(len(block) for block in self._coming)
+        except HarkenError:
+            return True
+
+
+def _sounds(samples: Floats) -> bool:
+    return bool(len(samples) and np.ptp(samples) > SILENCE)
+
+
 def as_it_is(track: Track, rate: int) -> Iterator[Floats]:
     """Yield a track's samples as its file has them: the stream that is heard unless another is asked for."""
     return stream_audio(track.path, rate, start=track.start, end=track.end)
@@ -147,15 +202,15 @@ class Heard:
         The next clips of the track. None: the track is through.
     failure : str
         Why it is through, where it failed; what was heard of it before does not count.
-    silent : bool
-        It is through, and nothing sounds in any clip of it (:data:`SILENCE`).
+    silent : str
+        It is through, and nothing sounds in any clip of it: what there is to say of it (:meth:`Silence.remark`).
     """
 
     position: int
     times: Times
     x: Floats | None
     failure: str = ""
-    silent: bool = False
+    silent: str = ""
 
 
 def hear_many(
@@ -270,21 +325,17 @@ class _Crew:
 
 def _heard(position: int, track: Track, frontend: Frontend, warn: Callable[[str], None], stream: Stream) -> Iterator[Heard]:
     """Yield a track's news; whatever is wrong with its file is one of them."""
-    failure, sounds = "", False
-
-    def listen(samples: Floats) -> None:
-        nonlocal sounds
-        sounds = sounds or bool(np.ptp(samples) > SILENCE)
-
+    failure, silence, every = "", Silence(track, stream), Times()
     try:
-        for times, x in hear(track, frontend, warn=warn, stream=stream, each=listen):
+        for times, x in hear(track, frontend, warn=warn, stream=silence.stream, each=silence.clip):
+            every += times
             yield Heard(position, times, x)
     except HarkenError as error:
         failure = reason(track.path, error)
     except Exception as error:  # one file's fault, whatever a decoder makes of it, must not stop the others
         logger.warning("%s: %s", shown(track.path), error, exc_info=True)
         failure = f"{type(error).__name__}: {error}"
-    yield Heard(position, [], None, failure, silent=not (sounds or failure))
+    yield Heard(position, [], None, failure, silent="" if failure else silence.remark(every))
 
 
 def reason(path: str, error: HarkenError) -> str:
