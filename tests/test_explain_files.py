@@ -320,7 +320,7 @@ def test_the_sound_of_an_example_of_a_stack_is_of_what_its_explanation_shows(tmp
     conftest_write(tmp_path / "late.wav", sound[:, None], RATE)
     save_model(tmp_path / "model.harken", stack(clip=20.0))
     track = Judged(str(tmp_path / "late.wav"), WITH, WITH, "", 0.0, 20.0, {WITH: 0.6, WITHOUT: 0.4}, (0.0, 20.0))
-    reading = Reading(folder=tmp_path, metrics={}, model_hash="x", classes=(WITH, WITHOUT), judged=[track])
+    reading = Reading(folder=tmp_path, metrics={"classes": [WITH, WITHOUT]}, model_hash="x", judged=(track,))
     (before,) = with_sound(telling([track], (WITH, WITHOUT)), tmp_path)
     assert before.span == (0.0, 6.0)
     why = whys([before], reading).of[0]

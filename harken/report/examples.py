@@ -2,7 +2,8 @@
 
 They are the right answers with the highest and the lowest confidence, and the wrong ones nearest to the boundary and farthest
 from it. Which track is chosen follows from the track probabilities alone. The boundary lies where the label and the most
-probable other class are equally probable. The sound is of the clip that speaks most for the answer. Media are bounded twice, by
+probable other class are equally probable. The sound is of the clip that speaks most for the answer: where it is explained, of
+what the explanation shows (:func:`moved`), else its beginning. Media are bounded twice, by
 number and by bytes, so that a report stays small whatever the data: what finds no room is named without sound.
 """
 
@@ -27,6 +28,8 @@ from harken.report.reading import Judged
 
 SECONDS = 6.0
 """Of sound, for an example."""
+NEAR = 0.05
+"""Seconds by which a sound may begin elsewhere and still is the same."""
 MOST_EXAMPLES = 96
 """Examples that a report shows, whatever the number of classes."""
 MOST_SOUNDS = 72
@@ -191,6 +194,25 @@ def _heard(example: Example, folder: Path) -> Example:
         wave=waveform(samples, "waveform"),
         span=(start, start + len(samples) / RATE),
     )
+
+
+def moved(example: Example, clip: tuple[float, float], folder: Path) -> Example:
+    """Return an example with the sound of another clip; as it is where that is heard already, or cannot be.
+
+    Parameters
+    ----------
+    example : Example
+        With sound.
+    clip : tuple of (float, float)
+        Seconds of the file.
+    folder : Path
+        The run's.
+    """
+    other = replace(example, track=replace(example.track, clip=clip))
+    if example.span is None or abs(_span(other.track)[0] - example.span[0]) < NEAR:
+        return example
+    found = _heard(other, folder)
+    return example if found.silent else replace(found, track=example.track)
 
 
 def found_at(path: str, folder: Path) -> Path | None:

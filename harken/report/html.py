@@ -14,7 +14,7 @@ from harken.files import write_text
 from harken.judge.text import count, number, short
 from harken.leaky import PROTOCOLS
 from harken.report import drawing, views, words
-from harken.report.examples import Example, Left, endless, telling, with_sound
+from harken.report.examples import SECONDS, Example, Left, endless, moved, telling, with_sound
 from harken.report.page import SHADES, described, document, scrolling, table, text
 from harken.report.reading import Reading
 from harken.report.why import Why, whys
@@ -362,7 +362,8 @@ def _examples(reading: Reading, left: Left) -> str:
     silent = [each for each in shown if each.silent]
     intro = (
         "Of each class the right answers with the highest and the lowest confidence, and the wrong ones nearest to the "
-        "boundary between label and answer and farthest from it. The sound is of the clip that speaks most for the answer."
+        "boundary between label and answer and farthest from it. The sound is of the clip that speaks most for the answer; "
+        f'of one longer than {SECONDS:g} s the place that "Why" shows is heard, where it shows one, else the beginning.'
     )
     notes = [_p(intro)]
     if silent and len(silent) == len(shown):
@@ -370,6 +371,8 @@ def _examples(reading: Reading, left: Left) -> str:
     elif silent:
         notes.append(_p(f"{len(silent)} of {len(shown)} examples are without sound; each says why.", "soft"))
     reasons = whys(shown, reading, left)
+    for place, why in reasons.of.items():
+        shown[place] = shown[place] if why.clip is None else moved(shown[place], why.clip, reading.folder)
     if reasons.of:
         notes.append(
             _p(

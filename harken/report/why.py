@@ -28,6 +28,7 @@ from harken.learn import Decider, decider
 from harken.learn.deciders import view_models
 from harken.nets import Net
 from harken.recipes import StackRecipe
+from harken.report.examples import SECONDS as HEARD
 from harken.report.examples import Example, Left, by_urgency, endless, found_at
 from harken.report.heat import clip_of, heat_picture
 from harken.report.page import data_uri
@@ -61,11 +62,14 @@ class Why:
         The map over the mel picture, as a data address; empty where there is none.
     span : str
         What of the file the picture shows.
+    clip : tuple of (float, float), optional
+        What is to be heard of the file, in seconds: what the sentences speak of.
     """
 
     sentences: tuple[str, ...]
     picture: str = ""
     span: str = ""
+    clip: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -202,9 +206,21 @@ def _why(model: Model, net: Decider, example: Example, reading: Reading, *, agai
     seen = next((findings for findings in one.every.values() if findings.heat is not None), None)
     sentences = tuple(_sentences(one))
     if seen is None or seen.heat is None:
-        return Why(sentences)
+        nearest = min(one.every.values(), key=lambda findings: findings.explained.end - findings.explained.start, default=None)
+        return Why(sentences, clip=None if nearest is None else played(nearest))
     drawn = heat_picture(clip_of(one.path, seen), seen.heat, seen.explained.start)
-    return Why(sentences, data_uri("image/png", drawn), place(seen.explained.start, seen.explained.end))
+    span = place(seen.explained.start, seen.explained.end)
+    return Why(sentences, data_uri("image/png", drawn), span, played(seen))
+
+
+def played(findings: Findings) -> tuple[float, float]:
+    """Return what is to be heard of an explained clip, in seconds: of a long one what lies around the spot that counts most."""
+    start, end = findings.explained.start, findings.explained.end
+    spots = findings.heat.spots if findings.heat is not None else ()
+    if end - start <= HEARD or not spots:
+        return start, end
+    begin = max(start, min((spots[0].start + spots[0].end - HEARD) / 2, end - HEARD))
+    return begin, begin + HEARD
 
 
 def _sentences(one: Explanation) -> list[str]:
