@@ -16,7 +16,6 @@ from click.testing import CliRunner
 
 from harken.budget import within as budgets
 from harken.budget.keeping import Keeper, for_epochs
-from harken.budget.measure import measure
 from harken.budget.plan import (
     MARGIN,
     RESERVE,
@@ -36,7 +35,6 @@ from harken.budget.plan import (
 )
 from harken.budget.watch import Watch
 from harken.cli import harken
-from harken.datasets import Arrays, read
 from harken.durations import seconds_of
 from harken.errors import HarkenError
 from harken.learn.callbacks import Callback
@@ -45,8 +43,13 @@ from harken.learn.recipe import learn
 from harken.learn.stack.fitting import fit_stack
 from harken.recipes import Cosine, NetRecipe, Recipe, load_recipe
 from harken.report.views import sentences
-from harken.store import features
 from tests.test_stack import heard, near, small_net, sounds, stack
+
+
+def measured_as(monkeypatch: pytest.MonkeyPatch, costs: Costs) -> None:
+    """Let trainings be reckoned to cost so much, before hearing and after it."""
+    monkeypatch.setattr(budgets, "measure", lambda *_, **__: costs)
+    monkeypatch.setattr(budgets, "measure_again", lambda known, *_, **__: known)
 
 
 class Clock:
@@ -317,12 +320,12 @@ def simulated(
 
 
 def _folds(keeper: Keeper, part: Part, costs: Costs, one: Callable[[Part, int | None], bool]) -> list[bool]:
-    if len(keeper._plan.parts) < 2:
+    if len(keeper.plan.parts) < 2:
         return []
     found = [one(part, 0)]
-    for fold in range(1, keeper.folds(part.name, costs.folds)):
-        if not found[0] or not one(part, fold):
-            break
+    fold = 1
+    while fold < keeper.folds(part.name, costs.folds) and found[0] and one(part, fold):
+        fold += 1
     return found
 
 
@@ -513,7 +516,7 @@ def test_a_single_net_within_a_budget_and_going_on(
     songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     slow = Costs(views=(ViewCost(name="wave-mlp", epoch=100.0, epochs=10),), closing=10.0)
-    monkeypatch.setattr(budgets, "measure", lambda *_, **__: slow)
+    measured_as(monkeypatch, slow)
     kept = (str(songs), "--recipe", "wave-mlp", "--out", str(tmp_path / "run"), "--no-baselines")
     code, _, err = run(*kept, "--budget", "400s")
     assert code == 0 and "within 6 min 40 s: wave-mlp 3 of 10 epochs; left out: 7 of wave-mlp's epochs" in err
@@ -541,7 +544,7 @@ def test_a_killed_stack_goes_on_within_what_remains(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(keeping.Kept, "put", dies)
-    monkeypatch.setattr(budgets, "measure", lambda *_, **__: listen(epoch=20.0))
+    measured_as(monkeypatch, listen(epoch=20.0))
     kept = (str(songs), "--budget", "10m", "--out", str(tmp_path / "run"), "--no-baselines")
     run(*kept)
     assert len(calls) == 4 and load_recipe(tmp_path / "run" / "recipe.toml").named()["mel-res"].epochs < 12  # type: ignore
@@ -551,7 +554,8 @@ def test_a_killed_stack_goes_on_within_what_remains(
     assert code == 2 and "holds another run" in err
     code, _, err = run(*kept, *asked, "--resume")
     assert code == 0, err
-    assert "of 10 min are left; left out: " in err and "of mel-res's epochs" in err
+    assert notes["plan"]["parts"][-1]["epochs"] == 12  # it was quicker than reckoned, and that is known after the kill
+    assert "of 10 min are left; nothing is left out" in err and "epochs instead of 12" in err
     assert len(set(calls)) == len(calls) == 6  # of timbre and mel-res; the tracks are too short for rhythm
     assert 300 < json.loads((tmp_path / "run" / "metrics.json").read_text())["budget"]["spent"] < 600
 
@@ -566,32 +570,3 @@ def test_a_class_of_two_tracks_and_tracks_shorter_than_a_view_needs_still_give_a
     assert code == 0, err
     assert (tmp_path / "run" / "model.harken").exists()
     assert any("rhythm steps aside" in record.getMessage() for record in caplog.records)
-
-
-# -- what is measured ------------------------------------------------------------------------------------------------
-
-
-def test_what_the_store_has_costs_nothing_to_hear_and_rows_cost_none_at_all(songs: Path) -> None:
-    recipe = stack(near(), small_net(epochs=7))
-    tracks = read(songs).parts
-    watch = Watch(600.0)
-    fresh = measure(recipe, tracks, watch)
-    assert [view.name for view in fresh.views] == ["near", "net"] and fresh.folds == 3
-    assert fresh.shared > 0 and all(view.hear > 0 and view.heard for view in fresh.views)
-    net = fresh.of("net")
-    assert net.epochs == 7 and net.epoch > 0 and net.fit == 0 and fresh.of("near").fit > 0
-    features(tracks["train"], recipe.frontend)  # type: ignore[arg-type]
-    known = measure(recipe, tracks, watch, baselines=False)
-    assert known.shared == 0 and all(view.hear == 0 for view in known.views) and known.baselines == 0
-    rows = Arrays(np.eye(40, 3, dtype=np.float32), np.arange(40) % 2, ("a", "b"))
-    alone = measure(load_recipe("summary-lda"), {"train": rows}, watch)
-    assert alone.shared == 0 and alone.views[0].hear == 0 and alone.folds == 0 and alone.baselines == 0
-
-
-def test_tracks_that_cannot_be_read_or_are_too_short_are_reckoned_with(songs: Path, tmp_path: Path) -> None:
-    for path in sorted((songs / "low").iterdir())[:5]:
-        path.write_bytes(b"no audio")
-    recipe = stack(near(), small_net(), least={"near": 1.9})  # the tracks have a second
-    found = measure(recipe, read(songs).parts, Watch(600.0))
-    assert [view.heard for view in found.views] == [False, True]
-    assert least(found).parts[0].name == "net"

@@ -21,7 +21,8 @@ from harken.durations import seconds_of
 from harken.learn.pace import Deadline
 from harken.recipes import load_recipe
 from harken.report.views import epochs, sentences
-from tests.test_budget import Clock, listen, run
+from harken.store import features
+from tests.test_budget import Clock, listen, measured_as, run
 from tests.test_stack import near, small_net, stack
 
 
@@ -153,7 +154,7 @@ def test_hearing_that_took_too_long_ends_with_the_least_model_and_says_so(
         clock.now += 30.0 * slow - 20.0
         return real(self, recipe, parts)
 
-    monkeypatch.setattr(budgets, "measure", lambda *_, **__: costs)
+    measured_as(monkeypatch, costs)
     monkeypatch.setattr(budgets.Within, "corrected", late)
     begin = budgets.begin
     monkeypatch.setattr(budgets, "begin", lambda *args, **how: begin(*args, **{**how, "clock": clock}))
@@ -171,7 +172,7 @@ def test_a_budget_that_is_slightly_too_small_is_tried(
     songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, fits: bool
 ) -> None:
     costs = Costs(views=(ViewCost(name="timbre", fit=1.0, again=1.0),), closing=300.0)
-    monkeypatch.setattr(budgets, "measure", lambda *_, **__: costs)
+    measured_as(monkeypatch, costs)
     budget = share * needed(costs)
     asked = ("--recipe", "timbre", "--budget", f"{budget:.1f}s", "--out", str(tmp_path / "run"), "--no-baselines")
     code, _, err = run(str(songs), *asked)
@@ -185,7 +186,7 @@ def test_a_view_that_was_left_out_is_not_learnt_where_the_store_has_heard_it(
     """What is heard already stays in the recipe: it must step aside all the same, and the others keep to their time."""
     known = {"timbre": ViewCost(name="timbre", fit=1.0, again=1.0), "rhythm": ViewCost(name="rhythm", fit=1.0, heard=False)}
     views = (*known.values(), ViewCost(name="mel-res", epoch=50.0, epochs=12))
-    monkeypatch.setattr(budgets, "measure", lambda *_, **__: Costs(views=views, folds=3, closing=3.0))
+    measured_as(monkeypatch, Costs(views=views, folds=3, closing=3.0))
     code, out, err = run(str(songs), "--budget", "40s", "--out", str(tmp_path / "run"), "--no-baselines")
     assert code == 0 and "within 40 s: timbre whole and alone; left out: rhythm, mel-res" in err
     told = json.loads((tmp_path / "run" / "metrics.json").read_text())["training"]["stack"]["views"]
@@ -199,7 +200,7 @@ def test_a_budget_is_refused_at_once_with_the_shortest_that_would_do_and_leaves_
     songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     costs = replace(few(), views=few().views[:1])  # the tracks are too short for rhythm
-    monkeypatch.setattr(budgets, "measure", lambda *_, **__: costs)
+    measured_as(monkeypatch, costs)
     code, _, err = run(str(songs), "--budget", "2s", "--out", str(tmp_path / "runs" / "one"), "--no-baselines")
     assert code == 2 and "even timbre takes about" in err
     advised = seconds_of(err.split("--budget ")[1].split()[0])
@@ -233,3 +234,32 @@ def test_where_nothing_else_is_learnt_a_net_has_an_epoch_in_any_case() -> None:
     (ends,) = allowed.callbacks
     assert allowed.recipe.epochs == 1 and isinstance(ends, Deadline) and ends._first
     assert load_recipe("mel-res").epochs == 12  # the recipe itself stays as it is
+
+
+# -- what is measured ------------------------------------------------------------------------------------------------
+
+
+def test_what_the_store_has_costs_nothing_to_hear_and_rows_cost_none_at_all(songs: Path) -> None:
+    recipe = stack(near(), small_net(epochs=7))
+    tracks = read(songs).parts
+    watch = Watch(600.0)
+    fresh = measure(recipe, tracks, watch)
+    assert [view.name for view in fresh.views] == ["near", "net"] and fresh.folds == 3
+    assert fresh.shared > 0 and all(view.hear > 0 and view.heard for view in fresh.views)
+    net = fresh.of("net")
+    assert net.epochs == 7 and net.epoch > 0 and net.fit == 0 and fresh.of("near").fit > 0
+    features(tracks["train"], recipe.frontend)  # type: ignore[arg-type]
+    known = measure(recipe, tracks, watch, baselines=False)
+    assert known.shared == 0 and all(view.hear == 0 for view in known.views) and known.baselines == 0
+    rows = Arrays(np.eye(40, 3, dtype=np.float32), np.arange(40) % 2, ("a", "b"))
+    alone = measure(load_recipe("summary-lda"), {"train": rows}, watch)
+    assert alone.shared == 0 and alone.views[0].hear == 0 and alone.folds == 0 and alone.baselines == 0
+
+
+def test_tracks_that_cannot_be_read_or_are_too_short_are_reckoned_with(songs: Path, tmp_path: Path) -> None:
+    for path in sorted((songs / "low").iterdir())[:5]:
+        path.write_bytes(b"no audio")
+    recipe = stack(near(), small_net(), least={"near": 1.9})  # the tracks have a second
+    found = measure(recipe, read(songs).parts, Watch(600.0))
+    assert [view.heard for view in found.views] == [False, True]
+    assert least(found).parts[0].name == "net"

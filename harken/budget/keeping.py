@@ -2,16 +2,17 @@
 
 Before each training what is still to come is reckoned up, at the speed that each view has shown so far. Where nets take longer
 than planned, all that are left are shortened alike, so that the inner trainings and the last one stay comparable; a further
-inner fold is left out before it becomes less than a quarter of the planned epochs.
+inner fold is left out before it becomes less than a quarter of the planned epochs. Where they take less, what the plan had
+left out of a net is taken back in, in the plan's order and with its reserve, by all trainings of it that are left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
-from harken.budget.plan import LEAST, Costs, Plan, ViewCost
+from harken.budget.plan import LEAST, RESERVE, Costs, Part, Plan, ViewCost, grown, with_parts
 from harken.budget.watch import Watch
 from harken.durations import in_words
 from harken.learn.pace import Allowed, Deadline, NoTimeLeftError, Pace
@@ -49,11 +50,18 @@ class Keeper(Pace):
     plan : Plan
     tell : callable
         Takes a sentence when reality is slower than the plan: once for each view and what becomes of it, and again where
-        half of what was told is left.
+        half of what was told is left; and when it is quicker, so that more is learnt than was planned.
+    asked : mapping of str to Recipe, optional
+        The views as they were asked for: what a net grows to; default: as they are planned, for more epochs.
+
+    Attributes
+    ----------
+    plan : Plan
+        As it is by now: with what was taken back in.
     """
 
-    def __init__(self, watch: Watch, costs: Costs, plan: Plan, tell: Tell) -> None:
-        self._watch, self._costs, self._plan, self._tell = watch, costs, plan, tell
+    def __init__(self, watch: Watch, costs: Costs, plan: Plan, tell: Tell, asked: Mapping[str, Recipe] | None = None) -> None:
+        self._watch, self._costs, self.plan, self._tell, self._asked = watch, costs, plan, tell, asked or {}
         self._said: dict[tuple[str, str], str] = {}
         self._shortest: dict[str, int] = {}
         self._counted: dict[tuple[str, str], list[int]] = {}
@@ -74,11 +82,11 @@ class Keeper(Pace):
 
     def takes(self, view: str) -> bool:
         """Tell whether a view stands in the plan."""
-        return self._plan.of(view) is not None
+        return self.plan.of(view) is not None
 
     def folds(self, view: str, folds: int) -> int:
         """Return of how many inner folds a view answers the held-out tracks, from 1 on."""
-        part = self._plan.of(view)
+        part = self.plan.of(view)
         return folds if part is None or part.folds >= self._costs.folds else min(folds, max(1, part.folds))
 
     def known(self, view: str, fold: int) -> None:
@@ -87,7 +95,7 @@ class Keeper(Pace):
 
     def allow(self, view: Recipe, clips: int, judged: int, fold: int | None) -> Allowed:
         """Return what may be learnt now (:meth:`harken.learn.pace.Pace.allow`); an epoch in any case where nothing else is."""
-        key = (view.name, fold)
+        key, view = (view.name, fold), self._as_grown(view)
         if fold is None and key not in self._open:  # it was to step aside, and is all that there is
             self._open[key] = self._costs.of(view.name).training(view.epochs)
         cost, mine = self._costs.of(view.name), self._of(key)
@@ -122,7 +130,9 @@ class Keeper(Pace):
             self._slower[view] = self._slower.get(view, 1.0) * max(1e-3, (self._watch.spent - began) / reckoned)
         self._open.pop((view, fold), None)
         self._learnt = self._learnt or fold is None
-        self._watch.write()
+        if planned is not None and fold is not None:
+            self._grow(view, fold + 1)
+        self._watch.write(plan=self.plan.to_table())
 
     def failed(self, view: str) -> None:
         """Take note that a view steps aside."""
@@ -133,6 +143,46 @@ class Keeper(Pace):
         """Tell whether there is time to learn from the validation part too."""
         more = sum(self._of(key) for key in self._open if key[1] == AGAIN)
         return more + self._closing() <= self._watch.left
+
+    def _as_grown(self, view: Recipe) -> Recipe:
+        """Return a net for as many epochs as the plan has by now, where these are more than it was given."""
+        part = self.plan.of(view.name)
+        if part is None or view.epochs is None or (part.epochs or 0) <= view.epochs:
+            return view
+        return for_epochs(self._asked.get(view.name, view), part.epochs or view.epochs)
+
+    def _grow(self, view: str, fold: int) -> None:
+        """Take back in what the plan left out of a net, where its trainings are quicker than they were reckoned at.
+
+        Further inner folds only as far as the other views have them: ``fold`` is the next.
+        """
+        before, cost = self.plan.of(view), self._costs.of(view)
+        if before is None:
+            return
+        most = min((part.folds for part in self.plan.parts if part.name != view), default=before.folds)
+        still = {key[1] for key in self._open if key[0] == view and key[1] not in (None, AGAIN)}
+        others = sum(self._of(key) for key in self._open if key[0] != view)
+        room = RESERVE * self._watch.left - others - self._closing()
+        found = before
+        for part in grown(cost, self.plan, max(most, before.folds)):
+            folds = still | set(range(max(fold, before.folds), part.folds))
+            takes = cost.training(part.epochs) + len(folds) * cost.training(part.epochs, self._costs.inner)
+            if takes * self._slower.get(view, 1.0) > room:
+                break
+            found = part
+            wanted: dict[Key, float] = {(view, None): cost.training(part.epochs)}
+            wanted |= {(view, one): cost.training(part.epochs, self._costs.inner) for one in folds}
+        if found is before:
+            return
+        self._open |= wanted
+        self.plan = with_parts(self.plan, found)
+        self._more(before, found)
+
+    def _more(self, before: Part, after: Part) -> None:
+        """Tell how far a net has grown."""
+        told = [f"{after.epochs} epochs instead of {before.epochs} from here on"] if after.epochs != before.epochs else []
+        told += [f"weighed by {after.folds} of {self._costs.folds} inner folds"] if after.folds != before.folds else []
+        self._say((after.name, "more"), f"{after.name}: {', '.join(told)}, as there is more time than expected")
 
     def _epochs(self, cost: ViewCost, planned: int, limit: float, fold: int | None) -> int:
         share = 1.0 if fold is None else self._costs.inner
@@ -147,7 +197,7 @@ class Keeper(Pace):
         return self._costs.of(view).epochs is not None
 
     def _closing(self) -> float:
-        return self._costs.closing + (self._costs.baselines if self._plan.baselines else 0.0)
+        return self._costs.closing + (self._costs.baselines if self.plan.baselines else 0.0)
 
     def _none(self, key: Key) -> NoTimeLeftError:
         """Leave out this training and all inner ones of the view behind it."""

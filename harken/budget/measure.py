@@ -10,7 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -27,6 +30,8 @@ from harken.folds import SHARE as PART
 from harken.frontends import AudioFrontend, Views
 from harken.learn.batches import targets
 from harken.learn.fitting import FITTERS
+from harken.learn.stack.slices import sliced
+from harken.parts import Parts
 from harken.recipes import ClassicalRecipe, NetRecipe, Recipe, StackRecipe
 from harken.recipes.classical import Machine
 from harken.report.examples import MOST_SOUNDS, SHOWN
@@ -41,11 +46,13 @@ SHARE = 0.05
 """Of the budget, for each kind of measuring."""
 LOOKED_AT, STEPS, ROWS = 100, 4, 300
 """Files whose length is asked for; steps of a net, the first of which does not count; rows of noise."""
-CLOSING, EXAMPLE = 2.0, 0.1
-"""Seconds for calibrating, judging, plots and the page, beside what the judged clips take; and for an example of the report,
-heard and drawn. Why examples were answered so is told in the time that is left then."""
+PLOTS, EXAMPLE = 12, 0.1
+"""Calibrating, judging, plots and the page take so many times as long as one plot, beside what the judged clips take; and
+seconds for an example of the report, heard and drawn. Why examples were answered so is told in the time that is left then."""
 LOADING = 5.0
 """Seconds that a first fitting takes at most where it is loading that takes them: a longer one is not repeated."""
+AGAIN, SAMPLED = 0.02, 2
+"""Of the budget, for measuring again what views take to learn, when all is heard; and tracks whose sounds are measured then."""
 SHORT = 10.0
 """Seconds of a budget, below which it is not measured what triviality costs: there is no time for it, nor for measuring it."""
 
@@ -178,9 +185,69 @@ def measure(
         views=tuple(found),
         shared=0.0 if hearing is None else factor * hearing.shared,
         folds=recipe.stack.folds if isinstance(recipe, StackRecipe) and len(views) > 1 else 0,
-        closing=MARGIN * (CLOSING + judging + (0.0 if rows else EXAMPLE * amounts.examples)),
+        closing=MARGIN * (PLOTS * _plot() + judging + (0.0 if rows else EXAMPLE * amounts.examples)),
         baselines=max(sound, 0.5) if sounds else watch.budget if asked else 0.0,
     )
+
+
+def measure_again(
+    costs: Costs,
+    recipe: Recipe,
+    parts: Parts,
+    watch: Watch,
+    *,
+    engine: str = "numpy",
+    device: str = "auto",
+    baselines: bool = True,
+    **_: object,
+) -> Costs:
+    """Return what is known of costs when all is heard: how many clips there are, and how quick this machine is now.
+
+    Parameters
+    ----------
+    costs : Costs
+        As they were measured before.
+    recipe : Recipe
+        What was heard, with its views as they were asked for.
+    parts : Parts
+    watch : Watch
+    engine, device, baselines
+        As :func:`measure` takes them.
+    """
+    views, tracks = views_of(recipe), parts.train.tracks
+    valid, test = (0 if part is None else len(part.tracks) for part in (parts.valid, parts.test))
+    amounts = Amounts(len(tracks), valid, test, len(tracks.classes), 0.0, 0)
+    limit, found = AGAIN * watch.budget / len(views), []
+    for number, view in enumerate(views):
+        before = costs.of(view.name)
+        clips = parts.train if not isinstance(recipe, StackRecipe) else sliced(parts.train, number)[0]
+        if not len(clips) or not before.heard or before.fit > limit or before.begin > limit:
+            found.append(before)
+            continue
+        cost, _judged = _training(view, amounts, len(clips) / len(tracks), limit, engine=engine, device=device)
+        found.append(replace(cost, hear=before.hear, copies=before.copies, heard=before.heard))
+    known = {view.name: view for view in found}
+    trivial, began = costs.baselines, time.perf_counter()
+    if baselines and trivial >= watch.budget:
+        sampled = _spread(list(tracks), SAMPLED)
+        for track in sampled:
+            with suppress(HarkenError):  # a file that cannot be read again is the business of what learns from it
+                measure_sound(track)
+        taken = (time.perf_counter() - began) / max(1, len(sampled))
+        trivial = max(MARGIN * taken * (len(tracks) + valid + test), 0.5)
+    return replace(costs, views=tuple(known.get(view.name, view) for view in costs.views), baselines=trivial)
+
+
+def _plot() -> float:
+    """Return the seconds that a plot takes, when what draws it is loaded: that is needed in any case, and so done already."""
+    from harken.report.plots import confusion_matrix  # noqa: PLC0415 - it loads matplotlib
+
+    timed = _Timed()
+    with TemporaryDirectory() as folder:
+        for _ in range(2):
+            timed()
+            confusion_matrix([[1, 0], [0, 1]], ("a", "b"), Path(folder) / "plot.png", "")
+    return timed()
 
 
 def _missing(tracks: Sequence[Track], recipe: Recipe) -> list[Track]:

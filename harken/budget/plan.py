@@ -202,29 +202,29 @@ def ladder(costs: Costs) -> Iterator[Plan]:
             plan = replace(plan, baselines=True)
             yield plan
         if plan.of(view.name) is None:  # from the second view on they are weighed against each other
-            plan = _with(plan, *(replace(part, folds=max(part.folds, 1)) for part in plan.parts))
-            plan = _with(plan, Part(name=view.name, folds=1, epochs=_least(view, stacked)))
+            plan = with_parts(plan, *(replace(part, folds=max(part.folds, 1)) for part in plan.parts))
+            plan = with_parts(plan, Part(name=view.name, folds=1, epochs=_least(view, stacked)))
             yield plan
         for name in (part.name for part in plan.parts if part.name in ripe or part.epochs is None):
-            for part in _grown(costs.of(name), plan, costs.folds if len(plan.parts) > 1 else 0):
-                plan = _with(plan, part)
+            for part in grown(costs.of(name), plan, costs.folds if len(plan.parts) > 1 else 0):
+                plan = with_parts(plan, part)
                 yield plan
     if costs.baselines and not plan.baselines:
         plan = replace(plan, baselines=True)
         yield plan
     for view in costs.views:
         if view.copies:
-            plan = _with(plan, *(replace(part, copies=True) for part in plan.parts if part.name == view.name))
+            plan = with_parts(plan, *(replace(part, copies=True) for part in plan.parts if part.name == view.name))
             yield plan
 
 
-def _with(plan: Plan, *parts: Part) -> Plan:
+def with_parts(plan: Plan, *parts: Part) -> Plan:
     """Return a plan with parts in the place of those of the same views, or behind the others."""
     found = {part.name: part for part in plan.parts} | {part.name: part for part in parts}
     return replace(plan, parts=tuple(found.values()))
 
 
-def _grown(view: ViewCost, plan: Plan, folds: int) -> Iterator[Part]:
+def grown(view: ViewCost, plan: Plan, folds: int) -> Iterator[Part]:
     """Yield a view's part in the plan as it grows to a whole one."""
     part = plan.of(view.name)
     assert part is not None
@@ -295,6 +295,25 @@ def needed(costs: Costs) -> float:
 def decide_carefully(costs: Costs, budget: float) -> Plan | None:
     """Return what is decided with a reserve of the budget; the lowest rung needs none, and no margin."""
     return decide(costs, RESERVE * budget) or (least(costs) if needed(costs) <= budget else None)
+
+
+def in_case(costs: Costs, plan: Plan, budget: float) -> list[str]:
+    """Return the views left out that are heard all the same: where hearing fits, and as much learning as the margin may hide.
+
+    After hearing more is known, and the plan may take them in, the next to come first.
+    """
+    names, spent = list[str](), seconds(costs, plan)
+    for further in ladder(costs):
+        for part in further.parts:
+            if plan.of(part.name) is not None or part.name in names or not holds(further, plan):
+                continue
+            if not costs.of(part.name).heard:
+                return names
+            spent += costs.of(part.name).hear
+            if spent > RESERVE * budget or seconds(costs, further) / MARGIN > budget:
+                return names
+            names.append(part.name)
+    return names
 
 
 def left_out(costs: Costs, plan: Plan) -> list[str]:

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from harken.budget.keeping import Keeper, for_epochs
-from harken.budget.measure import measure, views_of
+from harken.budget.measure import measure, measure_again, views_of
 from harken.budget.plan import (
     MARGIN,
+    RESERVE,
     Costs,
     Part,
     Plan,
     decide_carefully,
     holds,
+    in_case,
     in_sentence,
     joined_words,
     least,
@@ -28,6 +30,7 @@ from harken.budget.plan import (
     needed,
     read_again,
     seconds,
+    whole,
 )
 from harken.budget.watch import Clock, Watch, continued, read_notes, unreadable
 from harken.datasets import Arrays
@@ -120,7 +123,8 @@ class Within(Unlimited):
         self._costs: Costs | None = None
         self._plan: Plan | None = None
         self._said: list[str] = []
-        self._deadline: Deadline | None = None
+        self._spare: list[str] = []
+        self._how: dict[str, Any] = {}
         self.pace: Pace | None = None
 
     @property
@@ -149,13 +153,14 @@ class Within(Unlimited):
             self._tell(f"{in_words(self.watch.left)} of {in_words(self.watch.budget)} are left; {', '.join(self._outs())}")
             # What was asked for then may be asked for again; anything else is compared with the run, and refused by it.
             return load_recipe(self._run.recipe) if known.get("asked") == mark else recipe
-        self._whole = recipe
+        self._whole, self._how = recipe, how
         self._costs = costs = measure(recipe, parts, self.watch, **how)
         plan = decide_carefully(costs, self.watch.left)
         if plan is None and needed(costs) > self.watch.left + SLIGHTLY * self.watch.budget:
             raise self._too_small(costs)
         plan = plan or least(costs)
-        self._take(plan, "")
+        self._spare = in_case(costs, plan, self.watch.left)
+        self._take(plan, "", spare=sum(costs.of(name).hear for name in self._spare))
         self.watch.write(asked=mark)
         return self._reduced(recipe, heard=costs.shared == 0 and all(view.hear == 0 for view in costs.views))
 
@@ -163,16 +168,19 @@ class Within(Unlimited):
         """Decide anew after hearing, which may have taken longer than expected, or less; then the trainings may begin."""
         costs, plan = self._known()
         named = [view.name for view in views_of(recipe)]
-        ahead = replace(costs, shared=0.0, views=tuple(replace(view, hear=0.0) for view in costs.views if view.name in named))
         if not self._run.recipe.is_file():
+            if plan != whole(costs):
+                costs = self._costs = measure_again(costs, self._again_whole(recipe), parts, self.watch, **self._how)
+            ahead = _ahead(costs, named)
             other = decide_carefully(ahead, self.watch.left) or self._all_the_same(ahead)
             fits = seconds(ahead, plan) <= self.watch.left
             if other != plan and not (fits and holds(plan, other)):
                 self._take(other, "corrected: ", ahead)
-                recipe = self._reduced(self._again_whole(recipe), heard=True)
+            recipe = self._reduced(self._again_whole(recipe), heard=True)
         costs, plan = self._known()
         if isinstance(recipe, StackRecipe):
-            self.pace = Keeper(self.watch, replace(ahead, views=tuple(ahead.of(name) for name in named)), plan, self._tell)
+            asked = {view.name: view for view in views_of(self._whole)}
+            self.pace = Keeper(self.watch, _ahead(costs, named), plan, self._tell, asked)
         return recipe
 
     def _all_the_same(self, ahead: Costs) -> Plan:
@@ -203,14 +211,23 @@ class Within(Unlimited):
         return [Deadline(lambda: self.watch.left - reserved, ended, first=True)]
 
     def learnt(self, learnt: Learnt) -> Learnt:
-        """Return what was learnt, with what was left out in its record."""
+        """Return what was learnt, with what was left out in its record; triviality is taken in where there is time for it."""
         if learnt.everything is not None and isinstance(self.pace, Keeper) and not self.pace.again():
             self._say("corrected: the model that is kept has not learnt from the validation part")
             learnt = replace(learnt, everything=None)
+        self._trivial()
         note = {"budget": self.told()}
         best, last = (replace(model, record={**model.record, **note}) for model in (learnt.best, learnt.last))
         everything = learnt.everything
         return replace(learnt, best=best, last=last, everything=everything)
+
+    def _trivial(self) -> None:
+        """Take back in what triviality reaches, where it was left out and there is time for it by now."""
+        costs, plan = self._known()
+        takes = costs.baselines + costs.closing + sum(view.again for view in costs.views)
+        if costs.baselines and not plan.baselines and takes <= RESERVE * self.watch.left:
+            self._plan = replace(plan, baselines=True)
+            self._say(f"corrected: what triviality reaches is learnt too, as {in_words(self.watch.left)} are left")
 
     def left(self) -> float:
         """Return the seconds that the report may still take for its examples."""
@@ -224,11 +241,16 @@ class Within(Unlimited):
             "seconds": self.watch.budget,
             "spent": round(self.watch.spent, 1),
             "plan": plan.to_table(),
-            "expected": round(seconds(costs, plan), 1),
+            "expected": self._expected(),
             "left_out": left_out(costs, plan),
             "sentence": f"It was trained {in_sentence(costs, plan, self.watch.budget)}.",
             "corrected": [text.removeprefix("corrected: ") for text in said if not text.startswith("within ")],
         }
+
+    def _expected(self) -> float:
+        """Return the seconds that all of it was said to take, measuring and hearing too, when the plan was last told."""
+        noted = self.watch.notes.get("expected")
+        return round(float(noted) if isinstance(noted, int | float) else seconds(*self._known()), 1)
 
     def _as_decided(self) -> tuple[Costs, Plan]:
         """Return what was decided before a kill."""
@@ -244,17 +266,17 @@ class Within(Unlimited):
         asked = {view.name: view for view in views_of(self._whole)}
         return replace(recipe, views=tuple(asked[view.name] for view in recipe.views))
 
-    def _take(self, plan: Plan, before: str, ahead: Costs | None = None) -> None:
-        """Make a plan one's own, and say it; ``ahead`` are the costs of what is still to come."""
+    def _take(self, plan: Plan, before: str, ahead: Costs | None = None, spare: float = 0.0) -> None:
+        """Make a plan one's own, and say it; ``ahead`` are the costs of what is still to come, beside what is heard in case."""
         costs = self._costs
         assert costs is not None
         self._plan = plan
-        coming = seconds(ahead or costs, plan)
+        coming = seconds(ahead or costs, plan) + spare
         if self.watch.spent + coming > self.watch.budget:  # the least is tried without a margin
             coming /= MARGIN
         expected = self.watch.spent + coming
         self._say(before + in_sentence(costs, plan, self.watch.budget, expected))
-        self.watch.write(costs=costs.to_table(), plan=plan.to_table())
+        self.watch.write(costs=costs.to_table(), plan=plan.to_table(), expected=round(expected, 3))
 
     def _say(self, text: str) -> None:
         self._said.append(text)
@@ -262,6 +284,8 @@ class Within(Unlimited):
 
     def _known(self) -> tuple[Costs, Plan]:
         assert self._costs is not None and self._plan is not None, "decided() comes first"
+        if isinstance(self.pace, Keeper):  # which lets nets grow
+            self._plan = replace(self._plan, parts=self.pace.plan.parts)
         return self._costs, self._plan
 
     def _outs(self) -> list[str]:
@@ -277,7 +301,7 @@ class Within(Unlimited):
             return views[0]
         if heard:
             return replace(recipe, views=tuple(views))
-        kept = [view for view in views if plan.of(view.name) is not None]
+        kept = [view for view in views if plan.of(view.name) is not None or view.name in self._spare]
         names = {view.name for view in kept}
         stack = replace(recipe.stack, least={name: value for name, value in recipe.stack.least.items() if name in names})
         top = {key: getattr(recipe, key) for key in ("name", "title", "source", "published", "notes")}
@@ -292,6 +316,11 @@ class Within(Unlimited):
             f"takes about {in_words(takes)} ({shares}), and {in_words(max(self.watch.left, 0.0))} are left. "
             f"Give --budget {as_option(MORE * (takes + self.watch.spent))} or more"
         )
+
+
+def _ahead(costs: Costs, named: Sequence[str]) -> Costs:
+    """Return the costs of what is still to come of some views when they are heard."""
+    return replace(costs, shared=0.0, views=tuple(replace(costs.of(name), hear=0.0) for name in named))
 
 
 def _named(costs: Costs, plan: Plan) -> str:

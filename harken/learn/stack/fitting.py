@@ -255,7 +255,11 @@ def _out_of_fold(fitting: Fitting, folds: Sequence[Positions]) -> tuple[dict[str
             continue
         answers = np.full((len(train), len(fitting.classes)), np.nan)
         done: set[int] = set()
-        for fold, held in enumerate(folds[: fitting.pace.folds(view.name, len(folds))]):
+        for fold, held in enumerate(folds):
+            if fold >= fitting.pace.folds(
+                view.name, len(folds)
+            ):  # asked anew each time, as it may grow with the time that is left
+                break
             rows = np.flatnonzero(np.isin(train.track, held))
             try:
                 answers[rows] = _answered(fitting, number, fold, held, len(rows))

@@ -1,0 +1,120 @@
+"""What a plan left out by a too careful guess is taken back in, within the reserve and never beyond the budget."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harken.budget import within as budgets
+from harken.budget.keeping import Keeper
+from harken.budget.plan import RESERVE, Part, Plan, ViewCost, decide_carefully, in_case, least, seconds
+from harken.budget.watch import Watch
+from harken.learn.pace import Deadline
+from harken.recipes import Cosine, NetRecipe, load_recipe
+from tests.test_budget import Clock, listen, measured_as, run, simulated, songs
+from tests.test_stack import near, small_net, stack
+
+__all__ = ["songs"]
+
+
+@pytest.mark.parametrize("quick", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("budget", [180.0, 240.0, 300.0, 400.0])
+def test_a_net_that_is_quicker_than_reckoned_learns_more_within_the_budget(budget: float, quick: float) -> None:
+    costs = listen()
+    plan = decide_carefully(costs, budget)
+    part = None if plan is None else plan.of("mel-res")
+    assert plan is not None and part is not None and part.epochs is not None and part.epochs < 12
+    spent, said, done = simulated(costs, plan, budget, lambda name: quick if name == "mel-res" else 1.0)
+    as_planned = seconds(costs, plan) - (1 - quick) * 10 * part.epochs * (1 + part.folds * costs.inner)
+    assert as_planned < spent <= budget and done["mel-res"] >= part.folds + 1
+    assert len(said) >= 1 and all("as there is more time than expected" in text for text in said)
+
+
+def test_what_is_taken_back_in_follows_the_plan_s_order_and_keeps_its_reserve() -> None:
+    costs, clock, told = listen(), Clock(), list[str]()
+    asked = load_recipe("listen").named()  # type: ignore[attr-defined]
+    watch = Watch(400.0, clock=clock)
+    plan = Plan(parts=(Part(name="rhythm", folds=3), Part(name="timbre", folds=3), Part(name="mel-res", folds=1, epochs=4)))
+    keeper = Keeper(watch, costs, plan, told.append, asked)
+    net = asked["mel-res"].replace(epochs=4, schedule=replace(asked["mel-res"].training.schedule, warmup=1))
+    keeper.allow(net, 1, 1, 0)
+    clock.now += 10.0  # where 27 s were reckoned
+    keeper.took("mel-res", 0, 4)
+    assert keeper.folds("mel-res", 3) == 3 and told[0].startswith("corrected: mel-res: ")
+    allowed = keeper.allow(net, 1, 1, 1)
+    grown = keeper.plan.of("mel-res")
+    assert grown is not None and isinstance(allowed.recipe, NetRecipe) and allowed.recipe.epochs == grown.epochs
+    schedule = allowed.recipe.training.schedule
+    assert grown.epochs == 12 and isinstance(schedule, Cosine) and schedule.warmup == 2  # as the recipe has it
+    assert any(isinstance(one, Deadline) for one in allowed.callbacks)
+    assert watch.spent + sum(keeper._of(key) for key in keeper._open) + costs.closing <= RESERVE * 400.0
+
+
+@pytest.mark.parametrize(("left", "grows"), [(120.0, False), (200.0, True)])
+def test_nothing_is_taken_back_in_that_the_reserve_has_no_room_for(left: float, grows: bool) -> None:
+    costs, clock, told = listen(), Clock(), list[str]()
+    watch = Watch(left, clock=clock)
+    plan = Plan(parts=(Part(name="timbre", folds=1), Part(name="mel-res", folds=1, epochs=6)))
+    keeper = Keeper(watch, costs, plan, told.append)
+    net = stack(near("timbre"), small_net("mel-res", 6)).views[1]
+    keeper.failed("timbre")
+    keeper.allow(net, 1, 1, 0)
+    clock.now += 6 * 10 * costs.inner + 0.5  # as reckoned
+    keeper.took("mel-res", 0, 6)
+    assert bool(told) == grows and (keeper.plan != plan) == grows
+    assert keeper.folds("mel-res", 3) == 1  # timbre has answered for one fold alone: others could judge nothing
+
+
+def test_a_view_that_is_quickly_heard_is_heard_in_case_there_is_time_to_learn_it() -> None:
+    costs = listen()
+    two = Plan(parts=(Part(name="rhythm", folds=3), Part(name="timbre", folds=3)), baselines=True)
+    lacking = next(budget for budget in range(60, 400) if seconds(costs, two) + 2 <= RESERVE * budget)
+    assert in_case(costs, two, 50.0) == [] and in_case(costs, two, 130.0) == ["mel-res"]
+    assert in_case(costs, two, float(lacking)) == []  # not even at what the margin hides
+    slow = replace(costs, views=(*costs.views[:2], replace(costs.views[2], hear=60.0)))
+    assert in_case(slow, two, 130.0) == []
+    deaf = replace(costs, views=(*costs.views[:2], replace(costs.views[2], heard=False)))
+    assert in_case(deaf, two, 130.0) == [] == in_case(costs, least(costs), 20.0)
+
+
+def test_a_view_is_taken_back_in_after_hearing_and_the_time_is_noted_as_it_was_said(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before hearing a net seems just too slow; measured again, it is quick."""
+    costs = listen(epoch=13.0, scale=0.01)
+    costs = replace(costs, views=tuple(replace(view, heard=view.name != "rhythm") for view in costs.views), baselines=0.0)
+    measured_as(monkeypatch, costs)
+    quick = {"mel-res": ViewCost(name="mel-res", epoch=0.1, epochs=12, hear=0.02)}
+    again = replace(costs, views=tuple(quick.get(view.name, view) for view in costs.views))
+    monkeypatch.setattr(budgets, "measure_again", lambda *_, **__: again)
+    code, out, err = run(str(songs), "--budget", "80s", "--out", str(tmp_path / "run"), "--no-baselines")
+    assert code == 0, err
+    first, second, *_ = [line for line in err.splitlines() if "within 1 min 20 s: " in line]
+    assert first.startswith("within") and "left out: rhythm, mel-res" in first.replace("timbre whole and alone; ", "")
+    assert second.startswith("corrected: within") and "mel-res and timbre whole; left out: rhythm" in second
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert "mel-res" not in metrics["budget"]["left_out"] and "corrected on the way: " in out
+    told = {view["name"]: view for view in metrics["training"]["stack"]["views"]}
+    assert told["mel-res"]["track_accuracy"] is not None and not told["mel-res"]["aside"]
+    assert second.endswith(f"(about {metrics['budget']['expected']:.0f} s expected)")
+
+
+def test_triviality_is_learnt_where_there_turns_out_to_be_time(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs = listen(scale=0.01)
+    views = (replace(costs.views[0], hear=0.1),)
+    measured_as(monkeypatch, replace(costs, views=views, closing=3.0, baselines=55.0))
+    real = budgets.Within.learnt
+    monkeypatch.setattr(
+        budgets.Within,
+        "learnt",
+        lambda self, learnt: [setattr(self, "_costs", replace(self._costs, baselines=1.0)), real(self, learnt)][1],
+    )
+    code, out, err = run(str(songs), "--recipe", "timbre", "--budget", "60s", "--out", str(tmp_path / "run"))
+    assert code == 0 and "left out: what triviality reaches" in err
+    assert "corrected: what triviality reaches is learnt too" in err and "nothing was left out" in out
+    assert "tempo" in out
