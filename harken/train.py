@@ -28,7 +28,7 @@ from harken.learn import Checkpoint, TrainingState
 from harken.learn.learnt import Learnt
 from harken.learn.recipe import learn
 from harken.learn.stack.keeping import ANSWERS, Kept
-from harken.parts import Parts, hear_parts, parts_of
+from harken.parts import Parts, check_divisible, hear_parts, parts_of
 from harken.progress import Progress, silent
 from harken.recipes import Recipe, load_recipe
 from harken.report import write_reports
@@ -60,7 +60,7 @@ class Outcome:
     summary : str
         What was trained on what, in a few lines.
     chose : bool
-        Whether the validation part, where there is one, chose the epoch: there is a net in what was learnt.
+        Whether the validation part, where there is one, chose the epoch: there is a net in the model.
     """
 
     run: Run
@@ -172,6 +172,7 @@ def train(
     engine, device = _engine(Run(folder), chosen, engine, device, resume=resume)
     chosen = _naming(chosen, engine)
     dataset = _read(data, test, label=label, group=group, classes=classes, without=without, progress=progress)
+    check_divisible(dataset.parts)
     with open_run(folder, resume=resume) as run:
         within = budgets.begin(budget, run, chosen, resume=resume, tell=tell)
         progress = within.following(progress)
@@ -338,7 +339,7 @@ def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, 
         if parts.test is not None:
             return classifier.evaluate(judge, seed=seed, baselines=baselines, progress=progress)
         found = classifier.evaluate(judge, seed=seed, raw=True, baselines=baselines, progress=progress)
-        return replace(found, calibration=found.calibration.on_known_tracks(chose=learnt.best.recipe.engines))
+        return replace(found, calibration=found.calibration.on_known_tracks(chose=learnt.in_epochs))
 
     best, last = evaluation(learnt.best, "baselines" in learnt.best.record), evaluation(learnt.last)
     metrics = {
@@ -351,7 +352,7 @@ def _judged(run: Run, learnt: Learnt, parts: Parts, summary: str, *, seed: int, 
         "failed": [{"path": failure.path, "reason": failure.reason} for failure in parts.failed],
         "published": learnt.best.recipe.published,
     }
-    return Outcome(run, best, last, judged_on, metrics, parts.failed, summary, learnt.best.recipe.engines)
+    return Outcome(run, best, last, judged_on, metrics, parts.failed, summary, learnt.in_epochs)
 
 
 def _keep(run: Run, learnt: Learnt, outcome: Outcome, within: budgets.Unlimited, *, report: bool) -> Outcome:

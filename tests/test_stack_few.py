@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from harken.learn.stack.keeping import Kept
 from harken.recipes import Recipe
 from harken.report.views import lines, sentences
 from harken.store import Features
+from harken.train import train
 from tests.stacking import heard, near, rows, small_net, sounds, stack
 
 
@@ -286,3 +288,19 @@ def test_sounds_of_a_real_stack_are_told_apart_from_a_remark_that_is_none() -> N
     recipe = stack(near("a"), near("b"))
     model = learn(recipe, heard(recipe, sounds(12, lambda number: 2.0)), None).best
     assert "remark" not in model.record["stack"]
+
+
+def test_a_net_that_is_not_in_the_model_is_not_said_to_have_its_epoch_chosen(tone: Any, tmp_path: Path) -> None:
+    lines_ = ["path,label,artist"]
+    for number in range(16):
+        path = tone(f"{number}.wav", seconds=1.5, rate=4000, frequency=20 + 40 * (number % 2), amplitude=0.2 + 0.02 * number)
+        lines_.append(f"{path},{'low' if number % 2 == 0 else 'high'},{number // 2 % 2}-{number % 2}")
+    (tmp_path / "songs.csv").write_text("\n".join(lines_))
+    said_of: dict[bool, str] = {}
+    for heard_too, least in ((True, {}), (False, {"net": 1.9})):
+        recipe = stack(near(k=1), small_net(), **({"least": least} if least else {}))
+        run = tmp_path / f"run{heard_too}"
+        outcome = train(tmp_path / "songs.csv", recipe, out=run, baselines=False)
+        assert outcome.judged_on == "valid" and outcome.chose is heard_too
+        said_of[heard_too] = outcome.as_text() + (run / "report.html").read_text("utf-8")
+    assert "chose the epoch" in said_of[True] and "chose the epoch" not in said_of[False]

@@ -10,6 +10,7 @@ from typing import Any
 from harken.archive import Model, TrainedOn, group_hash, name_hash
 from harken.learn.callbacks import Epoch
 from harken.learn.loop import TrainingResult
+from harken.recipes import StackRecipe
 from harken.run import machine
 from harken.store import Features
 from harken.store.hashes import content_of
@@ -46,6 +47,14 @@ class Learnt:
     def best_epoch(self) -> int | None:
         """From 1 on; None where there are no epochs."""
         return None if self.result is None else self.result.best_epoch
+
+    @property
+    def in_epochs(self) -> bool:
+        """Whether a net is in the model, whose epoch a validation part chooses: of a stack, in a view that answers."""
+        recipe = self.best.recipe
+        if isinstance(recipe, StackRecipe):
+            return any(view.engines and self.best.sizes.get(view.name, 1) > 0 for view in recipe.views)
+        return recipe.engines
 
 
 def record_of(seed: int, engine: str, device: str, seconds: float, **more: Any) -> dict[str, Any]:

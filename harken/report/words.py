@@ -299,12 +299,16 @@ def without_epochs(reading: Reading) -> bool:
 
 
 def chose_epoch(reading: Reading) -> bool:
-    """Tell whether a validation part of this run chose the epoch of a net, if only of one view of a stack."""
+    """Tell whether a validation part of this run chose the epoch of a net that answers, if only as one view of a stack."""
     views = reading.recipe.get("views")
     nets = (
         [view for view in views if isinstance(view, Mapping) and view.get("kind") == "net"] if isinstance(views, list) else []
     )
-    return bool(nets) or not without_epochs(reading)
+    told = reading.get("training", "stack", "views")
+    told = told if isinstance(told, list) else []
+    idle = [one.get("name") for one in told if isinstance(one, Mapping) and one.get("weight") == 0]
+    heard = [view for view in nets if view.get("name") not in idle]  # a view without weight is not in the model
+    return bool(heard) or not (nets or without_epochs(reading))
 
 
 def engines(reading: Reading) -> str:
