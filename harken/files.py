@@ -260,3 +260,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def model_name(path: str | os.PathLike[str]) -> str:
+    """Return what a model is called: its file's name, or its run's where the file is called as they all are.
+
+    Examples
+    --------
+    >>> model_name("dances.harken"), model_name("runs/knn-folk/model.harken"), model_name("runs/knn-folk/model-aligned.harken")
+    ('dances', 'knn-folk', 'knn-folk-aligned')
+    """
+    stem = Path(path).stem
+    first, *rest = stem.split("-")
+    if first not in ("model", "last") or any(part != "aligned" for part in rest):
+        return stem
+    run = Path(path).resolve().parent.name
+    return "-".join([run, *rest]) if run else stem

@@ -119,6 +119,23 @@ def test_agreement_leaves_out_who_has_no_answer() -> None:
     }  # fmt: skip
 
 
+def test_models_that_know_other_classes_could_not_agree() -> None:
+    said = [{"model": name, "label": label} for name, label in (("a", "jig"), ("b", "rock"), ("c", "jig"))]
+    knows = {"a": ["jig", "reel"], "b": ["rock", "pop"], "c": ["jig", "rock"]}
+    sentence = (
+        "the models could not agree: a says jig, which b does not know; b says rock, which a does not know; "
+        "c says jig, which b does not know"
+    )
+    assert answers.agreement(said, knows) == {"agree": None, "label": None, "sentence": sentence}
+    assert answers.agreement(said[:2], knows | {"b": ["jig", "rock"]})["agree"] is None  # type: ignore[index]
+    assert answers.agreement(said[::2], knows)["agree"] is True  # type: ignore[index]
+    assert answers.agreement(said[:2], {"a": ["jig", "rock"], "b": ["jig", "rock"]})["agree"] is False  # type: ignore[index]
+    strange = [said[0], {"model": "b", "label": "unknown"}]  # that is said of any class
+    assert answers.agreement(strange, knows)["agree"] is False  # type: ignore[index]
+    hush = [said[0], said[1] | {"words": "silent"}]
+    assert answers.agreement(hush, knows) is None
+
+
 def test_unknown_is_said_as_predict_says_it(client: httpx.Client, models: dict[str, str], tmp_path: Path) -> None:
     content = sound(440.0)
     (tmp_path / "a.wav").write_bytes(content)
@@ -226,6 +243,12 @@ def test_the_card_beside_a_model_is_shown(models: dict[str, str], tmp_path: Path
     with serving(settings) as client:
         text = client.get("/v1/models/my-run").json()["text"]
     assert text == '# A card\n\nAnswer "unknown": never answered: it cannot tell what is unlike its classes.\n'
+
+
+def test_an_aligned_model_of_a_run_is_called_by_its_folder() -> None:
+    paths = ("runs/knn-folk/model.harken", "runs/knn-folk/model-aligned.harken", "runs/knn-folk/model-aligned-aligned.harken")
+    assert names_of(paths) == ("knn-folk", "knn-folk-aligned", "knn-folk-aligned-aligned")
+    assert names_of(("runs/model-b.harken", "dances-aligned.harken")) == ("model-b", "dances-aligned")
 
 
 def test_a_card_says_what_the_unknown_is_worth(models: dict[str, str]) -> None:

@@ -311,14 +311,15 @@ def test_models_that_know_other_classes_are_said_to(page: Browser, songs: Path) 
         if strange == "waltz":
             break
     assert strange == "waltz"
-    expected = f"one says {one}, strange says waltz. But one does not know waltz, strange does not know {one}."
-    assert expected in text(page, ".agreement")[0]
+    expected = f"one says {one}, which strange does not know; strange says waltz, which one does not know."
+    assert text(page, ".agreement") == [f"The models could not agree: {expected}"]
     heard(page, songs / "song 1.wav", songs / "song 2.wav")
     page.until("return document.getElementById('queue-said').textContent.includes('answered')")
     said = page.run("return document.getElementById('queue-said').textContent")
     assert re.search(
         r"agree on 0 of \d+ files?\. On \d+ they could not: one names a class that another one does not know\.", said
     )
+    assert {row[3] for row in rows(page) if row[2].startswith("waltz")} == {"could not"}
 
 
 def test_the_cursor_at_the_beginning_covers_no_name(page: Browser, songs: Path) -> None:
@@ -378,6 +379,10 @@ def test_silence_is_called_so_in_the_result_the_list_and_what_is_kept(page: Brow
     page.until("return document.querySelector('.says')")
     assert text(page, ".says") == ["silent"]
     assert "nothing of music" in text(page, ".says + p")[0] and "sure" not in text(page, ".card")[0]
+    assert set(text(page, ".lane .run")) == {"silent"} and text(page, "#now")[0].endswith(": silent")
+    page.click("#result details summary")
+    page.until("return document.querySelector('.clips tbody tr')")
+    assert set(text(page, ".clips tbody tr td:nth-child(2)")) == {"silent"}
     page.until("return document.querySelector('[role=status]').textContent.startsWith('hush.wav: silent')")
     heard(page, songs / "song 1.wav")
     page.until("return document.getElementById('queue-said').textContent.startsWith('2 files of 2 answered')")

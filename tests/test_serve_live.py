@@ -197,6 +197,8 @@ def command(folder: Path, *arguments: object) -> Iterator[tuple[subprocess.Popen
     try:
         assert process.stderr is not None
         line = process.stderr.readline()
+        while "served once" in line:
+            line = process.stderr.readline()
         found = re.search(r"at (http://\S+?)/; Ctrl-C", line)
         assert found, line + process.stderr.read()
         yield process, found[1]
@@ -339,6 +341,17 @@ def test_processes_that_die_at_once_end_the_service(models: dict[str, str], tmp_
     settings = settings_for({"gone": str(tmp_path / "gone.harken")}, tmp_path / "s", workers=2)
     with pytest.raises(HarkenError, match="end as soon as they begin"):
         run(settings, bound(settings), {}, lambda: None)
+
+
+def test_a_file_that_is_named_twice_is_served_once(models: dict[str, str], tmp_path: Path) -> None:
+    link = tmp_path / "link.harken"
+    link.symlink_to(models["wave"])
+    with command(tmp_path / "tmp", models["wave"], models["wave"], link) as (process, address):
+        assert [model["name"] for model in httpx.get(f"{address}/v1/models").json()["models"]] == ["wave"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    told = CliRunner().invoke(harken.cli.harken, ["serve", models["wave"], str(link), "--unknown"]).output
+    assert told == f"harken: {link} is the file {models['wave']} again; it is served once\n"
 
 
 def test_others_than_this_machine_need_a_token(models: dict[str, str], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,7 @@ def _settings(
     from harken.threads import usable_cores
 
     check(engine or "numpy", device)
+    models = _each_once(models)
     if token_file is not None and no_token:
         raise click.UsageError("--token-file and --no-token exclude each other")
     near = is_loopback(host)
@@ -125,6 +127,17 @@ def _settings(
         cors=tuple(map(read_origin, cors)),
         hosts=(*LOOPBACK, host, *allow_host) if near else allow_host,
     )
+
+
+def _each_once(models: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the models, each file once, and say which stood there again."""
+    found: dict[str, str] = {}
+    for model in models:
+        if (place := os.path.realpath(model)) in found:
+            click.echo(f"harken: {shown(model)} is the file {shown(found[place])} again; it is served once", err=True)
+        else:
+            found[place] = model
+    return tuple(found.values())
 
 
 def _with_share(

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 from harken.decoders import shown
 from harken.errors import HarkenError
-from harken.files import is_full
+from harken.files import is_full, model_name
 from harken.library.schema import prepare
 
 BUSY = 60.0
@@ -285,7 +285,7 @@ class Catalogue:
         where = os.path.abspath(path)  # noqa: PTH100
         row = (
             digits,
-            name_of(where),
+            model_name(where),
             os.fsencode(where),
             json.dumps(list(classes)),
             threshold,
@@ -299,15 +299,3 @@ class Catalogue:
             row,
         )
         return int(model)
-
-
-def name_of(path: str) -> str:
-    """Return what a model is called: its file's name, or its run's where the file is called as they all are.
-
-    Examples
-    --------
-    >>> name_of("dances.harken"), name_of("runs/dance-cnn-songs/model.harken")
-    ('dances', 'dance-cnn-songs')
-    """
-    where = Path(path)
-    return where.parent.name if where.stem in ("model", "last") and where.parent.name else where.stem

@@ -6,7 +6,7 @@ nine answers in ten that are "sure" are right. Of silence no answer is sure: it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from harken.confidence import UNKNOWN
@@ -75,8 +75,16 @@ def of_model(
     return {**table, "took_ms": _ms(took)}
 
 
-def agreement(answers: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def agreement(answers: Sequence[dict[str, Any]], knows: Mapping[str, Collection[str]] | None = None) -> dict[str, Any] | None:
     """Return whether several models say the same; None where fewer than two have an answer to more than silence.
+
+    Parameters
+    ----------
+    answers : sequence of dict
+        As :func:`of_model` makes them.
+    knows : mapping of str to collection of str, optional
+        The classes of each model: where one names a class that another one does not know, they could not agree, and ``agree``
+        is None.
 
     Examples
     --------
@@ -84,6 +92,9 @@ def agreement(answers: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     'a and b agree: waltz'
     >>> agreement([{"model": "a", "label": "waltz"}, {"model": "b", "label": "tango"}])["sentence"]
     'the models differ: a says waltz, b says tango'
+    >>> said = [{"model": "a", "label": "waltz"}, {"model": "b", "label": "rock"}]
+    >>> agreement(said, {"a": ["waltz"], "b": ["rock"]})["sentence"]
+    'the models could not agree: a says waltz, which b does not know; b says rock, which a does not know'
     """
     said = [(one["model"], one["label"]) for one in answers if one["label"] is not None and one.get("words") != SILENT]
     if len(said) < 2:
@@ -93,8 +104,24 @@ def agreement(answers: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         names = [name for name, _ in said]
         sentence = f"{', '.join(names[:-1])} and {names[-1]} agree: {said[0][1]}"
         return {"agree": True, "label": said[0][1], "sentence": sentence}
+    strange = {name: _strangers(name, label, said, knows or {}) for name, label in said}
+    if any(strange.values()):
+        beside = {name: f", which {_and(others)} not know" if others else "" for name, others in strange.items()}
+        told = "; ".join(f"{name} says {label}{beside[name]}" for name, label in said)
+        return {"agree": None, "label": None, "sentence": f"the models could not agree: {told}"}
     each = ", ".join(f"{name} says {label}" for name, label in said)
     return {"agree": False, "label": None, "sentence": f"the models differ: {each}"}
+
+
+def _strangers(name: str, label: str, said: Sequence[tuple[str, str]], knows: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the models that have an answer, and do not know the class that a model names."""
+    if label == UNKNOWN:
+        return []
+    return [other for other, own in said if other != name and own != UNKNOWN and label not in knows.get(other, [label])]
+
+
+def _and(names: Sequence[str]) -> str:
+    return f"{names[0]} does" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} do"
 
 
 def _ms(seconds: float) -> float:

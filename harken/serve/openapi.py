@@ -241,7 +241,8 @@ def _of_predictions() -> Table:
         views=views,
         timeline=_list(_object(moment)),
     )
-    agreement = _object({"agree": {"type": "boolean"}, "label": _SENTENCE, "sentence": _TEXT})
+    could = {"type": "boolean", "nullable": True, "description": "null where one names a class that another does not know"}
+    agreement = _object({"agree": could, "label": _SENTENCE, "sentence": _TEXT})
     picture = _object(
         {
             "png": {**_TEXT, "format": "byte", "description": "A PNG."},

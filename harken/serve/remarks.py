@@ -61,7 +61,9 @@ class Remarks(logging.Handler):
             return
         for upload, found in list(self._uploads.values()):
             if Path(upload.path).name in message:  # some messages leave the folder out
-                found.append(without_path(message, upload))
+                told = without_path(message, upload)
+                if told not in found:  # each model that was asked says it
+                    found.append(told)
                 return
         if message not in self._said and len(self._said) < MOST_SAID:
             self._said.add(message)

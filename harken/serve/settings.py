@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from harken.errors import HarkenError
+from harken.files import model_name
 
 UPLOAD = 200_000_000
 """Bytes that an upload may have, unless another limit is asked for."""
@@ -182,7 +183,7 @@ def read_origin(text: str) -> str:
 
 
 def names_of(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Name models by their files; ``model.harken``, as runs have it, by the folder it lies in; twins get numbers.
+    """Name models as :func:`harken.files.model_name` does; twins get numbers.
 
     Examples
     --------
@@ -191,8 +192,7 @@ def names_of(paths: tuple[str, ...]) -> tuple[str, ...]:
     """
     found: list[str] = []
     for path in paths:
-        file = Path(path)
-        stem = file.stem if file.stem != "model" else file.resolve().parent.name or file.stem
+        stem = model_name(path)
         name, number = stem, 1
         while name in found:
             number += 1

@@ -92,7 +92,7 @@ def predict(upload: Upload, asked: Asked, most: float, remarks: Remarks, stop: t
     document: dict[str, Any] = {
         "file": {"name": upload.name, "seconds": seconds, "bytes": upload.size},
         "models": said,
-        "agreement": agreement(said),
+        "agreement": agreement(said, {one.name: one.classifier.classes for one in asked.models}),
         "remarks": said_of_it,
     }
     return {**document, "picture": picture} if asked.picture else document

@@ -3,7 +3,7 @@
 import { $, button, keep, make } from "./dom.js";
 import { csv, json } from "./save.js";
 import { Timeline } from "./timeline.js";
-import { agreed, answer, nearest, percent, silent, size, spoken, strangers } from "./words.js";
+import { agreed, answer, clipAnswer, nearest, percent, silent, size, spoken } from "./words.js";
 
 const FIRST = 6; // bars that are shown at once
 const COLOURS = 8;
@@ -59,9 +59,7 @@ function views(model) {
 /** The sentence on agreement, as the service says it, as a sentence. */
 function sentenceOf(result) {
   const said = (result.agreement?.sentence ?? "").replace(/^the models /, "The models ");
-  const ended = !said || /[.!?]$/.test(said) ? said : `${said}.`;
-  const apart = strangers(result).map(([model, label]) => `${model} does not know ${label}`);
-  return apart.length ? `${ended} But ${apart.join(", ")}.` : ended;
+  return !said || /[.!?]$/.test(said) ? said : `${said}.`;
 }
 
 function card(model, several) {
@@ -69,7 +67,7 @@ function card(model, several) {
     return make("article", { class: "card" }, make("h3", {}, model.model), make("p", { class: "says" }, "no answer"), make("p", {}, model.error ?? ""));
   }
   const says = silent(model)
-    ? [make("p", { class: "says" }, "silent"), make("p", {}, `Nothing sounds here. The figures below are what ${model.model} makes of silence; they say nothing of music.`)]
+    ? [make("p", { class: "says" }, "silent"), make("p", {}, `Nothing sounds in what ${model.model} heard. The figures below are what it makes of silence; they say nothing of music.`)]
     : model.unknown
     ? [make("p", { class: "says" }, "unknown"), make("p", {}, `This sounds unlike what ${model.model} knows. The nearest of its classes: ${nearest(model)}.`)]
     : [make("p", { class: "says" }, model.label), make("p", {}, make("span", { class: "figures" }, percent(model.probability)), model.words ? `, ${model.words}` : "")];
@@ -80,7 +78,7 @@ function card(model, several) {
 /** The clips as a table, for who does not see the timeline, or wants to read it. */
 function clipTable(result) {
   const rows = result.models.flatMap((model) =>
-    (model.timeline ?? []).map((clip) => [model.model, `${clip.start_s.toFixed(1)} to ${clip.end_s.toFixed(1)} s`, clip.label, percent(clip.probability)]),
+    (model.timeline ?? []).map((clip) => [model.model, `${clip.start_s.toFixed(1)} to ${clip.end_s.toFixed(1)} s`, clipAnswer(model, clip), silent(model) ? "" : percent(clip.probability)]),
   );
   if (!rows.length) return null;
   const several = result.models.length > 1;
@@ -139,7 +137,7 @@ export class Result {
     return [
       this.#heading(job, `${spoken(result.file.seconds)}, ${size(result.file.bytes)}`),
       ...(result.remarks ?? []).map((remark) => make("p", { class: "warn" }, remark)),
-      sentence && make("p", { class: `agreement ${agreed(result) ? "agree" : "differ"}` }, sentence),
+      sentence && make("p", { class: `agreement ${agreed(result) === "agree" ? "agree" : "differ"}` }, sentence),
       make("div", { class: "cards" }, ...result.models.map((model) => card(model, several))),
       make("h3", {}, "What was heard when"),
       this.timeline.element,

@@ -2,7 +2,7 @@
 
 import { $, button, make, say } from "./dom.js";
 import { over } from "./queue.js";
-import { agreed, answer, clock, count, percent, silent, strangers } from "./words.js";
+import { agreed, answer, clock, count, percent, silent } from "./words.js";
 
 const MOST_COLUMNS = 3; // models up to which each has a column of its own
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -48,7 +48,7 @@ function columnsFor(models) {
     }
   } else columns.push({ head: "Most say", cell: (job) => [common(job.result)], key: (job) => job.result && [common(job.result)] });
   if (models.length > 1) {
-    columns.push({ head: "Agreement", cell: (job) => [{ true: "agree", false: "differ" }[agreed(job.result)] ?? "–"], key: (job) => job.result && [agreed(job.result) ? 0 : 1] });
+    columns.push({ head: "Agreement", cell: (job) => [agreed(job.result) ?? "–"], key: (job) => job.result && [["agree", "differ", "could not"].indexOf(agreed(job.result) ?? "could not")] });
   } else {
     const first = (job) => job.result.models[0];
     columns.push({ head: "How sure", cell: (job) => [first(job).words ?? ""], key: (job) => job.result && [-first(job).probability] });
@@ -244,9 +244,9 @@ export class Table {
     const several = done.filter((job) => agreed(job.result) !== null);
     let sentence = `${parts.join(", ")}.`;
     if (several.length) {
-      const alike = several.filter((job) => agreed(job.result)).length;
+      const alike = several.filter((job) => agreed(job.result) === "agree").length;
       sentence += ` The models agree on ${alike.toLocaleString("en")} of ${count(several.length, "file")}.`;
-      const apart = several.filter((job) => strangers(job.result).length).length;
+      const apart = several.filter((job) => agreed(job.result) === "could not").length;
       if (apart) sentence += ` On ${apart.toLocaleString("en")} they could not: one names a class that another one does not know.`;
     } else if (done.length) {
       const times = new Map();

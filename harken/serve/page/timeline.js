@@ -1,7 +1,7 @@
 // The timeline: the mel picture, a lane of clips for each model, and a cursor that is the player's. It is a slider.
 
 import { button, make, say } from "./dom.js";
-import { clock, percent, spoken } from "./words.js";
+import { clipAnswer, clipTold, clock, silent, spoken } from "./words.js";
 
 /** The sound itself: plays, moves, and says where it is. Where the browser cannot play it, the cursor moves all the same. */
 export class Player {
@@ -117,14 +117,14 @@ function lane(model, seconds, colourOf, named) {
   const names = make("div", { class: "lane-names" });
   const clips = drawn(model.timeline ?? []);
   for (const { clip, start, end } of clips) {
-    const bar = place(make("span", { class: `clip ${colourOf(clip.label)}` }), start, end, seconds);
-    bar.style.height = `${Math.max(6, 100 * clip.probability)}%`;
+    const bar = place(make("span", { class: `clip ${silent(model) ? "hush" : colourOf(clip.label)}` }), start, end, seconds);
+    bar.style.height = `${silent(model) ? 6 : Math.max(6, 100 * clip.probability)}%`;
     bars.append(bar);
   }
   for (let first = 0; first < clips.length; ) {
     let last = first;
-    while (last + 1 < clips.length && clips[last + 1].clip.label === clips[first].clip.label) last += 1;
-    const name = make("span", { class: "run" }, make("b", {}, clips[first].clip.label));
+    while (last + 1 < clips.length && clipAnswer(model, clips[last + 1].clip) === clipAnswer(model, clips[first].clip)) last += 1;
+    const name = make("span", { class: "run" }, make("b", {}, clipAnswer(model, clips[first].clip)));
     names.append(place(name, clips[first].start, clips[last].end, seconds));
     first = last + 1;
   }
@@ -139,7 +139,7 @@ export function ticks(seconds) {
 
 /** Which colour is which class, for all that come up; names under the lanes have no room where answers change quickly. */
 function legend(models, colourOf) {
-  const labels = [...new Set(models.flatMap((model) => (model.timeline ?? []).map((clip) => clip.label)))];
+  const labels = [...new Set(models.filter((model) => !silent(model)).flatMap((model) => (model.timeline ?? []).map((clip) => clip.label)))];
   const item = (label) => make("li", {}, make("span", { class: `swatch ${colourOf(label)}`, "aria-hidden": "true" }), label);
   return labels.length > 1 && make("ul", { class: "legend", "aria-label": "Classes on the timeline" }, ...labels.map(item));
 }
@@ -238,10 +238,10 @@ export class Timeline {
   #moved() {
     const { at, playing, silent } = this.player;
     this.cursor.style.left = `${(100 * at) / this.seconds}%`;
-    const heard = this.models.map((model) => [model.model, clipAt(model.timeline, at)]);
-    const words = heard.map(([name, clip]) => {
-      const who = this.models.length > 1 ? `${name}: ` : "";
-      return clip ? `${who}${clip.label}, ${percent(clip.probability)}` : `${who}not heard here`;
+    const heard = this.models.map((model) => [model, clipAt(model.timeline, at)]);
+    const words = heard.map(([model, clip]) => {
+      const who = this.models.length > 1 ? `${model.model}: ` : "";
+      return `${who}${clip ? clipTold(model, clip) : "not heard here"}`;
     });
     const [clip] = heard.map(([, each]) => each);
     const span = clip && this.models.length === 1 ? `${clock(clip.start_s)} to ${clock(clip.end_s)}: ` : "";

@@ -46,12 +46,14 @@ export function nearest(found) {
   return first ? `${first.label}, ${percent(first.probability)}` : "none";
 }
 
-/** Which model does not know the class that another one says: [model, class] each. They cannot agree, whatever they hear. */
-export function strangers(result) {
-  const voices = result.models.filter((model) => model.label !== null && !model.unknown && !silent(model) && model.classes?.length);
-  const said = [...new Set(voices.map((model) => model.label))];
-  return voices.flatMap((model) => said.filter((label) => !model.classes.some((each) => each.label === label)).map((label) => [model.model, label]));
-}
+/** What a model hears in a clip, as a name. */
+export const clipAnswer = (found, clip) => (silent(found) ? "silent" : clip.label);
 
-/** Whether several models agree; null where fewer than two have an answer. */
-export const agreed = (result) => result.agreement?.agree ?? null;
+/** What a model hears in a clip: "waltz, 81 %". */
+export const clipTold = (found, clip) => (silent(found) ? "silent" : `${clip.label}, ${percent(clip.probability)}`);
+
+/** Whether several models agree: "agree", "differ", "could not" where one names a class that another one does not know; null where fewer than two have an answer. */
+export function agreed(result) {
+  if (!result.agreement) return null;
+  return { true: "agree", false: "differ" }[result.agreement.agree] ?? "could not";
+}
