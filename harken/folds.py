@@ -233,6 +233,22 @@ def split(
     return Split(kept, validation, held, tuple(warnings_))
 
 
+def check_groups(labels: npt.ArrayLike, groups: Sequence[str | None], classes: Sequence[str]) -> None:
+    """Refuse tracks that :func:`split` would refuse for a class of one group, before what they hold is known.
+
+    Parameters
+    ----------
+    labels, groups, classes
+        As :func:`split` takes them.
+
+    Raises
+    ------
+    DataError
+        A class has no track, or one group only.
+    """
+    _Table.of(labels, groups, classes, None).check(needed=2)
+
+
 def fold_splits(
     labels: npt.ArrayLike,
     groups: Sequence[str | None],
@@ -373,6 +389,13 @@ class _Table:
             raise DataError(f"{_classes(empty)} no track; add some, or leave {it} out (--without)")
         single = [name for name, count in zip(self.classes, counts, strict=True) if count < needed]
         if single:
+            tracks = np.bincount(self.labels, minlength=len(self.classes))
+            if all(tracks[self.classes.index(name)] == 1 for name in single):
+                it, them = ("it has", "the class") if len(single) == 1 else ("they have", "the classes")
+                raise DataError(
+                    f"{_classes(single)} one group only, as {it} one track, which cannot be learnt and judged at once; add "
+                    f"tracks, of another artist (tune, instrument), or leave {them} out (--without)"
+                )
             raise DataError(
                 f"{_classes(single)} one group only (one artist, tune, instrument), which cannot be learnt and "
                 "judged at once; add tracks of another group, leave the class out (--without), or group by something else "

@@ -17,7 +17,7 @@ from harken.datasets import Arrays, check_learnable, in_classes
 from harken.datasets.arrays import read_arrays
 from harken.datasets.numbers import holds_rows, read_rows_to_name
 from harken.errors import DataError, Failure, brief
-from harken.folds import Split, split
+from harken.folds import Split, check_groups, split
 from harken.frontends import Arrays as ArraysFrontend
 from harken.frontends import Frontend
 from harken.frontends.base import AudioFrontend
@@ -128,6 +128,24 @@ def hear_parts(
             raise DataError(f"{name}: no file of the {part} part could be heard{reason}")
     lost = tuple(part.tracks[position] for part in found.values() for position in part.silent)
     return Heard(name, {part: _audible(features_) for part, features_ in found.items()}, lost, failed)
+
+
+def check_divisible(given: Mapping[str, Labelled]) -> None:
+    """Refuse data of which :func:`parts_of` could make no parts, before they are heard, as far as labels and groups tell.
+
+    Parameters
+    ----------
+    given : mapping of str to Tracks, Arrays or Features
+        As :func:`hear_parts` takes them.
+
+    Raises
+    ------
+    DataError
+        A part is to be divided, and a class has one group only.
+    """
+    whole = given["train"]
+    if isinstance(whole, Tracks) and not {"valid", "test"} <= set(given):
+        check_groups(whole.labels, whole.groups, whole.classes)
 
 
 def hear_alike(

@@ -334,14 +334,37 @@ class Run:
         write_json(self.record, document)
         write_text(self.recipe, recipe.to_toml())
 
+    def refuse_finished(self, recipe: Recipe) -> None:
+        """Raise where the run is finished, and this recipe leaves nothing to do: so that nobody gives it more time.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            That the run would go on with.
+
+        Raises
+        ------
+        RunError
+            As :meth:`begin` raises it.
+        """
+        old = self.read_record() or {}
+        if _is_finished(old):
+            self._refuse_fewer(old, recipe, int(old.get("epochs") or 0))
+
     def _refuse_fewer(self, old: Mapping[str, Any], recipe: Recipe, done: int) -> None:
         """Raise where a run that was begun has nothing left to do; no number of epochs is advised that would be refused."""
         finished, epochs = _is_finished(old), recipe.epochs
         if epochs is None:
             if finished:
+                why = (
+                    "its views are learnt and weighed once, all together"
+                    if recipe.kind == "stack"
+                    else f"a recipe of the kind {recipe.kind!r} is fitted at once"
+                )
+                more = ", or for longer (--budget)," if recipe.kind == "stack" else ","
                 raise RunError(
-                    f"{self.folder} is finished: a recipe of the kind {recipe.kind!r} is fitted at once, and nothing is left "
-                    "to do. Nothing was changed. To fit it again, choose another folder with --out"
+                    f"{self.folder} is finished: {why}, and nothing is left to do. Nothing was changed. To fit it again{more} "
+                    "choose another folder with --out"
                 )
             return
         most = int(old.get("epochs", done))

@@ -525,6 +525,10 @@ def test_a_single_net_within_a_budget_and_going_on(
     notes = json.loads((tmp_path / "run" / budgets.NOTES).read_text())
     (tmp_path / "run" / budgets.NOTES).write_text(json.dumps({**notes, "spent": 1e6}))
     code, _, err = run(*kept, "--resume")
+    assert code == 2 and "is finished: it has learnt for 3 epochs of 3" in err
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**record, "state": "running"}))
+    code, _, err = run(*kept, "--resume")
     assert code == 2 and "is spent" in err
 
 

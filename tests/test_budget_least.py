@@ -77,7 +77,8 @@ def test_a_quarter_of_a_net_is_the_first_only_where_it_is_far_cheaper(hear: floa
     assert decide(costs, seconds(costs, whole(costs))) == whole(costs)
 
 
-def test_the_report_s_examples_are_reckoned_with_by_their_number(songs: Path) -> None:
+def test_the_report_s_examples_are_reckoned_with_by_their_number(songs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "_plot", lambda: 0.1)
     recipe, parts = stack(near(), small_net()), read(songs).parts
     found = measure(recipe, parts, Watch(600.0))
     assert found.closing < 5.0  # a report of four examples does not take eight seconds

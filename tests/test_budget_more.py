@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from harken.budget import within as budgets
 from harken.budget.keeping import Keeper
 from harken.budget.plan import RESERVE, Part, Plan, ViewCost, decide_carefully, in_case, least, seconds
 from harken.budget.watch import Watch
+from harken.cli import harken
 from harken.learn.pace import Deadline
 from harken.recipes import Cosine, NetRecipe, load_recipe
 from tests.test_budget import Clock, listen, measured_as, run, simulated, songs
@@ -118,3 +120,52 @@ def test_triviality_is_learnt_where_there_turns_out_to_be_time(
     assert code == 0 and "left out: what triviality reaches" in err
     assert "corrected: what triviality reaches is learnt too" in err and "nothing was left out" in out
     assert "tempo" in out
+
+
+def test_a_finished_run_is_told_so_whatever_budget_is_given(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured_as(monkeypatch, listen(scale=0.01))
+    kept = (str(songs), "--out", str(tmp_path / "run"), "--no-baselines")
+    assert run(*kept, "--budget", "60s")[0] == 0
+    before = (tmp_path / "run" / "model.harken").read_bytes()
+    for more in (("--budget", "1s"), ("--budget", "40m"), (), ("--budget", "1s", "--recipe", "listen")):
+        code, _, err = run(*kept, "--resume", *more)
+        assert code == 2 and "is finished: its views are learnt and weighed once" in err
+        assert "is spent" not in err and " are left" not in err and "fitted at once" not in err
+    code, _, err = run(*kept, "--budget", "1s", "--resume", "--recipe", "knn")
+    assert code == 2 and "is finished: its views" not in err
+    assert (tmp_path / "run" / "model.harken").read_bytes() == before
+
+
+def test_the_hint_on_recipes_stands_where_none_was_chosen(songs: Path, tmp_path: Path) -> None:
+    kept = (str(songs), "--out", str(tmp_path / "run"), "--resume", "--budget", "1s")
+    own = load_recipe("knn")
+    (tmp_path / "run").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "run" / "recipe.toml").write_text(own.to_toml())
+    found = CliRunner().invoke(harken, ["train", *kept]).stderr
+    assert f"recipe: {tmp_path / 'run' / 'recipe.toml'} (the run's own)" in found and "--recipe takes another" not in found
+    assert "--recipe takes another" in CliRunner().invoke(harken, ["train", str(songs), "--budget", "1s"]).stderr
+
+
+@pytest.mark.parametrize(("left", "more"), [(1, "as it has one track"), (0, "no track|only one class")])
+def test_a_class_that_cannot_be_divided_is_refused_before_anything_is_measured(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int, more: str
+) -> None:
+    monkeypatch.setattr(budgets, "measure", lambda *_, **__: pytest.fail("it was measured"))
+    for path in sorted((songs / "low").iterdir())[left:]:
+        path.unlink()
+    code, _, err = run(str(songs), "--budget", "60s", "--out", str(tmp_path / "run"))
+    assert code == 2 and any(words in err for words in more.split("|")) and "--group" not in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_tracks_of_one_artist_are_refused_before_anything_is_measured(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budgets, "measure", lambda *_, **__: pytest.fail("it was measured"))
+    rows = [f"high/{number}.wav,high,artist {number}" for number in range(10)]
+    rows += [f"low/{number}.wav,low,one and the same" for number in range(2)]
+    (songs / "tracks.csv").write_text("\n".join(["path,label,artist", *rows]))
+    code, _, err = run(str(songs / "tracks.csv"), "--budget", "60s", "--out", str(tmp_path / "run"))
+    assert code == 2 and "'low' has one group only (one artist" in err and "--group" in err

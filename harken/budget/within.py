@@ -147,7 +147,7 @@ class Within(Unlimited):
             What was decided before is damaged.
         """
         known = self.watch.notes
-        mark = fingerprint({"recipe": self._asked.to_table()})
+        mark = _mark(self._asked)
         if "plan" in known and self._run.recipe.is_file():
             self._costs, self._plan = self._as_decided()
             self._tell(f"{in_words(self.watch.left)} of {in_words(self.watch.budget)} are left; {', '.join(self._outs())}")
@@ -235,6 +235,7 @@ class Within(Unlimited):
 
     def told(self) -> dict[str, Any]:
         """Return what is written into metrics.json and the model: seconds, what was left out, and what was corrected."""
+        self.watch.write()
         costs, plan = self._known()
         said = [*self._said, *(self.pace.said if isinstance(self.pace, Keeper) else [])]
         return {
@@ -318,6 +319,11 @@ class Within(Unlimited):
         )
 
 
+def _mark(recipe: Recipe) -> str:
+    """Return what tells whether the same recipe was asked for."""
+    return fingerprint({"recipe": recipe.to_table()})
+
+
 def _ahead(costs: Costs, named: Sequence[str]) -> Costs:
     """Return the costs of what is still to come of some views when they are heard."""
     return replace(costs, shared=0.0, views=tuple(replace(costs.of(name), hear=0.0) for name in named))
@@ -361,10 +367,14 @@ def begin(
     Raises
     ------
     HarkenError
-        The budget is no time, or spent.
+        The budget is no time, or spent; or the run is finished, and no time would change that.
     """
     path = Path(run.folder) / NOTES
     notes = read_notes(path) if resume else {}
+    if notes and run.recipe.is_file():
+        own = load_recipe(run.recipe)
+        if _mark(recipe) in (notes.get("asked"), _mark(own)):  # else what the run is compared with says more
+            run.refuse_finished(own)
     watch = continued(None if budget is None else seconds_of(budget), notes, path, clock)
     return Unlimited() if watch is None else Within(watch, run, recipe, tell)
 

@@ -89,7 +89,9 @@ def command(
     goes_on("features and finished epochs are kept: the same command with --resume goes on")
     chosen = _recipe(recipe, backbone, out, resume=resume)
     if recipe is None and not as_json:
-        click.echo(f"recipe: {chosen} (--recipe takes another; 'harken recipes' lists them)", err=True)
+        own = resume and chosen != with_backbone(DEFAULT, backbone)
+        hint = "the run's own" if own else "--recipe takes another; 'harken recipes' lists them"
+        click.echo(f"recipe: {chosen} ({hint})", err=True)
     outcome = train(
         data,
         chosen,
