@@ -77,7 +77,7 @@ class Confidence:
     Attributes
     ----------
     temperature : float, optional
-        What track log-probabilities are divided by; None: they are as the network gives them.
+        What track log-probabilities are divided by; None: they are as the model gives them.
     tracks, groups : int
         Of the validation part that it was fitted on, or of a cross-validation.
     reason : str

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the N most probable classes (not in a table).")
 @click.option("--timeline", is_flag=True, help="Show every clip with its start and end.")
 @click.option("--views", is_flag=True, help="Of a stack: show what each view says (JSON has it anyway; not in a table).")
-@click.option("--raw", is_flag=True, help="Probabilities as the network gives them, not at the model's temperature.")
+@click.option("--raw", is_flag=True, help="Probabilities as the model gives them, without its temperature.")
 @click.option("--unknown", is_flag=True, help="Answer 'unknown' where a file is unlike what the model was trained on.")
 @click.option(
     "--unknown-share",

@@ -93,7 +93,7 @@ class Calibration:
     confidence : Confidence
         The model's.
     raw : Scores
-        Of the probabilities as the network gives them.
+        Of the probabilities as the model gives them.
     calibrated : Scores, optional
         At the model's temperature; None where it has none, or it was not asked for.
     by_chance : float
@@ -232,7 +232,7 @@ def fit_confidence(
     ----------
     labels : array of int, shape (tracks,)
     probabilities : array, shape (tracks, classes)
-        As the network gives them; NaN for a track without an answer, which is left out.
+        As the model gives them; NaN for a track without an answer, which is left out.
     groups : array of int, shape (tracks,)
     places, examples : array, shape (tracks, classes), optional
         Where these and the training tracks lie (:func:`harken.judge.unknown.places`), so that what is unfamiliar is known too.
@@ -312,7 +312,7 @@ def judge_confidence(
     ----------
     labels : ndarray of int, shape (tracks,)
     probabilities : ndarray, shape (tracks, classes)
-        As the network gives them; NaN for a track without an answer.
+        As the model gives them; NaN for a track without an answer.
     groups : ndarray of int, shape (tracks,)
     confidence : Confidence, optional
         The model's.

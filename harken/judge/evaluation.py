@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from harken.judge.confidence import Calibration, judge_confidence
 from harken.judge.figure import Figure, figure, plain_number
 from harken.judge.intervals import LEVEL
 from harken.judge.measures import Measures
-from harken.judge.text import confusion_lines, count, listing, number, short, table
+from harken.judge.sameness import remarks
+from harken.judge.text import WIDTH, confusion_lines, count, listing, number, short, table
 from harken.metrics import ClassFigures, confusion, decisions, per_class, track_probabilities
 from harken.store.hashes import content_of
 from harken.tracks import Tracks
@@ -153,7 +155,16 @@ class Evaluation:
         """Return the report for a terminal."""
         trivial = [] if self.trivial is None else self.trivial.lines()
         sure = self.calibration.lines()
-        blocks = [self._head(), self._notice(), self._figures(), trivial, self._classes(), self._confusion(), sure]
+        blocks = [
+            self._head(),
+            self._notice(),
+            self._figures(),
+            self._same(),
+            trivial,
+            self._classes(),
+            self._confusion(),
+            sure,
+        ]
         blocks.append(self._failures())
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -192,6 +203,10 @@ class Evaluation:
                 f"({self.track.method}).",
             ]
         return lines
+
+    def _same(self) -> list[str]:
+        said = remarks(self.confusion, self.track_probabilities, self.classes)
+        return [part for sentence in said for part in wrap(sentence, WIDTH)]
 
     def _classes(self) -> list[str]:
         rows = [

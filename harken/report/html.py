@@ -94,7 +94,7 @@ def _asked(reading: Reading) -> str:
         ("Data", f"<code>{text(record['data'])}</code>" if record.get("data") else "not known (run.json is missing)"),
         (
             "Judged on",
-            f"<code>{text(record['test'])}</code>" if record.get("test") else f"a part kept aside ({text(reading.judged_on)})",
+            f"<code>{text(record['test'])}</code>" if record.get("test") else text(words.judges(reading)),
         ),
         (
             "Classes",
@@ -313,7 +313,7 @@ def _calibration(reading: Reading) -> str:
 
 
 def _scores(found: Mapping[str, Any]) -> str:
-    columns = {"as the network gives them": found.get("raw"), "as they are shown": found.get("calibrated")}
+    columns = {"as the model gives them": found.get("raw"), "as they are shown": found.get("calibrated")}
     there = {name: each for name, each in columns.items() if isinstance(each, Mapping)}
     names = {
         "mean_confidence": "Mean confidence",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from textwrap import wrap
 from typing import Any
 
+from harken.judge.text import short
+
 COLUMNS = ("view", "weight", "track accuracy")
 CAPTION = "The views, each judged on tracks that it had not learnt (inner folds of the training part)"
 
@@ -15,7 +17,9 @@ MOST_CLASSES = 12
 
 
 def rows(record: Any) -> list[tuple[str, str, str]]:
-    """Return a row a view, and one for all together: name, weight, track accuracy in the inner folds; none for other kinds.
+    """Return a row a view, one for all together, and one of always naming the largest class; none for other kinds.
+
+    Each is the name, the weight, and the track accuracy in the inner folds.
 
     Parameters
     ----------
@@ -27,7 +31,10 @@ def rows(record: Any) -> list[tuple[str, str, str]]:
         (str(view.get("name")), _aside(view) or _number(view.get("weight"), 2), _number(view.get("track_accuracy"), 3))
         for view in _views(told)
     ]
-    return [*found, ("together", "", _number(told["track_accuracy"], 3))] if found and "track_accuracy" in told else found
+    if not found or "track_accuracy" not in told:
+        return found
+    found.append(("together", "", _number(told["track_accuracy"], 3)))
+    return [*found, (f"always {_largest(told)}", "", _number(told["majority"], 3))] if _largest(told) else found
 
 
 def sentences(record: Any) -> list[str]:
@@ -58,12 +65,13 @@ def sentences(record: Any) -> list[str]:
         found.append(
             f"{' and '.join(unheard)} {'has' if len(unheard) == 1 else 'have'} no weight: what "
             f"{'it says' if len(unheard) == 1 else 'they say'} did not help beside the others on these tracks, so the model "
-            "does not listen to it."
+            f"does not listen to {'it' if len(unheard) == 1 else 'them'}."
         )
-    found.append(
-        f"Not all views call the same {_percent(told.get('disagree'))} of these tracks; one view at least is right about "
-        f"{_percent(told.get('any_right'))} of them."
-    )
+    found += _no_better(told)
+    right = f"one view at least is right about {_percent(told.get('any_right'))} of them"
+    if told.get("disagree") == 0:
+        return [*found, f"All views give the same answer to each of these tracks; {right}."]
+    found.append(f"The views do not all give the same answer to {_percent(told.get('disagree'))} of these tracks; {right}.")
     return [*found, *_pairs(told)]
 
 
@@ -86,6 +94,23 @@ def _alone(told: Mapping[str, Any]) -> list[str]:
         if len(learnt) == 1
         else []
     )
+
+
+def _largest(told: Mapping[str, Any]) -> str:
+    """Return the largest class of the tracks in the inner folds, as it is quoted; empty where it is not known."""
+    name, value = told.get("majority_class"), told.get("majority")
+    return f"'{short(name)}'" if isinstance(name, str) and isinstance(value, int | float) else ""
+
+
+def _no_better(told: Mapping[str, Any]) -> list[str]:
+    """Say that no view is right more often than always naming the largest class; nothing where one is."""
+    known = [view["track_accuracy"] for view in _views(told) if isinstance(view.get("track_accuracy"), int | float)]
+    if not known or not _largest(told) or max(known) > told["majority"]:
+        return []
+    return [
+        f"Always answering {_largest(told)} would be right about {_percent(told['majority'])} of these tracks, and no view is "
+        "right more often: their figures do not show that anything was learnt."
+    ]
 
 
 def _behind(told: Mapping[str, Any]) -> list[str]:
@@ -138,6 +163,8 @@ def _pairs(told: Mapping[str, Any]) -> list[str]:
     if len(pairs) < 2:
         return []
     (most, far), (least, near) = max(pairs), min(pairs)
+    if most == least:
+        return [f"Each two of them differ on {_percent(most)} of them."]
     return [f"{far} differ most often, on {_percent(most)} of them; {near} least often, on {_percent(least)}."]
 
 

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from harken.datasets.known.facts import FACTS, Facts
 from harken.frontends import FRONTENDS
 from harken.judge.confidence import known_tracks
 from harken.judge.intervals import FEW_GROUPS
+from harken.judge.sameness import remarks
 from harken.judge.text import count, number, short, unit_of
 from harken.report.reading import Reading
 
@@ -115,6 +117,7 @@ def warnings(reading: Reading) -> list[str]:
     if reading.judged_on != "test":
         chose = ", which chose the epoch, so the figure flatters" if chose_epoch(reading) else ""
         found.append(f"There was no test part: this is the {reading.judged_on} part{chose}.")
+    found += _same(reading)
     affected = reading.get("seen", "affected")
     if affected:
         found.append(
@@ -144,6 +147,14 @@ def warnings(reading: Reading) -> list[str]:
     if failed:
         found.append(f"{count(len(failed), 'file')} failed and {'is' if len(failed) == 1 else 'are'} in no figure; see below.")
     return found
+
+
+def _same(reading: Reading) -> list[str]:
+    """Say that the model gives one answer to all judged tracks, or nearly the same probabilities; nothing where it does not."""
+    confusion, classes = reading.get("confusion"), reading.classes
+    if not isinstance(confusion, list) or len(confusion) != len(classes):
+        return []
+    return remarks(confusion, [[each.probabilities.get(name, nan) for name in classes] for each in reading.judged], classes)
 
 
 def published(reading: Reading) -> str:
@@ -318,6 +329,13 @@ def engines(reading: Reading) -> str:
     if len(pairs) > 1:
         return ", then ".join(f"{name} ({count(epochs, 'epoch')})" for name, epochs in pairs)
     return str(pairs[0][0] if pairs else reading.record.get("engine") or reading.get("training", "engine") or "not known")
+
+
+def judges(reading: Reading) -> str:
+    """Return what a run was judged on, where no other data were given for it."""
+    if reading.judged_on != "valid":
+        return f"a part kept aside ({reading.judged_on})"
+    return "the validation part, as there was no test part" + (": it chose the epoch too" if chose_epoch(reading) else "")
 
 
 def repeatable(reading: Reading, same: str) -> str:

@@ -120,7 +120,8 @@ def told(
         class' tracks that it names rightly), and there are ``tracks`` (that were judged in them), ``folds``,
         ``track_accuracy`` (joined, by joiners that had not seen the fold), ``disagree`` (the share of the tracks that not all
         views call the same), ``pairs`` (the same of every two views) and ``any_right`` (the share that one view at least is
-        right about). ``remark`` says how the weights came about where small classes had a part in it.
+        right about), and ``majority`` and ``majority_class``: the share of the largest class among them. ``remark`` says how
+        the weights came about where small classes had a part in it.
     """
     usable = share is not None and share.usable
     answers = {} if share is None or not usable else dict(zip(share.names, share.answers, strict=True))
@@ -154,6 +155,7 @@ def told(
             {"views": [one, other], "disagree": _rate(called[one] != called[other])} for one, other in combinations(called, 2)
         ],
         "any_right": _rate((table == truth).any(axis=0)),
+        **_majority(share.truth(), classes),
     }
 
 
@@ -187,6 +189,12 @@ def _of_training(learnt: Learnt | None) -> dict[str, Any]:
     """Return what a view's own record says of its training, where it is trained at last."""
     record = {} if learnt is None else learnt.best.record
     return {key: record[key] for key in OF_TRAINING if key in record}
+
+
+def _majority(truth: Positions, classes: Sequence[str]) -> dict[str, Any]:
+    """Return what always answering the largest class of these tracks reaches, and which class that is."""
+    largest = int(np.bincount(truth).argmax())
+    return {"majority": _rate(truth == largest), "majority_class": classes[largest]}
 
 
 def _recalls(called: Positions, truth: Positions, classes: Sequence[str]) -> dict[str, float]:
