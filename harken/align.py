@@ -53,6 +53,10 @@ STEADY = 0.05
 """A number that varies in the collection by less than this share of what it did in the training part keeps its deviation."""
 ALIGNED = "aligned"
 """Of a record: to how many tracks a model was aligned, and what of it."""
+BEFORE = "before_alignment"
+"""Of a record: the figures that the model had before it was aligned."""
+FIGURES = ("clip_accuracy", "track_accuracy")
+"""Of a record: what was measured of the model as it was then."""
 UNSETTLED = "it was aligned to a collection, and its confidence was fitted before"
 """Why an aligned model has no temperature, and cannot tell what is unfamiliar."""
 
@@ -77,7 +81,8 @@ def align(
     Returns
     -------
     model : Model
-        Its record holds ``"aligned"``: the number of tracks, and the views where it is a stack's. Its confidence is none:
+        Its record holds ``"aligned"``: the number of tracks, and the views where it is a stack's; figures that were measured of
+        the model as it was stand under ``"before_alignment"``. Its confidence is none:
         :meth:`harken.classifier.Classifier.calibrate` fits one, on labelled tracks of the collection.
     failed : tuple of Failure
 
@@ -121,7 +126,10 @@ def align(
     told: dict[str, Any] = {"tracks": len(set(heard.track.tolist()))}
     if isinstance(model.recipe, StackRecipe):
         told["views"] = done
-    record = model.record | {ALIGNED: told}
+    figures = {name: model.record[name] for name in FIGURES if name in model.record}
+    record = {name: value for name, value in model.record.items() if name not in FIGURES} | {ALIGNED: told}
+    if figures:
+        record[BEFORE] = figures
     return replace(model, weights=weights, record=record, confidence=Confidence(reason=UNSETTLED)), heard.failed
 
 

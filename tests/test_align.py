@@ -20,6 +20,7 @@ from harken.classifier import Classifier
 from harken.cli import main
 from harken.confidence import Confidence
 from harken.errors import DataError, ModelError
+from harken.explain.words import lines
 from harken.learn import class_probabilities_of, decider
 from harken.learn.classical.answer import transformed
 from harken.learn.recipe import learn
@@ -291,7 +292,8 @@ def test_the_command_writes_a_model_that_says_what_it_is(
     said = json.loads(capsys.readouterr().out)
     assert said["out"] == str(out) and said["tracks"] == 30 and len(said["failed"]) == 1
     assert run("info", str(out)) == 0
-    assert "aligned:" in capsys.readouterr().out
+    known = capsys.readouterr().out
+    assert "aligned:     to 30 tracks of a collection, without their labels, in the views lines and near" in known
     (tmp_path / "t.csv").write_text("path,label\n" + "".join(f"{track.path},{track.label}\n" for track in other))
     assert run("evaluate", str(out), tmp_path / "t.csv", "--no-baselines") == 0
     assert "transductive" in capsys.readouterr().err
@@ -300,3 +302,44 @@ def test_the_command_writes_a_model_that_says_what_it_is(
 def test_the_command_refuses_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("align", tmp_path / "none.harken", tmp_path) == 2
     assert "none.harken" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_refused_before_anything_is_written(
+    plain: Tracks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, _ = learnt(LDA, plain)
+    save_model(tmp_path / "m.harken", model)
+    assert run("align", tmp_path / "m.harken", Path(plain[0].path).parent, tmp_path / "plian") == 2
+    assert "plian: there is no such file or folder; nothing was aligned" in capsys.readouterr().err
+    assert not (tmp_path / "m-aligned.harken").exists()
+
+
+def test_figures_from_before_are_not_an_aligned_models_own(
+    plain: Tracks, other: Tracks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = {name: {"value": 0.75, "low": 0.25, "high": 1.0, "n": 4} for name in ("clip_accuracy", "track_accuracy")}
+    model = learnt(LDA, plain)[0]
+    model = replace(model, record=model.record | figures)
+    made, _ = align(model, other)
+    assert not figures.keys() & made.record.keys() and made.record["before_alignment"] == figures
+    assert align(made, other)[0].record["before_alignment"] == figures
+    for name, one in (("m", model), ("a", made)):
+        save_model(tmp_path / f"{name}.harken", one)
+        assert run("info", tmp_path / f"{name}.harken") == 0
+    before, after = capsys.readouterr().out.split("a.harken: ")
+    said = "0.750, 95 % interval 0.25 to 1.00 (4 tracks)"
+    assert f"track accuracy: {said}" in before and "before it was" not in before
+    assert f"track accuracy before it was aligned: {said}" in after and f"track accuracy: {said}" not in after
+
+
+def test_explanations_say_whose_mean_numbers_are_compared_with(plain: Tracks, other: Tracks) -> None:
+    named = LDA | {"frontend": {"kind": "summary", "rate": 8000, "clip": 0.1}}
+    stack = {"kind": "stack", "stack": {"clip": 0.1}, "views": [{"name": "told", **named}, {"name": "near", **NEAR}]}
+    for table in (named, stack):
+        model = learnt(table, plain)[0]
+        for one, whose in (
+            (model, "the training part"),
+            (align(model, other)[0], "the collection that the model was aligned to"),
+        ):
+            said = "\n".join(lines(Classifier.of(one).explain(plain[0].path)))
+            assert f"a track like the mean of {whose}: " in said and said.count("a track like") == 1

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -459,5 +460,6 @@ def test_recipes_and_info(run: Path):
     assert json.loads(call("recipes", "wave-conv", "--json").stdout)["parameters"] == 167425
     assert {recipe["name"] for recipe in json.loads(call("recipes", "--json").stdout)} >= {"note-cnn", "note-mlp"}
     info = call("info", run / "model.harken").stdout
+    assert re.search(r"^track accuracy: [01]\.\d\d\d, .*\(\d+ tracks?\)$", info, re.MULTILINE) and "value" not in info
     assert "high, low" in info and "best_epoch" in info
     assert json.loads(call("info", run / "model.harken", "--json").stdout)["classes"] == ["high", "low"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from harken.cli.console import (
@@ -43,6 +45,7 @@ def command(
     from harken.decoders import shown
     from harken.prediction import tracks_of
 
+    _refuse_missing(files)
     target = out or str(model_file(model))
     loaded = load_model(model)
     tell_unneeded_backbones()
@@ -57,3 +60,14 @@ def command(
         click.echo(f"aligned to {known['tracks']:,} track{'' if known['tracks'] == 1 else 's'}{views}: {shown(target)}")
     name_failures(failed)
     ctx.exit(exit_code(failed))
+
+
+def _refuse_missing(files: tuple[str, ...]) -> None:
+    """Refuse what is not there: a collection without what was meant would give another model."""
+    from harken.datasets import known_dataset
+    from harken.decoders import shown
+    from harken.errors import DataError
+
+    for file in files:
+        if known_dataset(file) is None and not os.path.lexists(file):
+            raise DataError(f"{shown(file)}: there is no such file or folder; nothing was aligned")

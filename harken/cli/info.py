@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -12,6 +13,10 @@ from harken.decoders import shown
 
 BASELINES = "baselines"
 """Of a record: what loudness and the like learnt, columns of numbers that say nothing to a reader."""
+FIGURES = ("clip_accuracy", "track_accuracy")
+"""Of a record: what was measured."""
+ALIGNED, BEFORE = "aligned", "before_alignment"
+"""Of a record: what :mod:`harken.align` did, and the figures from before."""
 STACK = "stack"
 """Of a record: what the views of a stack contribute, which is told as a table."""
 
@@ -50,7 +55,8 @@ def command(model: str, as_json: bool) -> None:
         click.echo(f"unknown:     {loaded.confidence.price.in_words()}")
     for key, value in loaded.record.items():
         if key not in {BASELINES, STACK} and value not in ([], {}):
-            click.echo(f"{key + ':':<12} {_adopted(value) if key == 'adopted' else _short(value)}")
+            for name, words in _told(key, value, aligned=ALIGNED in loaded.record):
+                click.echo(f"{name + ':':<12} {words}")
     for line in lines(loaded.record):
         click.echo(line)
     click.echo(f"\n{declared.table()}")
@@ -60,6 +66,37 @@ def _confidence(known: Confidence) -> dict[str, Any]:
     """Return what is known of the model's confidence, without the long lists."""
     table = known.to_table()
     return {key: value for key, value in table.items() if key not in {"known", "examples"}} | {"familiar": bool(known.examples)}
+
+
+def _told(key: str, value: Any, *, aligned: bool) -> Iterator[tuple[str, str]]:
+    """Yield the lines that an entry of the record is told by: a name, and words."""
+    if key == "adopted":
+        yield key, _adopted(value)
+    elif key == BEFORE and isinstance(value, dict):
+        for name, figure in value.items():
+            yield from _told(name, figure, aligned=True)
+    elif key == ALIGNED and isinstance(value, dict):
+        views = f", in the views {' and '.join(map(str, value['views']))}" if value.get("views") else ""
+        yield key, f"to {value.get('tracks')} tracks of a collection, without their labels{views}; it was not judged since"
+    elif key == "budget" and isinstance(value, dict) and "sentence" in value:
+        used = f"{_short(value.get('spent'))} s of {_short(value.get('seconds'))} s were used."
+        corrected = [f"Corrected: {_short(each)}." for each in value.get("corrected") or []]
+        yield key, shown(" ".join([str(value["sentence"]), used, *corrected]))
+    elif key in FIGURES:
+        yield key.replace("_", " ") + (" before it was aligned" if aligned else ""), _figure(value, key.partition("_")[0])
+    else:
+        yield key, _short(value)
+
+
+def _figure(value: Any, what: str) -> str:
+    """Say a figure with its interval: ``0.750, 95 % interval 0.00 to 1.00 (4 tracks)``."""
+    from harken.judge.figure import Figure
+    from harken.judge.text import count
+
+    if not isinstance(value, dict) or not isinstance(value.get("value"), int | float) or not isinstance(value.get("n"), int):
+        return _short(value)
+    figure = Figure(value["value"], value.get("low"), value.get("high"), value["n"], 0, "no interval")
+    return f"{figure.in_words()} ({count(value['n'], what)})"
 
 
 def _adopted(value: Any) -> str:
@@ -73,5 +110,7 @@ def _short(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(" ".join(map(_short, item)) if isinstance(item, list) else _short(item) for item in value)
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_short(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {_short(item)}" for key, item in value.items() if item is not None)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

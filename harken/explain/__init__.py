@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from harken.align import alignment
 from harken.archive import Model
 from harken.decoders import shown
 from harken.errors import DataError, HarkenError, ModelError, brief, suggest
@@ -103,7 +105,7 @@ def explain(
         answer=model.classes[int(order[0])],
         label=model.classes[first],
         against=model.classes[rival],
-        findings=findings_of(case, answers),
+        findings=_aligned(findings_of(case, answers), case.model),
         joint=joint,
         silence=clips.silence,
     )
@@ -128,6 +130,7 @@ def _joint(case: Case, net: Jury, said: Sayings, at: float | None) -> Joint:
     for name, means, weight, part in zip(said.names, said.means(), said.weights.tolist(), parts.tolist(), strict=True):
         clips = case.clips.of_view(frontend, places[name], case.place)
         heard = bool(np.isfinite(means).all())
+        found = None if clips is None else _of_view(own[name], net.views[name], clips, case, at)
         shares.append(
             ViewShare(
                 view=name,
@@ -136,7 +139,7 @@ def _joint(case: Case, net: Jury, said: Sayings, at: float | None) -> Joint:
                 explained=float(means[case.label]) if heard else float("nan"),
                 weight=weight,
                 contribution=part,
-                findings=None if clips is None else _of_view(own[name], net.views[name], clips, case, at),
+                findings=None if found is None else _aligned(found, case.model, name),
             )
         )
     return Joint(float(parts.sum()) + offset, offset, tuple(shares))
@@ -150,3 +153,11 @@ def _of_view(model: Model, net: Decider, clips: Clips, case: Case, at: float | N
     inside = at is not None and clips.times[0][0] <= at <= clips.times[-1][1]
     place = telling_clip(clips, answers, case.label, at if inside else None)
     return findings_of(Case(model, net, clips, case.label, case.rival, place, case.again), answers)
+
+
+def _aligned(findings: Findings, model: Model, view: str | None = None) -> Findings:
+    """Return findings whose numbers say whose mean they are compared with, where the model was aligned, or this view of it."""
+    known = alignment(model)
+    if findings.numbers is None or known is None or (view is not None and view not in known.get("views", ())):
+        return findings
+    return replace(findings, numbers=replace(findings.numbers, mean_of="the collection that the model was aligned to"))

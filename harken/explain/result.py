@@ -195,9 +195,11 @@ class Numbers:
     log_odds : float
         Of the explained class against the other one.
     offset : float
-        What a track like the mean of the training part gets: the log-odds before anything is heard.
+        What a track like that mean gets: the log-odds before anything is heard.
     groups, features : tuple of Part
         Most telling first. Of the single numbers all.
+    mean_of : str
+        Whose mean it is: the training part's, or that of the collection that the model was aligned to.
     """
 
     exact: bool
@@ -205,11 +207,13 @@ class Numbers:
     offset: float
     groups: tuple[Part, ...]
     features: tuple[Part, ...]
+    mean_of: str = "the training part"
 
     def to_table(self) -> dict[str, Any]:
         """Return it as JSON has it: all groups, and the :data:`MOST_FEATURES` most telling numbers."""
         return {
             "exact": self.exact,
+            "mean_of": self.mean_of,
             "log_odds": self.log_odds,
             "offset": self.offset,
             "groups": [part.to_table() for part in self.groups],

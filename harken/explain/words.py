@@ -217,7 +217,7 @@ def of_check(check: Check) -> str:
 
 def of_numbers(numbers: Numbers, label: str, against: str, top: int) -> list[str]:
     """Say which numbers carried a decision."""
-    how = "" if numbers.exact else " (each replaced by the training part's mean; these do not add up)"
+    how = "" if numbers.exact else f" (each replaced by the mean of {numbers.mean_of}; these do not add up)"
     said = [f"Odds of {label} against {against}: {odds(numbers.log_odds)}{how}."]
     said += ["  " + of_part(part, label, against) for part in numbers.groups[:top]]
     left = len(numbers.groups) - top
@@ -225,7 +225,7 @@ def of_numbers(numbers: Numbers, label: str, against: str, top: int) -> list[str
         rest = sum(part.contribution for part in numbers.groups[top:])
         said.append(f"  {left} further group{'s' if left > 1 else ''} together: {times_as(rest)}")
     if numbers.exact:
-        said.append(f"  a track like the mean of the training part: {times_as(numbers.offset)}")
+        said.append(f"  a track like the mean of {numbers.mean_of}: {times_as(numbers.offset)}")
     return [*said, "The most telling single numbers:", *("  " + of_number(part) for part in numbers.features[:top])]
 
 

@@ -128,13 +128,21 @@ def _items(sentences: Sequence[str]) -> str:
 
 
 def _numbers(numbers: Numbers, label: str, against: str) -> str:
-    how = "they multiply to the whole" if numbers.exact else "each replaced by the training part's mean; these need not add up"
+    how = (
+        "they multiply to the whole"
+        if numbers.exact
+        else f"each replaced by the mean of {numbers.mean_of}; these need not add up"
+    )
     groups = table(
         text(f"Odds of {label} against {against}: {odds(numbers.log_odds)} ({how})"),
         ("what", "numbers", "odds"),
         [
             *((text(part.words), str(part.count), text(times_as(part.contribution))) for part in numbers.groups),
-            *([("a track like the mean of the training part", "", text(times_as(numbers.offset)))] if numbers.exact else []),
+            *(
+                [(text(f"a track like the mean of {numbers.mean_of}"), "", text(times_as(numbers.offset)))]
+                if numbers.exact
+                else []
+            ),
         ],
         label="Groups of numbers",
     )
