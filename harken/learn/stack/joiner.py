@@ -21,8 +21,8 @@ FLOOR = 0.01
 PRIOR = 1.0
 """How much the penalty counts beside the tracks: the squares of what weights are off from equal ones, and of the numbers."""
 FEWEST = 8
-"""Tracks of a class from which on it has a number of its own. Below, answers without numbers are right more often on average, with
-less log-loss, and lean less to one class (``benchmarks/class_numbers.py``)."""
+"""Tracks of a class from which on it has a number of its own. Below, answers without numbers are right more often on average,
+have less log-loss, and lean less to one class (``benchmarks/class_numbers.py``)."""
 IDLE = 1e-3
 """A smaller weight is none."""
 
