@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from harken.archive import load_model, save_model
 from harken.cli import harken, main, predict
 from harken.cli.console import print_json
 from harken.errors import HarkenError
@@ -211,6 +213,17 @@ def test_predict_as_json(run: Path, tones: Path):
     assert [(m["start"], m["end"]) for m in good["timeline"]] == [(0, 1), (1, 2), (2, 3)]
     assert sum(good["timeline"][0]["probabilities"].values()) == pytest.approx(1)
     assert bad["label"] == "" and bad["probabilities"] == {} and bad["error"]
+
+
+def test_predict_calls_silence_silent(run: Path, tones: Path, tmp_path: Path):
+    high = write_tone(tones / "json" / "a.wav", 1950)
+    soundfile.write(tmp_path / "still.wav", np.zeros(24000), 8000)
+    asked = ("predict", run / "model.harken", high, tmp_path / "still.wav", "--also", run / "last.harken")
+    text = call(*asked).stdout.splitlines()
+    assert all(cell.startswith("silent (") for cell in text[2].split("\t")[1:]) and "silent" not in text[1]
+    assert text[3] == "model and last agree on 1 of 1 file"  # what they make of silence does not count
+    document = json.loads(call(*asked, "--json").stdout)
+    assert [one.get("silent") for one in document["files"]] == [None, True] and document["files"][1]["label"]
 
 
 def test_predict_asks_several_models(run: Path, tones: Path):
@@ -463,3 +476,17 @@ def test_recipes_and_info(run: Path):
     assert re.search(r"^track accuracy: [01]\.\d\d\d, .*\(\d+ tracks?\)$", info, re.MULTILINE) and "value" not in info
     assert "high, low" in info and "best_epoch" in info
     assert json.loads(call("info", run / "model.harken", "--json").stdout)["classes"] == ["high", "low"]
+
+
+def test_info_says_a_budget_in_words(run: Path, tmp_path: Path) -> None:
+    model = load_model(run / "model.harken")
+    plan = {"parts": [{"name": "rhythm", "folds": 3, "epochs": None, "copies": False}], "baselines": True}
+    said = {"sentence": "It was trained within 15 s: rhythm whole.", "corrected": ["3 to 9 epochs"]}
+    budget = {"seconds": 15.0, "spent": 7.25, "plan": plan, "expected": 6.4, "left_out": [], **said}
+    save_model(tmp_path / "m.harken", replace(model, record=model.record | {"budget": budget}))
+    info = call("info", tmp_path / "m.harken").stdout
+    assert (
+        "\nbudget:      It was trained within 15 s: rhythm whole. 7.25 s of 15 s were used. Corrected: 3 to 9 epochs.\n" in info
+    )
+    assert "None" not in info and "plan" not in info
+    assert json.loads(call("info", tmp_path / "m.harken", "--json").stdout)["record"]["budget"] == budget

@@ -225,9 +225,9 @@ def export(
 
 
 def name_silent(paths: list[str]) -> None:
-    """Name the files that are left out because nothing sounds in them."""
+    """Name the files that are left out because nothing sounds in what the model heard of them."""
     for path in paths:
-        click.echo(f"harken: {shown(path)}: left out: nothing sounds in it, and its label says nothing of music", err=True)
+        click.echo(f"harken: {shown(path)}: left out: nothing sounds in what the model heard of it", err=True)
 
 
 @click.command("forget", short_help="Take files out of the catalogue.")

@@ -86,7 +86,8 @@ def print_document(
                     begin()
                 agreement.add(row)
                 for part, answer, asked in zip(parts, row, shape.models, strict=True):
-                    part.add(answer.to_table(asked.classes, timeline=shape.timeline, top=top, views=True))
+                    table = answer.to_table(asked.classes, timeline=shape.timeline, top=top, views=True)
+                    part.add(table | ({"silent": True} if answer.silent else {}))
                 goes_on(_cut(parts[0].files))
         except Exception:
             if parts:

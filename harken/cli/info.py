@@ -13,10 +13,6 @@ from harken.decoders import shown
 
 BASELINES = "baselines"
 """Of a record: what loudness and the like learnt, columns of numbers that say nothing to a reader."""
-FIGURES = ("clip_accuracy", "track_accuracy")
-"""Of a record: what was measured."""
-ALIGNED, BEFORE = "aligned", "before_alignment"
-"""Of a record: what :mod:`harken.align` did, and the figures from before."""
 STACK = "stack"
 """Of a record: what the views of a stack contribute, which is told as a table."""
 
@@ -55,7 +51,7 @@ def command(model: str, as_json: bool) -> None:
         click.echo(f"unknown:     {loaded.confidence.price.in_words()}")
     for key, value in loaded.record.items():
         if key not in {BASELINES, STACK} and value not in ([], {}):
-            for name, words in _told(key, value, aligned=ALIGNED in loaded.record):
+            for name, words in _told(key, value, aligned="aligned" in loaded.record):
                 click.echo(f"{name + ':':<12} {words}")
     for line in lines(loaded.record):
         click.echo(line)
@@ -70,6 +66,8 @@ def _confidence(known: Confidence) -> dict[str, Any]:
 
 def _told(key: str, value: Any, *, aligned: bool) -> Iterator[tuple[str, str]]:
     """Yield the lines that an entry of the record is told by: a name, and words."""
+    from harken.align import ALIGNED, BEFORE, FIGURES
+
     if key == "adopted":
         yield key, _adopted(value)
     elif key == BEFORE and isinstance(value, dict):
