@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +84,61 @@ def test_where_all_others_fail_nothing_was_compared_and_the_search_ends(
 
     monkeypatch.setattr(one_trial, "learn_and_judge", lost)
     found = tune(songs, searched(**{K: {"low": 4, "high": 5}}), trials=4, folds=2, out=tmp_path / "out")
-    assert len(found.rows) == 8 and found.judged == 1 and found.best.number == 0
-    assert found.gained().startswith("Nothing was compared with the settings as they are: 7 other trials failed")
-    assert "The search ended after 1 of 4 trials, as too many others failed." in found.as_text()
+    assert len(found.rows) == 8 and found.best.number == 0
+    assert [row.state for row in found.rows].count("repeated") == 1 == found.judged - 1  # k = 3, as it is
+    said = "Nothing was compared with the settings as they are: 7 other trials failed or had the same settings"
+    assert found.gained().startswith(said)
+    assert "The search ended after 2 of 4 trials, as too many others failed." in found.as_text()
     calls.clear()
     alone = tune(songs, searched(**{K: {"low": 4, "high": 5}}), trials=1, folds=2, out=tmp_path / "alone")
     assert "there was no other trial" in alone.gained() and "too many" not in alone.as_text()
     assert found.optimism() == alone.optimism() == ""
+
+
+def test_settings_that_were_tried_are_not_tried_again_nor_counted(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, calls = one_trial.learn_and_judge, list[int]()
+
+    def counted(train: Any, split: Any, recipe: Any, **how: Any) -> Any:
+        calls.append(recipe.neighbours.k)
+        return before(train, split, recipe, **how)
+
+    monkeypatch.setattr(one_trial, "learn_and_judge", counted)
+    asked = {"trials": 9, "folds": 2, "out": tmp_path / "out"}
+    found = tune(songs, searched(**{K: {"low": 3, "high": 5}}), **asked)
+    assert all(calls.count(k) <= 2 for k in (3, 4, 5))  # a training a fold, and no more
+    rows = {row.number: row for row in found.rows}
+    again = [row for row in found.rows if row.state == "repeated"]
+    assert len(found.rows) == 9 and len(again) >= 6
+    for row in again:
+        first = rows[int(row.reason.removeprefix("the settings of trial "))]
+        assert (first.values.get(K, 3), first.value, first.log_loss) == (row.values[K], row.value, row.log_loss)
+        assert first.number < row.number and row.seconds == 0
+    told = found.as_text()
+    assert (
+        f"Not trained again, and not counted: {len(again)} trials: " in told and f", {len(again)} repeated; judged by" in told
+    )
+    assert found.best.state == "complete" and (
+        not found.optimism() or f"The best of {9 - len(again)} figures" in found.optimism()
+    )
+    done = len(calls)
+    further = tune(songs, searched(**{K: {"low": 3, "high": 5}}), **{**asked, "trials": 10})
+    assert [(row.values, row.state) for row in further.rows][:9] == [(row.values, row.state) for row in found.rows]
+    assert len(calls) == done
+    several = tune(songs, searched(**{K: {"low": 3, "high": 5}}), **{**asked, "jobs": 3, "out": tmp_path / "several"})
+    ks = [row.values.get(K, 3) for row in several.rows if row.state != "repeated"]
+    assert len(several.rows) == 9 and len(ks) == len(set(ks))
+
+
+def test_the_best_recipe_keeps_no_figure_and_no_notes_of_other_settings(songs: Path, tmp_path: Path) -> None:
+    published = {"figure": "track accuracy", "value": 0.577, "data": "others"}
+    recipe = replace(searched(k=5, **{K: {"low": 1, "high": 5}}), published=published, notes="Of the five most like it.")
+    found = tune(songs, recipe, trials=8, folds=2, out=tmp_path / "out")
+    best = load_recipe(found.best_recipe)
+    assert found.best.number and best.published is None and not best.notes
+    alone = load_recipe(tune(songs, recipe, trials=1, folds=2, out=tmp_path / "alone").best_recipe)
+    assert alone.published == published and alone.notes == recipe.notes
 
 
 # -- mistakes of ranges ----------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from harken.judge.text import count, number, table
 
 MOST_FAILED = 2
 """A search ends after this many times the trials that were asked for, where failed ones keep it from judging as many."""
+NOT_JUDGED = ("failed", "repeated")
+"""States of trials that bring no figure of their own."""
 SHOWN = 10
 """Trials in the table of the terminal: the best."""
 
@@ -26,14 +28,14 @@ class Row:
     number : int
         From 0 on: the settings as they were.
     state : str
-        "complete", "pruned" or "failed".
+        "complete", "pruned", "failed", or "repeated": it has the settings of an earlier trial, and was not done again.
     values : dict
         The settings; none for the first.
     value, log_loss : float, optional
         Track accuracy and log-loss; of a pruned one up to where it ended.
     seconds : float
     reason : str
-        Why it failed.
+        Why it failed, or whose settings it has.
     """
 
     number: int
@@ -99,9 +101,11 @@ class Tuning:
 
     def gained(self) -> str:
         """Return the plain sentence on what the search gained."""
-        if self.gain is None and not any(row.number and row.state != "failed" for row in self.rows):
+        if self.gain is None and not any(row.number and row.state not in NOT_JUDGED for row in self.rows):
             others = len(self.rows) - 1
-            what = f"{count(others, 'other trial')} failed" if others else "there was no other trial"
+            same = sum(row.state == "repeated" for row in self.rows)
+            how = "failed or had the same settings" if 0 < same < others else "had the same settings" if same else "failed"
+            what = f"{count(others, 'other trial')} {how}" if others else "there was no other trial"
             return (
                 f"Nothing was compared with the settings as they are: {what}, so whether others would be better is not known."
             )
@@ -127,11 +131,12 @@ class Tuning:
 
     def as_text(self) -> str:
         """Return the report for a terminal."""
-        states = {name: sum(row.state == name for row in self.rows) for name in ("pruned", "failed")}
+        states = {name: sum(row.state == name for row in self.rows) for name in ("pruned", "failed", "repeated")}
         more = "".join(f", {number_} {name}" for name, number_ in states.items() if number_)
         lines = [f"{self.recipe} on {self.data}: {count(len(self.rows), 'trial')}{more}; judged by {self.judged_by}", ""]
         lines += [*self._table(), ""]
         lines += [f"trial {row.number} failed: {row.reason}" for row in self.rows if row.state == "failed"]
+        lines += _repeats([row for row in self.rows if row.state == "repeated"])
         if self.judged < self.asked and len(self.rows) >= MOST_FAILED * self.asked:
             lines.append(f"The search ended after {self.judged} of {self.asked} trials, as too many others failed.")
         lines += wrap(self.gained(), 120) + wrap(self.optimism(), 120)
@@ -201,6 +206,13 @@ class Tuning:
             "budget": None if self.budget is None else dict(self.budget),
             "best_recipe": str(self.best_recipe),
         }
+
+
+def _repeats(rows: Sequence[Row]) -> list[str]:
+    """Say which trials have settings that had been tried: they are not trained again, and no further figures."""
+    told = ", ".join(f"{row.number} ({row.reason})" for row in rows[:SHOWN])
+    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    return wrap(f"Not trained again, and not counted: {count(len(rows), 'trial')}: {told}{more}.", 120) if rows else []
 
 
 def order(row: Row) -> tuple[float, float, int]:

@@ -223,7 +223,7 @@ def _searched(
         waiting = search.open()[:missing]
         batch = waiting + [search.ask() for _ in range(min(jobs, missing) - len(waiting))]
         left = float("inf") if watch is None else watch.left - reserved
-        found = done_trials(task, search.journal, folder, batch, jobs=jobs, left=left)
+        found = _done_once(search, task, folder, batch, results, jobs=jobs, left=left)
         for trial, result in zip(batch, found, strict=True):
             if number_of(trial) == 0:
                 _refuse_failed(result)
@@ -249,6 +249,44 @@ def _judged(results: Iterable[Mapping[str, Any]]) -> int:
     return sum(result["state"] != "failed" for result in results)
 
 
+def _done_once(
+    search: Search,
+    task: Task,
+    folder: Path,
+    batch: Sequence[FrozenTrial],
+    results: Mapping[int, Mapping[str, Any]],
+    *,
+    jobs: int,
+    left: float,
+) -> list[dict[str, Any]]:
+    """Do trials; one with the settings of an earlier one is not trained again, but has its figures, and is no figure more."""
+    settled = {search.settings(one): number_of(one) for one in reversed(search.trials) if number_of(one) in results}
+    settled = {name: number for name, number in settled.items() if results[number]["state"] in ("complete", "pruned")}
+    new = {search.settings(one): one for one in reversed(batch) if search.settings(one) not in settled}
+    mine = [one for one in batch if new.get(search.settings(one)) is one]
+    done_now = dict(
+        zip(map(number_of, mine), done_trials(task, search.journal, folder, mine, jobs=jobs, left=left), strict=True)
+    )
+    found = []
+    for trial in batch:
+        name, number = search.settings(trial), number_of(trial)
+        if number not in done_now:
+            first = settled[name] if name in settled else number_of(new[name])
+            done_now[number] = _repeated(folder, trial, first, results.get(first) or done_now[first])
+        found.append(done_now[number])
+    return found
+
+
+def _repeated(folder: Path, trial: FrozenTrial, first: int, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a trial came to that has the settings of an earlier one, and keep it; nothing is kept of one that was cut."""
+    if result["state"] == "cut":
+        return dict(result)
+    why = {"state": "repeated", "as": result["state"], "seconds": 0.0, "reason": f"the settings of trial {first}"}
+    asked = {"number": number_of(trial), "values": values_of(trial)}
+    write_json(folder / KEPT / f"{number_of(trial):04d}.json", {**result, **why, "asked": asked})
+    return {**result, **why}
+
+
 def _refuse_failed(result: Mapping[str, Any]) -> None:
     """Raise where the settings as they are failed: no other trial could be compared with anything."""
     if result["state"] == "failed":
@@ -256,7 +294,8 @@ def _refuse_failed(result: Mapping[str, Any]) -> None:
 
 
 def _time_for_more(watch: Watch, results: Sequence[Mapping[str, Any]], reserved: float) -> bool:
-    mean = float(np.mean([result["seconds"] for result in results])) if results else 0.0
+    taken = [result["seconds"] for result in results if result["state"] != "repeated"]
+    mean = float(np.mean(taken)) if taken else 0.0
     return watch.left - reserved > LAST * mean
 
 
@@ -357,8 +396,11 @@ def _row(trial: FrozenTrial, result: Mapping[str, Any]) -> Row:
 
 
 def _tuned(recipe: Recipe, best: Row) -> Recipe:
-    """Return the best recipe: under a name of its own, with the ranges that it was searched between."""
-    found = with_settings(recipe, best.values) if best.values else recipe
+    """Return the best recipe: under a name of its own, with the ranges that it was searched between.
+
+    Where its settings are other ones, neither a published figure nor the notes are of it.
+    """
+    found = replace(with_settings(recipe, best.values), published=None, notes="") if best.values else recipe
     return replace(found, name=f"{recipe.name}{TUNED}", tune=dict(recipe.tune))
 
 

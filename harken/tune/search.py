@@ -10,6 +10,7 @@ done again under its number; one that had not even drawn them all is dropped.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import warnings
@@ -131,12 +132,16 @@ class Search:
             trial.set_user_attr(_NUMBER, number)
         return next(each for each in self.trials if each.number == trial.number)
 
+    def settings(self, trial: FrozenTrial) -> str:
+        """Return what tells whether two trials have the same settings; the first has the recipe's own."""
+        return json.dumps(values_of(trial) or own_values(self._recipe, self.ranges), sort_keys=True)
+
     def tell(self, trial: FrozenTrial, result: Mapping[str, Any]) -> None:
-        """Take in what a trial came to."""
+        """Take in what a trial came to; one that has repeated another's settings as that one."""
         from optuna.trial import TrialState  # noqa: PLC0415
 
         states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-        state = states[result["state"]]
+        state = states[result.get("as", result["state"])]
         with _quiet():
             self._study.tell(trial.number, result["value"] if state == TrialState.COMPLETE else None, state=state)
 
