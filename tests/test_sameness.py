@@ -80,7 +80,12 @@ def test_the_largest_class_stands_beside_the_views() -> None:
     assert rows(record)[-1] == ("always 'rock'", "", "0.889")
     said = " ".join(sentences(record))
     assert "Always answering 'rock' would be right about 89% of these tracks, and no view is right more often" in said
-    assert "Always" not in " ".join(sentences(told([0.95, 0.5], 0.4, [0.4])))
+    known = told([0.95, 0.5], 0.4, [0.4])["stack"]
+    assert isinstance(known, dict)
+    together = " ".join(sentences({"stack": {**known, "track_accuracy": 0.95}}))
+    assert "Always" not in together
+    behind = {"stack": {**known, "track_accuracy": 0.7}}
+    assert "and the views together are not right more often." in " ".join(sentences(behind))
     older = {"stack": {key: value for key, value in record["stack"].items() if "majority" not in key}}  # type: ignore[attr-defined]
     assert rows(older)[-1][0] == "together" and "Always" not in " ".join(sentences(older))
 

@@ -103,14 +103,17 @@ def _largest(told: Mapping[str, Any]) -> str:
 
 
 def _no_better(told: Mapping[str, Any]) -> list[str]:
-    """Say that no view is right more often than always naming the largest class; nothing where one is."""
+    """Say that no view, or not all together, are right more often than always naming the largest class would be."""
     known = [view["track_accuracy"] for view in _views(told) if isinstance(view.get("track_accuracy"), int | float)]
-    if not known or not _largest(told) or max(known) > told["majority"]:
+    if not known or not _largest(told):
         return []
-    return [
-        f"Always answering {_largest(told)} would be right about {_percent(told['majority'])} of these tracks, and no view is "
-        "right more often: their figures do not show that anything was learnt."
-    ]
+    always = f"Always answering {_largest(told)} would be right about {_percent(told['majority'])} of these tracks"
+    if max(known) <= told["majority"]:
+        return [f"{always}, and no view is right more often: their figures do not show that anything was learnt."]
+    joint = told.get("track_accuracy")
+    if isinstance(joint, int | float) and joint <= told["majority"]:
+        return [f"{always}, and the views together are not right more often."]
+    return []
 
 
 def _behind(told: Mapping[str, Any]) -> list[str]:
