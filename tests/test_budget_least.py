@@ -14,7 +14,7 @@ from harken.budget import measure as measuring
 from harken.budget import within as budgets
 from harken.budget.keeping import Keeper
 from harken.budget.measure import measure
-from harken.budget.plan import Costs, Part, Plan, ViewCost, decide, ladder, least, needed, seconds, whole
+from harken.budget.plan import MARGIN, Costs, Part, Plan, ViewCost, decide, ladder, least, needed, seconds, whole
 from harken.budget.watch import Watch
 from harken.datasets import Arrays, read
 from harken.durations import seconds_of
@@ -90,9 +90,12 @@ def test_the_report_s_examples_are_reckoned_with_by_their_number(songs: Path, mo
 def test_a_short_budget_does_not_measure_what_triviality_costs(songs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[object] = []
     monkeypatch.setattr(measuring, "measure_sound", heard.append)
+    drawn: list[object] = []
+    monkeypatch.setattr(measuring, "_plot", lambda: drawn.append(1) or 0.1)
     recipe, parts = stack(near(), small_net()), read(songs).parts
     short = measure(recipe, parts, Watch(6.0))
-    assert not heard and short.baselines == 6.0  # and so it is left out, and named
+    assert not heard and not drawn and short.baselines == 6.0  # and so it is left out, and named
+    assert short.closing > MARGIN * measuring.CLOSING
     measure(recipe, parts, Watch(60.0), baselines=False)
     assert not heard
     measure(recipe, parts, Watch(60.0))

@@ -224,6 +224,22 @@ def test_silence_is_explained_too(tmp_path: Path, conftest_write: Callable[..., 
 
 
 @pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ((0.334, 0.333, 0.333), "All classes are nearly as probable (0.333 to 0.334): this file is not told apart"),
+        ((0.48, 0.47, 0.05), "a and b are hardly told apart here"),
+        ((0.5, 0.4, 0.1), ""),
+    ],
+)
+def test_classes_that_are_hardly_told_apart_are_said_to_be(
+    saved: Path, songs: Path, shares: tuple[float, ...], said: str
+) -> None:
+    found = Classifier.load(saved / "cue.harken").explain(songs / "long.wav")
+    close = replace(found, classes=("a", "b", "c"), probabilities=np.array(shares), answer="a", label="a", against="b")
+    assert words.undecided(close).startswith(said) and bool(words.undecided(close)) == bool(said)
+
+
+@pytest.mark.parametrize(
     ("low", "high", "said"),
     [(200.0, 800.0, "200–800 Hz"), (0.0, 11025.0, "0–11 kHz"), (870.0, 1634.0, "870 Hz–1.6 kHz"), (2049, 3999, "2–4 kHz")],
 )

@@ -46,15 +46,16 @@ SHARE = 0.05
 """Of the budget, for each kind of measuring."""
 LOOKED_AT, STEPS, ROWS = 100, 4, 300
 """Files whose length is asked for; steps of a net, the first of which does not count; rows of noise."""
-PLOTS, EXAMPLE = 12, 0.1
-"""Calibrating, judging, plots and the page take so many times as long as one plot, beside what the judged clips take; and
-seconds for an example of the report, heard and drawn. Why examples were answered so is told in the time that is left then."""
+PLOTS, CLOSING, EXAMPLE = 12, 2.0, 0.1
+"""Calibrating, judging, plots and the page take so many times as long as one plot, beside what the judged clips take, or so
+many seconds where nobody measures it; and seconds for an example of the report, heard and drawn. Why examples were answered so
+is told in the time that is left then."""
 LOADING = 5.0
 """Seconds that a first fitting takes at most where it is loading that takes them: a longer one is not repeated."""
 AGAIN, SAMPLED = 0.02, 2
 """Of the budget, for measuring again what views take to learn, when all is heard; and tracks whose sounds are measured then."""
 SHORT = 10.0
-"""Seconds of a budget, below which it is not measured what triviality costs: there is no time for it, nor for measuring it."""
+"""Seconds of a budget, below which it is not measured what triviality and plots cost: there is no time for measuring it."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,8 @@ def measure(
         views=tuple(found),
         shared=0.0 if hearing is None else factor * hearing.shared,
         folds=recipe.stack.folds if isinstance(recipe, StackRecipe) and len(views) > 1 else 0,
-        closing=MARGIN * (PLOTS * _plot() + judging + (0.0 if rows else EXAMPLE * amounts.examples)),
+        closing=MARGIN
+        * ((CLOSING if watch.budget < SHORT else PLOTS * _plot()) + judging + (0.0 if rows else EXAMPLE * amounts.examples)),
         baselines=max(sound, 0.5) if sounds else watch.budget if asked else 0.0,
     )
 

@@ -11,6 +11,8 @@ LEAST = 0.1
 """Change of log-odds that bands through a whole clip must have to be told, and share of the largest."""
 FEW, HALF = 0.5, 1.2
 """Between these factors of the change by lot, the map has shown little."""
+NEAR = 0.02
+"""Classes whose probabilities lie no further apart are hardly told apart."""
 MOST_PARTS = 5
 """Groups, numbers, neighbours that are told."""
 
@@ -98,6 +100,7 @@ def lines(explanation: Explanation, top: int = MOST_PARTS) -> list[str]:
     said = [answer(explanation)]
     if explanation.silence:
         said.append(f"  It {explanation.silence}.")
+    said += [f"  {close}" for close in [undecided(explanation)] if close]
     label, against = explanation.label, explanation.against
     if explanation.joint is None:
         return said + [f"  {line}" for line in of_findings(explanation.findings, label, against, top)]
@@ -109,6 +112,21 @@ def lines(explanation: Explanation, top: int = MOST_PARTS) -> list[str]:
             said.append(f"  {view.view}:")
             said += [f"    {line}" for line in of_findings(view.findings, label, against, top)]
     return said
+
+
+def undecided(explanation: Explanation) -> str:
+    """Say that the classes are hardly told apart here, so that what follows explains next to nothing; else return nothing."""
+    shares = explanation.probabilities
+    spread = float(shares.max() - shares.min())
+    if spread < NEAR:
+        return (
+            f"All classes are nearly as probable ({shares.min():.3f} to {shares.max():.3f}): this file is not told apart, and "
+            "what follows decides by a hair."
+        )
+    between = abs(explanation.probability(explanation.label) - explanation.probability(explanation.against))
+    if between < NEAR:
+        return f"{explanation.label} and {explanation.against} are hardly told apart here: what follows decides by a hair."
+    return ""
 
 
 def answer(explanation: Explanation) -> str:
