@@ -52,7 +52,30 @@ def test_what_is_taken_back_in_follows_the_plan_s_order_and_keeps_its_reserve() 
     schedule = allowed.recipe.training.schedule
     assert grown.epochs == 12 and isinstance(schedule, Cosine) and schedule.warmup == 2  # as the recipe has it
     assert any(isinstance(one, Deadline) for one in allowed.callbacks)
+    assert keeper.said == [
+        "mel-res: 12 epochs instead of 4 from here on, weighed by 3 of 3 inner folds, as there is more time than expected"
+    ]
     assert watch.spent + sum(keeper._of(key) for key in keeper._open) + costs.closing <= RESERVE * 400.0
+
+
+def test_what_grows_again_is_noted_once_and_compared_with_the_plan() -> None:
+    costs, clock, told = listen(), Clock(), list[str]()
+    plan = Plan(parts=(Part(name="timbre", folds=3), Part(name="mel-res", folds=3, epochs=6)))
+    keeper = Keeper(Watch(210.0, clock=clock), costs, plan, told.append)
+    net = stack(near("timbre"), small_net("mel-res", 6)).views[1]
+    keeper.failed("timbre")
+    epochs = []
+    for fold, quick in enumerate((0.75, 0.7, 0.3)):
+        allowed = keeper.allow(net, 1, 1, fold)
+        assert allowed.recipe.epochs is not None
+        epochs.append(allowed.recipe.epochs)
+        clock.now += quick * allowed.recipe.epochs * 10 * costs.inner
+        keeper.took("mel-res", fold, allowed.recipe.epochs)
+    last = keeper.plan.of("mel-res")
+    assert last is not None and epochs == sorted(epochs) and last.epochs is not None and last.epochs > epochs[0] == 6
+    assert len(told) >= 2 and keeper.said == [
+        f"mel-res: {last.epochs} epochs instead of 6 from here on, as there is more time than expected"
+    ]
 
 
 @pytest.mark.parametrize(("left", "grows"), [(120.0, False), (200.0, True)])

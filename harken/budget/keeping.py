@@ -62,6 +62,7 @@ class Keeper(Pace):
 
     def __init__(self, watch: Watch, costs: Costs, plan: Plan, tell: Tell, asked: Mapping[str, Recipe] | None = None) -> None:
         self._watch, self._costs, self.plan, self._tell, self._asked = watch, costs, plan, tell, asked or {}
+        self._planned = plan
         self._said: dict[tuple[str, str], str] = {}
         self._shortest: dict[str, int] = {}
         self._counted: dict[tuple[str, str], list[int]] = {}
@@ -176,10 +177,10 @@ class Keeper(Pace):
             return
         self._open |= wanted
         self.plan = with_parts(self.plan, found)
-        self._more(before, found)
+        self._more(self._planned.of(view) or before, found)
 
     def _more(self, before: Part, after: Part) -> None:
-        """Tell how far a net has grown."""
+        """Tell how far a net has grown since it was planned."""
         told = [f"{after.epochs} epochs instead of {before.epochs} from here on"] if after.epochs != before.epochs else []
         told += [f"weighed by {after.folds} of {self._costs.folds} inner folds"] if after.folds != before.folds else []
         self._say((after.name, "more"), f"{after.name}: {', '.join(told)}, as there is more time than expected")

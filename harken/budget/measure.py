@@ -46,7 +46,7 @@ SHARE = 0.05
 """Of the budget, for each kind of measuring."""
 LOOKED_AT, STEPS, ROWS = 100, 4, 300
 """Files whose length is asked for; steps of a net, the first of which does not count; rows of noise."""
-PLOTS, CLOSING, EXAMPLE = 12, 2.0, 0.1
+PLOTS, CLOSING, EXAMPLE = 12, 1.6, 0.1
 """Calibrating, judging, plots and the page take so many times as long as one plot, beside what the judged clips take, or so
 many seconds where nobody measures it; and seconds for an example of the report, heard and drawn. Why examples were answered so
 is told in the time that is left then."""
