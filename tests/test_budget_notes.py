@@ -84,7 +84,7 @@ def damaged(where: str, value: object) -> dict[str, object]:
 )
 def test_a_damaged_decision_is_named_when_a_training_goes_on(tmp_path: Path, where: str, value: object) -> None:
     (tmp_path / "recipe.toml").write_text("")
-    run: Any = SimpleNamespace(folder=tmp_path, recipe=tmp_path / "recipe.toml")
+    run: Any = SimpleNamespace(folder=tmp_path, recipe=tmp_path / "recipe.toml", finished=False)
     Watch(60.0, path=tmp_path / budgets.NOTES).write(**damaged(where, value))
     within = budgets.begin("10m", run, load_recipe("listen"), resume=True)
     with pytest.raises(RunError, match=r"\.budget\.json cannot be read \(.*delete it"):

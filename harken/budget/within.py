@@ -371,7 +371,7 @@ def begin(
     """
     path = Path(run.folder) / NOTES
     notes = read_notes(path) if resume else {}
-    if notes and run.recipe.is_file():
+    if notes and run.finished and run.recipe.is_file():
         own = load_recipe(run.recipe)
         if _mark(recipe) in (notes.get("asked"), _mark(own)):  # else what the run is compared with says more
             run.refuse_finished(own)
