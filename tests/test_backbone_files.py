@@ -169,8 +169,9 @@ def test_a_damaged_memory_costs_nothing_but_itself(tmp_path: Path, backbone: Bac
     (tmp_path / "cache" / places.MEMORY).write_bytes(content.replace(b"%s", backbone.hash.encode()))
     announce(tmp_path / "net.onnx")
     backbone.prepare()
-    forget()
+    forget()  # what is asked now is the memory alone, which was written anew
     backbone.prepare()
+    assert places.locate(backbone.file, backbone.hash) == tmp_path / "net.onnx"
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing(
@@ -181,6 +182,8 @@ def test_a_cache_that_cannot_be_written_costs_nothing(
     monkeypatch.setenv("HARKEN_CACHE", str(tmp_path / "file" / "cache"))
     announce(tmp_path / "net.onnx")
     backbone.prepare()
+    assert places.locate(backbone.file, backbone.hash) == tmp_path / "net.onnx"
+    assert (tmp_path / "file").read_text() == ""
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from harken.cli.console import (
@@ -19,6 +21,9 @@ from harken.cli.console import (
     tell_unneeded_backbones,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from harken.judge.distillation import Distillation
 
 
 @click.command("distil")
@@ -123,6 +128,12 @@ def command(
         progress=progress_for(quiet or as_json),
     )
     tell_unneeded_backbones()
+    _print(found, as_json, as_table)
+    name_failures(found.failed)
+    ctx.exit(exit_code(found.failed))
+
+
+def _print(found: Distillation, as_json: bool, as_table: bool) -> None:
     if as_json:
         print_json(found.as_json())
     elif as_table:
@@ -130,8 +141,6 @@ def command(
     else:
         click.echo(found.as_text())
         click.echo(f"\nin {click.format_filename(found.folder)}: {_files(found.folds)}")
-    name_failures(found.failed)
-    ctx.exit(exit_code(found.failed))
 
 
 def _files(folds: int) -> str:
